@@ -1,0 +1,26 @@
+# make env | mini | test | lint | lock | clean-env        (needs Linux, bash, make, Python 3.11+ with venv)
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: env mini test lint lock clean-env
+.DEFAULT_GOAL := mini
+
+bin := .venv/bin
+
+env:
+	@utils/setup_env.sh
+
+mini: env
+	@cd egs/voxceleb1 && ./run.sh --mini
+
+test: env
+	@$(bin)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+lint: env
+	@$(bin)/ruff check . && $(bin)/ruff format --check . && $(bin)/shellcheck -x -P SCRIPTDIR path.sh utils/*.sh egs/*/*.sh .ci/run
+
+lock:  ## resolve pyproject.toml anew; commit the result
+	@python3 -m venv .venv.lock && .venv.lock/bin/pip install -q uv && .venv.lock/bin/uv pip compile -q pyproject.toml \
+	  --extra dev --python-version 3.11 --upgrade --no-emit-index-url --no-emit-find-links -o requirements.lock; rm -rf .venv.lock
+
+clean-env:
+	@rm -rf .venv

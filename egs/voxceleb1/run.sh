@@ -1,0 +1,204 @@
+#!/usr/bin/env bash
+# VoxCeleb1 under noise: from the corpora on disk to a table of EER by noise condition, for a system and its baseline.
+#
+#   ./run.sh --corpora DIR               the real corpora; every stage that is not up to date
+#   ./run.sh --mini                      a synthetic corpus and small models, on any CPU, in minutes
+#   ./run.sh --stage 3 --stop-stage 5    just those
+#
+# Stage                 reads                                writes
+#   0 prepare           corpora                              data/voxceleb1_{dev,test} data/musan_* data/nonspeech100 data/rirs
+#   1 validate and cut  data/voxceleb1_{dev,test}            data/voxceleb1_{train,valid}, speaker-disjoint
+#   2 noisy sets        data/voxceleb1_test, noise (test)    data/voxceleb1_test-<noise>-snr<db>
+#   3 features          data/voxceleb1_{valid,test*}         exp/feats/<features>/<set>, data/<set>/feats.scp
+#   4 train             data/voxceleb1_{train,valid}, noise  exp/<system>/{config.json,checkpoints,train.jsonl}
+#   5 extract           exp/feats, exp/<system>              exp/<system>/embeddings/<set>
+#   6 back end          -                                    - (cosine scoring needs none)
+#   7 score             embeddings, trials                   exp/<system>/scores/<set>, exp/<system>/results.json
+#   8 report            results of both systems              exp/<system>/report/index.html
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+# Options
+stage=0           # first stage to run
+stop_stage=8      # last stage to run
+config=           # the system: conf/exu_net.toml, or conf/mini/exu_net.toml with --mini
+baseline=         # what it is compared with: conf/se_resnet.toml, or conf/mini/se_resnet.toml; 'none' to go without
+corpora=          # folder that holds voxceleb1/ musan/ RIRS_NOISES/ Nonspeech100/
+voxceleb1=        # VoxCeleb1, if elsewhere
+musan=            # MUSAN, if elsewhere
+rirs=             # RIRS_NOISES, if elsewhere
+nonspeech100=     # Nonspeech100, if elsewhere
+download=         # fetch these freely available corpora into --corpora first: musan,rirs
+trials=           # trial list within VoxCeleb1; default: veri_test2.txt (cleaned), else veri_test.txt
+noises=noise,music,babble,nonspeech # noise types of the test conditions
+snrs=0,5,10,15,20 # their signal-to-noise ratios in dB
+valid_fraction=0.04 # share of the training speakers held out for validation
+max_bad=0.01      # share of bad recordings that stage 0 tolerates (they go to quarantine.tsv)
+compress=false    # store features in two bytes a value
+mini=false        # the synthetic corpus, small models; data/mini and exp/mini
+data=             # data directories: data
+exp=              # experiments: exp
+nj=               # parallel jobs: one per core
+num_gpus=         # GPUs for training and extraction: all there are
+num_ranks=        # training processes: one per GPU, at least one
+launcher=local    # local, slurm or sge
+seed=0            # of everything random
+dry_run=false     # say what would run and why, and run nothing
+# End of options
+
+. ./path.sh
+. utils/stage.sh
+. utils/parse_options.sh
+. ./cmd.sh
+
+if [[ $mini == true ]]; then
+  : "${data:=data/mini}" "${exp:=exp/mini}" "${corpora:=$data/corpora}"
+  : "${config:=conf/mini/exu_net.toml}" "${baseline:=conf/mini/se_resnet.toml}"
+fi
+: "${data:=data}" "${exp:=exp}" "${config:=conf/exu_net.toml}" "${baseline:=conf/se_resnet.toml}"
+: "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
+((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : (num_gpus > 0 ? num_gpus : 1)))
+if [[ $baseline == none || $baseline -ef $config ]]; then configs=("$config"); else configs=("$config" "$baseline"); fi
+for conf in "${configs[@]}"; do [[ -f $conf ]] || die "no system configuration $conf; there are: $(echo conf/*.toml)"; done
+
+test_set=voxceleb1_test
+conditions=()
+for noise in ${noises//,/ }; do for snr in ${snrs//,/ }; do conditions+=("$data/$test_set-$noise-snr$snr"); done; done
+eval_sets=("$data/voxceleb1_valid" "$data/$test_set" ${conditions[@]+"${conditions[@]}"})
+system_of() { basename "$1" .toml; }
+
+# --- 0: corpora -> data directories ---------------------------------------------------------------------------------
+marker=$data/.stage0.done
+options="corpora=$corpora voxceleb1=$voxceleb1 musan=$musan rirs=$rirs nonspeech100=$nonspeech100 trials=$trials noises=$noises max_bad=$max_bad seed=$seed"
+if stage_needs_run 0 prepare "$marker" "$options"; then
+  if [[ $mini == true ]]; then
+    "${train_cmd[@]}" "$data/log/synthesise.log" local/make_synthetic_corpus.py --nj "$nj" --seed "$seed" "$corpora"
+  fi
+  for corpus in ${download//,/ }; do local/download_corpora.py "$corpora" "$corpus"; done
+  corpus_dirs=$(local/check_corpora.py --corpora "$corpora" --voxceleb1 "$voxceleb1" --musan "$musan" --rirs "$rirs" \
+    --nonspeech100 "$nonspeech100" --noises "$noises")
+  while IFS=$'\t' read -r corpus dir; do
+    extra=()
+    if [[ $corpus == voxceleb1 && -n $trials ]]; then extra=(--trials "$trials"); fi
+    log "stage 0: $corpus in $dir"
+    "${train_cmd[@]}" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" --nj "$nj" --max-bad "$max_bad" \
+      ${extra[@]+"${extra[@]}"} "$dir" "$data"
+  done <<< "$corpus_dirs"
+  mark_done 0 "$marker" "$options" "$data"/{voxceleb1_dev,voxceleb1_test,musan_*}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} "$data/$test_set/trials"
+fi
+
+# --- 1: valid data, a speaker-disjoint validation set, no trial speaker in training ---------------------------------
+marker=$data/.stage1.done
+options="valid_fraction=$valid_fraction seed=$seed"
+if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done"; then
+  utils/validate_data_dir.py "$data/voxceleb1_dev" "$data/$test_set" "$data"/musan_*
+  local/split_validation.py --fraction "$valid_fraction" --seed "$seed" "$data"/voxceleb1_{dev,train,valid}
+  local/check_leak.py "$data/voxceleb1_train" "$data/$test_set" "$data/voxceleb1_valid"
+  mark_done 1 "$marker" "$options" "$data"/voxceleb1_{train,valid}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} "$data/voxceleb1_valid/trials"
+fi
+
+# --- 2: noisy copies of the test set, as lhotse cuts ----------------------------------------------------------------
+marker=$data/.stage2.done
+options="noises=$noises snrs=$snrs seed=$seed"
+if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data/.stage1.done"; then
+  "${train_cmd[@]}" "$data/log/make_noisy_test.log" local/make_noisy_test.py --noises "$noises" --snrs "$snrs" \
+    --seed "$seed" --nj "$nj" "$data/$test_set" "$data"
+  mark_done 2 "$marker" "$options" "${conditions[@]/%//cuts.jsonl.gz}" "${conditions[@]/%//wav.scp}"
+fi
+
+# --- 3: features of what is evaluated; training computes its own from augmented waveforms ---------------------------
+for conf in "${configs[@]}"; do
+  features=$(utils/feature_set.py "$conf")
+  if [[ $features == none ]]; then
+    if runs_stage 3; then log "stage 3: features of $(system_of "$conf"): not needed, it reads waveforms"; fi
+    continue
+  fi
+  feats=$exp/feats/$features
+  marker=$feats/.stage3.done
+  options="compress=$compress"
+  if stage_needs_run 3 "features $features" "$marker" "$options" "$data/.stage2.done"; then
+    rm -rf "$feats"
+    OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
+      python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
+    for set in "${eval_sets[@]}"; do
+      mapfile -t parts < <(job_files "$feats/${set##*/}/feats" "$nj" scp)
+      utils/merge_scp.py --expect "$set" "$feats/${set##*/}/feats.scp" "${parts[@]}"
+      cp "$feats/${set##*/}/feats.scp" "$set/feats.scp"
+    done
+    mark_done 3 "$marker" "$options" "$feats"/*/feats.scp "$feats"/*/feats.*.ark
+  fi
+done
+
+# --- 4: train -------------------------------------------------------------------------------------------------------
+for conf in "${configs[@]}"; do
+  system=$(system_of "$conf")
+  marker=$exp/$system/.stage4.done
+  options="seed=$seed"
+  if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data/.stage1.done"; then
+    train=(python -m sv.bin.train)
+    if ((num_ranks > 1)); then train=(torchrun --standalone --nproc-per-node "$num_ranks" -m sv.bin.train); fi
+    "${cuda_cmd[@]}" --gpu "$num_gpus" "$exp/$system/log/train.log" "${train[@]}" --config "$conf" --seed "$seed" \
+      --train-dir "$data/voxceleb1_train" --valid-dir "$data/voxceleb1_valid" --feats "$exp/feats/$(utils/feature_set.py "$conf")" \
+      --noise-dir noise="$data/musan_noise_train" --noise-dir music="$data/musan_music_train" \
+      --noise-dir babble="$data/musan_speech_train" --rirs "$data/rirs" --exp-dir "$exp/$system"
+    mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
+  fi
+done
+
+# --- 5: embeddings of every condition -------------------------------------------------------------------------------
+for conf in "${configs[@]}"; do
+  system=$(system_of "$conf") feats=$exp/feats/$(utils/feature_set.py "$conf")
+  marker=$exp/$system/.stage5.done
+  options=
+  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "$feats/.stage3.done"; then
+    embeddings=$exp/$system/embeddings
+    jobs=$((num_gpus > 0 ? num_gpus : nj))
+    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
+      python -m sv.bin.extract --model "$exp/$system" --feats "$feats" --job JOB --num-jobs "$jobs" --out "$embeddings" "${eval_sets[@]}"
+    for set in "${eval_sets[@]}"; do
+      for kind in xvector segments; do
+        out=$embeddings/${set##*/}/$kind
+        mapfile -t parts < <(job_files "$out" "$jobs" scp)
+        utils/merge_scp.py --expect "$set" --single-ark "$out.ark" "$out.scp" "${parts[@]}"
+      done
+    done
+    mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments}.{ark,scp}
+  fi
+done
+
+# --- 6: back end ----------------------------------------------------------------------------------------------------
+if runs_stage 6; then log "stage 6: back end: not needed, cosine scoring has none"; fi
+
+# --- 7: scores and metrics ------------------------------------------------------------------------------------------
+for conf in "${configs[@]}"; do
+  system=$(system_of "$conf")
+  marker=$exp/$system/.stage7.done
+  options="noises=$noises snrs=$snrs"
+  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
+    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" \
+      "$data/$test_set" ${conditions[@]+"${conditions[@]}"}
+    mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores
+  fi
+done
+
+# --- 8: report ------------------------------------------------------------------------------------------------------
+main=$exp/$(system_of "$config")
+systems=() inputs=()
+for conf in "${configs[@]}"; do systems+=("$exp/$(system_of "$conf")") inputs+=("$exp/$(system_of "$conf")/.stage7.done"); done
+marker=$main/.stage8.done
+options="systems=${systems[*]}"
+if stage_needs_run 8 report "$marker" "$options" "${inputs[@]}"; then
+  note=()
+  if [[ $mini == true ]]; then note=(--note "Synthetic corpus (eSpeak NG voices): compares systems with each other; not VoxCeleb1 results."); fi
+  python -m sv.bin.report ${note[@]+"${note[@]}"} --out "$main/report/index.html" "${systems[@]}" | tee "$main/report.txt"
+  mark_done 8 "$marker" "$options" "$main/report/index.html"
+elif runs_stage 8 && [[ $dry_run == false && -e $main/report.txt ]]; then
+  cat "$main/report.txt"
+fi
+
+if [[ $dry_run == true ]]; then
+  log "dry run: $stages_run stage(s) would run"
+elif ((stages_run == 0)); then
+  log "nothing to do: every stage from $stage to $stop_stage is up to date"
+fi

@@ -1,0 +1,1 @@
+"""Noise-robust speaker verification: data, models, losses, training, scoring."""

@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""Print the name under which a system's stored features lie: `<type>-<digest>`, or `none` if it reads waveforms.
+
+    utils/feature_set.py conf/exu_net.toml
+
+Systems with the same [features] section and the same test-time segments share one folder of features.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+
+def feature_set(system: dict) -> str:
+    """Return the folder name for the system's [features] table and [extract] segment length."""
+    features = system.get("features", {})
+    if features.get("type") in (None, "waveform"):
+        return "none"
+    key = {"features": features, "segment_samples": system.get("extract", {}).get("segment_samples")}
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    return f"{features['type']}-{digest[:6]}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("config", type=Path, help="TOML file of a system")
+    config = parser.parse_args().config
+    try:
+        print(feature_set(tomllib.loads(config.read_text(encoding="utf-8"))))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        sys.exit(f"{config}: {error}")
+
+
+if __name__ == "__main__":
+    main()

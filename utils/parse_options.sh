@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# Source me with the caller's arguments: sets --name value and --name=value, for options that the script itself declares.
+#
+# The options of a script are the lines `name=default  # help` between "# Options" and "# End of options" in the script:
+# one place declares, documents and defaults them. `--some-name` sets `some_name`; an option whose default is true or
+# false needs no value. `--help` prints the script's leading comment and that block. No eval, clean under `set -u`.
+
+known_options() { sed -n '/^# Options/,/^# End of options/ s/^\([a-z][a-z0-9_]*\)=.*/\1/p' "$0"; }
+
+print_help() {
+  sed -n '2,/^[^#]/ { s/^# \{0,1\}//p }' "$0"
+  echo "Options (default):"
+  sed -n '/^# Options/,/^# End of options/ s/^\([a-z][a-z0-9_]*\)=\([^# ]*\) *#* *\(.*\)$/\1|\2|\3/p' "$0" |
+    while IFS='|' read -r name default help; do
+      printf '  --%-18s %s%s\n' "${name//_/-}" "$help" "${default:+ ($default)}"
+    done
+}
+
+usage_error() {
+  printf '%s: %s\nknown options: %s\n' "$0" "$1" "$(known_options | sed 's/_/-/g; s/^/--/' | paste -sd' ')" >&2
+  exit 2
+}
+
+while (( $# > 0 )); do
+  case $1 in
+    --help | -h) print_help; exit 0 ;;
+    --*=*) option_name=${1#--} option_value=${option_name#*=} option_name=${option_name%%=*} option_given=true ;;
+    --*) option_name=${1#--} option_given=false ;;
+    *) usage_error "unexpected argument '$1'" ;;
+  esac
+  shift
+  option_variable=${option_name//-/_}
+  grep -qxF -e "$option_variable" <(known_options) || usage_error "unknown option --$option_name"
+  if [[ $option_given == false ]]; then
+    if [[ ${!option_variable} == true || ${!option_variable} == false ]] && [[ ! ${1:-} =~ ^(true|false)$ ]]; then
+      option_value=true
+    elif (( $# == 0 )) || [[ $1 == --* ]]; then
+      usage_error "option --$option_name needs a value"
+    else
+      option_value=$1
+      shift
+    fi
+  fi
+  if [[ ${!option_variable} == true || ${!option_variable} == false ]] && [[ ! $option_value =~ ^(true|false)$ ]]; then
+    usage_error "option --$option_name takes true or false, got '$option_value'"
+  fi
+  if [[ ${!option_variable} =~ ^[0-9]+$ && ! $option_value =~ ^[0-9]+$ ]]; then
+    usage_error "option --$option_name takes a whole number, got '$option_value'"
+  fi
+  printf -v "$option_variable" '%s' "$option_value"
+done
+unset option_name option_value option_given option_variable

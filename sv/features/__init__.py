@@ -1,0 +1,12 @@
+"""Front ends by name: (config class, module class).
+
+Every module maps waveforms (batch, samples) in [-1, 1) to features (batch, mels, frames).
+"""
+
+from sv.features.fbank import Fbank, FbankConfig
+from sv.features.log_mel import LogMel, LogMelConfig
+
+FEATURES = {
+    "log_mel": (LogMelConfig, LogMel),
+    "fbank": (FbankConfig, Fbank),
+}

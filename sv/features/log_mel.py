@@ -1,0 +1,117 @@
+"""The log-mel features of the ExU-Net family (Kim et al. 2022, arXiv:2206.13044), as the published code computes them."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sv.features.mel import MelFilters, by_waveform, power_spectrum, triangles
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogMelConfig:
+    """Log-mel filterbank: centred frames, Hamming window, HTK mel scale.
+
+    Attributes
+    ----------
+    sampling_rate : int
+        Hz.
+    n_fft : int
+        FFT length; the window lies in its middle.
+    low_hz, high_hz : float
+        Edges of the lowest and the highest filter.
+    pre_emphasis : float
+        y[n] = x[n + 1] - pre_emphasis x[n]: one sample shorter than x.
+    log_floor : float
+        Added to the mel power of samples in [-1, 1) before the natural logarithm.
+    """
+
+    sampling_rate: int = 16_000
+    num_mel_bins: int = 64
+    n_fft: int = 1024
+    window_ms: float = 25.0
+    shift_ms: float = 10.0
+    low_hz: float = 0.0
+    high_hz: float = 8000.0
+    pre_emphasis: float = 0.97
+    log_floor: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low_hz < self.high_hz <= self.sampling_rate / 2:
+            raise ValueError(
+                f"low_hz and high_hz must be ascending in [0, {self.sampling_rate / 2}], "
+                f"got {self.low_hz} and {self.high_hz}"
+            )
+        if not 0 < self.window_length <= self.n_fft:
+            raise ValueError(f"window_ms must be in (0, {1000 * self.n_fft / self.sampling_rate}], got {self.window_ms}")
+        if self.shift_length < 1:
+            raise ValueError(f"shift_ms must be at least one sample, got {self.shift_ms}")
+
+    @property
+    def window_length(self) -> int:
+        """Samples of a window."""
+        return round(self.window_ms * self.sampling_rate / 1000)
+
+    @property
+    def shift_length(self) -> int:
+        """Samples between the starts of two frames."""
+        return round(self.shift_ms * self.sampling_rate / 1000)
+
+
+class LogMel(nn.Module):
+    """Waveforms to log-mel features; nothing is learned."""
+
+    def __init__(self, config: LogMelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("window", torch.hamming_window(config.window_length), persistent=False)
+        self.filters = MelFilters(htk_filters(config))
+
+    @torch.no_grad()
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """Compute log-mel features.
+
+        Parameters
+        ----------
+        waveforms : (batch, samples) torch.Tensor
+            In [-1, 1). Pre-emphasis is computed in their dtype, the rest in float32.
+
+        Returns
+        -------
+        (batch, mels, frames) torch.Tensor, float32
+            (samples - 1) // shift + 1 frames, counted after pre-emphasis took one sample.
+
+        Raises
+        ------
+        ValueError
+            If the waveforms are too short to be reflected at their ends.
+        """
+        config = self.config
+        shortest = config.n_fft // 2 + 2
+        if waveforms.shape[-1] < shortest:
+            raise ValueError(f"log-mel features need at least {shortest} samples, got {waveforms.shape[-1]}")
+        return by_waveform(self._log_mel, waveforms)
+
+    def _log_mel(self, waveforms: Tensor) -> Tensor:
+        config = self.config
+        emphasised = torch.sub(waveforms[:, 1:], waveforms[:, :-1], alpha=config.pre_emphasis).float()
+        spectrum = torch.stft(
+            emphasised,
+            config.n_fft,
+            hop_length=config.shift_length,
+            win_length=config.window_length,
+            window=self.window,
+            center=True,
+            pad_mode="reflect",
+            return_complex=True,
+        )
+        return self.filters(power_spectrum(spectrum.transpose(1, 2))).add_(config.log_floor).log_()
+
+
+def htk_filters(config: LogMelConfig) -> Tensor:
+    """Filters equally spaced on the scale 2595 log10(1 + f / 700), linear in Hz, peak 1; (mels, bins) float64."""
+    low, high = (2595 * math.log10(1 + hz / 700) for hz in (config.low_hz, config.high_hz))
+    mels = torch.linspace(low, high, config.num_mel_bins + 2, dtype=torch.float64)
+    bins = torch.linspace(0, config.sampling_rate / 2, config.n_fft // 2 + 1, dtype=torch.float64)
+    return triangles(700 * (10 ** (mels / 2595) - 1), bins)

@@ -1,0 +1,85 @@
+"""Residual blocks with squeeze-excitation, and the initialisation of the ExU-Net family.
+
+Axes: maps are (batch, channels, mels, frames).
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SQUEEZE_REDUCTION = 8
+
+
+class SqueezeExcite(nn.Module):
+    """Scale each channel by a gate computed from all channel means (Hu et al. 2018, arXiv:1709.01507, section 3)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        squeezed = max(1, channels // SQUEEZE_REDUCTION)  # a quarter-width first level has only 4 channels
+        self.fc = nn.Sequential(nn.Linear(channels, squeezed), nn.ReLU(), nn.Linear(squeezed, channels), nn.Sigmoid())
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the gates of `maps`, (batch, channels, 1, 1)."""
+        return self.fc(maps.mean(dim=(2, 3)))[:, :, None, None]
+
+
+class SEBasicBlock(nn.Module):
+    """Two 3x3 convolutions and a gate around a shortcut.
+
+    The first normalisation comes *after* its ReLU, as in the published ExU-Net code (a departure from He et al. 2016).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    stride : int
+        Of the first convolution, in both axes. The shortcut is a strided 1x1 convolution where the shape changes, else
+        the identity.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.se = SqueezeExcite(out_channels)
+        self.downsample = None
+        if stride != 1 or in_channels != out_channels:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
+            )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (batch, in_channels, mels, frames) to (batch, out_channels, mels / stride, frames / stride)."""
+        hidden = self.bn1(F.relu(self.conv1(maps), inplace=True))
+        hidden = self.bn2(self.conv2(hidden))
+        shortcut = maps if self.downsample is None else self.downsample(maps)
+        return F.relu(torch.addcmul(shortcut, hidden, self.se(hidden)), inplace=True)
+
+
+def residual_stack(in_channels: int, out_channels: int, num_blocks: int, stride: int = 1) -> nn.Sequential:
+    """`num_blocks` blocks in a row; the first one changes the channels and the resolution."""
+    first = SEBasicBlock(in_channels, out_channels, stride)
+    return nn.Sequential(first, *(SEBasicBlock(out_channels, out_channels) for _ in range(num_blocks - 1)))
+
+
+def residual_levels(
+    in_channels: Sequence[int], out_channels: Sequence[int], num_blocks: Sequence[int], strides: Sequence[int]
+) -> list[nn.Sequential]:
+    """One residual stack a level, from the finest resolution to the coarsest."""
+    return [residual_stack(*level) for level in zip(in_channels, out_channels, num_blocks, strides, strict=True)]
+
+
+def initialise(module: nn.Module) -> None:
+    """Initialise one layer as the published ExU-Net code does; for `nn.Module.apply`.
+
+    Convolutions: Kaiming normal, fan-in, gain of a leaky ReLU of slope 0.01, biases as PyTorch has them. Linear layers:
+    Xavier uniform with biases of 1e-4. Normalisations: PyTorch's.
+    """
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.constant_(module.bias, 1e-4)
+    elif isinstance(module, (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)):
+        nn.init.kaiming_normal_(module.weight, a=0.01)

@@ -94,7 +94,7 @@ def encode(first: Tensor, levels: Iterable[nn.Module]) -> list[Tensor]:
 
 
 def normalised_map(features: Tensor) -> Tensor:
-    """Zero mean and unit variance over the frames of each mel bin; (batch, mels, frames) to (batch, 1, mels, frames)."""
+    """Features (batch, mels, frames) with zero mean and unit variance over frames, as (batch, 1, mels, frames)."""
     return F.instance_norm(features)[:, None]
 
 

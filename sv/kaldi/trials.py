@@ -1,0 +1,97 @@
+"""Trial lists and score files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sv.files import atomic_write
+from sv.kaldi.scp import DataDirError
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Pairs of utterances and whether both are of one speaker.
+
+    Attributes
+    ----------
+    enrolment, test : list of str
+        Utterance ids, one a trial.
+    is_target : (num_trials,) bool numpy.ndarray
+    """
+
+    enrolment: list[str]
+    test: list[str]
+    is_target: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.enrolment)
+
+
+def read_trials(path: str | Path) -> Trials:
+    """Read lines of `<enrolment-utt> <test-utt> target|nontarget`; raises DataDirError with file and line."""
+    enrolment, test, labels = [], [], []
+    with Path(path).open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            fields = line.split()
+            if len(fields) != 3 or fields[2] not in ("target", "nontarget"):
+                raise DataDirError(
+                    f"{path}:{number}: expected '<enrolment-utt> <test-utt> target|nontarget', got {line.rstrip()!r}"
+                )
+            enrolment.append(fields[0])
+            test.append(fields[1])
+            labels.append(fields[2] == "target")
+    return Trials(enrolment, test, np.array(labels, dtype=bool))
+
+
+def write_trials(path: str | Path, trials: Trials) -> None:
+    """Write `<enrolment-utt> <test-utt> target|nontarget` lines, whole or not at all."""
+    with atomic_write(path) as file:
+        for enrolment, test, is_target in zip(trials.enrolment, trials.test, trials.is_target, strict=True):
+            file.write(f"{enrolment} {test} {'target' if is_target else 'nontarget'}\n")
+
+
+def read_scores(path: str | Path) -> dict[tuple[str, str], float]:
+    """Read lines of `<enrolment-utt> <test-utt> <score>`; raises DataDirError with file and line.
+
+    A pair that stands twice, and a score that is not a finite number, are errors.
+    """
+    scores: dict[tuple[str, str], float] = {}
+    with Path(path).open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            fields = line.split()
+            try:
+                score = float(fields[2]) if len(fields) == 3 else np.nan
+            except ValueError:
+                score = np.nan
+            if not np.isfinite(score):
+                raise DataDirError(f"{path}:{number}: expected '<enrolment-utt> <test-utt> <score>', got {line.rstrip()!r}")
+            pair = (fields[0], fields[1])
+            if pair in scores:
+                raise DataDirError(f"{path}:{number}: trial {pair[0]} {pair[1]} has two scores")
+            scores[pair] = score
+    return scores
+
+
+def scores_of_trials(path: str | Path, trials: Trials) -> np.ndarray:
+    """Scores of a file in any order, arranged in trial order, (num_trials,).
+
+    Raises
+    ------
+    DataDirError
+        If a trial has no score: the count and the first three.
+    """
+    scores = read_scores(path)
+    pairs = list(zip(trials.enrolment, trials.test))
+    missing = [" ".join(pair) for pair in pairs if pair not in scores]
+    if missing:
+        raise DataDirError(f"{path}: {len(missing)} of {len(pairs)} trials have no score, e.g. {missing[:3]}")
+    return np.array([scores[pair] for pair in pairs])
+
+
+def write_scores(path: str | Path, trials: Trials, scores: Sequence[float]) -> None:
+    """Write `<enrolment-utt> <test-utt> <score>` lines in trial order, whole or not at all."""
+    with atomic_write(path) as file:
+        for enrolment, test, score in zip(trials.enrolment, trials.test, np.asarray(scores).tolist(), strict=True):
+            file.write(f"{enrolment} {test} {score:.7g}\n")

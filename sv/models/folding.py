@@ -1,0 +1,47 @@
+"""Batch normalisations made cheap for inference."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from sv.models.blocks import SEBasicBlock
+
+
+class ChannelAffine(nn.Module):
+    """The affine map that a batch norm is in evaluation, in one pass over the maps."""
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        self.register_buffer("scale", scale.detach()[:, None, None])
+        self.register_buffer("offset", (norm.bias - norm.running_mean * scale).detach()[:, None, None])
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (batch, channels, mels, frames) to the same shape."""
+        return torch.addcmul(self.offset, maps, self.scale)
+
+
+def for_inference(model: nn.Module) -> nn.Module:
+    """Return a copy of a trunk-based model that computes the same, faster, but cannot be trained or saved.
+
+    Normalisations that follow a convolution are folded into it. A block's first one follows the ReLU and precedes a
+    zero-padded convolution, in which it would change the border: it stays, as one affine map. Weights are laid out
+    channels-last, and maps follow them.
+    """
+    model = copy.deepcopy(model).eval()
+    with torch.no_grad():
+        for block in (module for module in model.modules() if isinstance(module, SEBasicBlock)):
+            block.bn1 = ChannelAffine(block.bn1)
+            block.conv2, block.bn2 = _fold(block.conv2, block.bn2)
+            if block.downsample is not None:
+                block.downsample = nn.Sequential(*_fold(*block.downsample))
+        model.conv1, model.bn1 = _fold(model.conv1, model.bn1)
+        if hasattr(model, "conv2"):  # the second stem of ExU-Net
+            model.conv2, model.bn2 = _fold(model.conv2, model.bn2)
+    return model.requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[nn.Conv2d, nn.Identity]:
+    return fuse_conv_bn_eval(conv, norm), nn.Identity()

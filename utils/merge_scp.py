@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Merge what the tasks of an array job wrote into one scp (and, on request, one ark), and check that nothing is missing.
 
-    utils/merge_scp.py --expect data/test exp/feats/test/feats.scp exp/feats/test/feats.{1,2}.scp
-    utils/merge_scp.py --expect data/test --single-ark xvector.ark xvector.scp xvector.{1,2}.scp
+utils/merge_scp.py --expect data/test exp/feats/test/feats.scp exp/feats/test/feats.{1,2}.scp
+utils/merge_scp.py --expect data/test --single-ark xvector.ark xvector.scp xvector.{1,2}.scp
 """
 
 import argparse
@@ -30,7 +30,9 @@ def check_complete(keys: set[str], data_dir: Path) -> None:
     """Raise DataDirError unless the keys are the data directory's utterances less its quarantine."""
     expected = read_utt2spk(data_dir / "utt2spk").keys() - quarantined(data_dir)
     if missing := sorted(expected - keys):
-        raise DataDirError(f"{data_dir}: {len(missing)} of {len(expected)} utterances have no entry, e.g. {missing[:3]}")
+        raise DataDirError(
+            f"{data_dir}: {len(missing)} of {len(expected)} utterances have no entry, e.g. {missing[:3]}"
+        )
     if extra := sorted(keys - expected):
         raise DataDirError(f"{data_dir}: {len(extra)} entries are not its utterances, e.g. {extra[:3]}")
 
@@ -52,7 +54,9 @@ def copy_records(table: dict[str, str], ark: Path) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--expect", type=Path, required=True, metavar="DATA_DIR", help="whose utterances must be there")
-    parser.add_argument("--single-ark", type=Path, metavar="ARK", help="copy the records into this ark and remove the parts")
+    parser.add_argument(
+        "--single-ark", type=Path, metavar="ARK", help="copy the records into this ark and remove the parts"
+    )
     parser.add_argument("out", type=Path, help="scp to write")
     parser.add_argument("parts", type=Path, nargs="+", help="scps of the tasks")
     args = parser.parse_args()

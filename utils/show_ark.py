@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Show what is in a Kaldi scp or ark: key, shape, mean, standard deviation, NaN count and first values of each record.
 
-    utils/show_ark.py exp/feats/log_mel-1a2b3c/voxceleb1_test/feats.scp | head
-    utils/show_ark.py --verify exp/exu_net/embeddings/voxceleb1_test/xvector.scp
+utils/show_ark.py exp/feats/log_mel-1a2b3c/voxceleb1_test/feats.scp | head
+utils/show_ark.py --verify exp/exu_net/embeddings/voxceleb1_test/xvector.scp
 """
 
 import argparse
@@ -38,7 +38,9 @@ def verify(scp: Path) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--verify", action="store_true", help="check an scp's entries against the arks; exit 1 if one is broken")
+    parser.add_argument(
+        "--verify", action="store_true", help="check an scp's entries against the arks; exit 1 if one is broken"
+    )
     parser.add_argument("table", type=Path, help="scp, or ark")
     args = parser.parse_args()
     try:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Check Kaldi data directories; print every broken rule with file and line, and exit 1 if there is one.
 
-    utils/validate_data_dir.py data/voxceleb1_dev data/voxceleb1_test
+utils/validate_data_dir.py data/voxceleb1_dev data/voxceleb1_test
 """
 
 import argparse

@@ -37,11 +37,18 @@ class MelFilters(nn.Module):
     Parameters
     ----------
     weights : (filters, bins) torch.Tensor
-        Filters in ascending order of frequency, each with a non-zero weight.
+        Filters in ascending order of frequency.
+
+    Raises
+    ------
+    ValueError
+        If a filter is so narrow that it falls between two bins.
     """
 
     def __init__(self, weights: Tensor) -> None:
         super().__init__()
+        if len(empty := (weights <= 0).all(dim=1).nonzero()):
+            raise ValueError(f"too many filters for this FFT length: filter {int(empty[0])} covers no FFT bin")
         blocks = [block for block in torch.tensor_split(weights, NUM_BLOCKS) if len(block)]
         self._bands = [_band(block) for block in blocks]
         for number, (block, band) in enumerate(zip(blocks, self._bands, strict=True)):

@@ -74,7 +74,9 @@ def read_matrix(rxspecifier: str) -> np.ndarray:
     try:
         return np.array(kaldiio.load_mat(rxspecifier), dtype=np.float32)
     except (ValueError, AssertionError, struct.error, EOFError, IndexError) as error:
-        raise DataDirError(f"{rxspecifier}: not a whole Kaldi matrix or vector ({error or type(error).__name__})") from error
+        raise DataDirError(
+            f"{rxspecifier}: not a whole Kaldi matrix or vector ({error or type(error).__name__})"
+        ) from error
 
 
 def iter_matrices(scp: str | Path) -> Iterator[tuple[str, np.ndarray]]:

@@ -79,7 +79,12 @@ def validate_data_dir(path: str | Path) -> list[str]:
     path = Path(path)
     problems: list[str] = []
     tables: dict[str, dict] = {}
-    for name, read in (("utt2spk", read_utt2spk), ("spk2utt", read_spk2utt), ("wav.scp", read_table), ("utt2dur", read_utt2dur)):
+    for name, read in (
+        ("utt2spk", read_utt2spk),
+        ("spk2utt", read_spk2utt),
+        ("wav.scp", read_table),
+        ("utt2dur", read_utt2dur),
+    ):
         try:
             tables[name] = read(path / name)
         except (DataDirError, OSError) as error:

@@ -66,7 +66,9 @@ def read_scores(path: str | Path) -> dict[tuple[str, str], float]:
             except ValueError:
                 score = np.nan
             if not np.isfinite(score):
-                raise DataDirError(f"{path}:{number}: expected '<enrolment-utt> <test-utt> <score>', got {line.rstrip()!r}")
+                raise DataDirError(
+                    f"{path}:{number}: expected '<enrolment-utt> <test-utt> <score>', got {line.rstrip()!r}"
+                )
             pair = (fields[0], fields[1])
             if pair in scores:
                 raise DataDirError(f"{path}:{number}: trial {pair[0]} {pair[1]} has two scores")

@@ -20,8 +20,8 @@ class AAMSoftmax(nn.Module):
         Multiplies the cosines.
     tail : "continuous" or "published"
         The target's logit where theta > pi - margin, beyond which cos(theta + margin) would rise again:
-        cos(theta) - (1 - cos(margin)) continues it without a jump; cos(theta) - margin sin(margin) is what the published
-        ExU-Net code and most others have.
+        cos(theta) - (1 - cos(margin)) continues it without a jump; cos(theta) - margin sin(margin) is what the
+        published ExU-Net code and most others have.
     """
 
     def __init__(self, dim: int, num_speakers: int, scale: float = 30.0, tail: Tail = "continuous") -> None:

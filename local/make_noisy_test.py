@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Write noisy copies of a test set as lhotse cuts: one data directory per noise type and signal-to-noise ratio.
+
+    local/make_noisy_test.py --noises noise,music,babble,nonspeech --snrs 0,5,10,15,20 data/voxceleb1_test data
+
+Each draw is keyed by (seed, utterance, noise, SNR), so it does not depend on what else is in the set or on --nj. No audio
+is copied. The ids stay, so the clean set's trials apply.
+"""
+
+import argparse
+import shlex
+import shutil
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from sv.data.audio import BadAudio, read_samples
+from sv.data.augment import Draw, NoiseLibrary
+from sv.data.manifests import CUTS, cut_of, write_jsonl_gz
+from sv.files import write_text
+from sv.kaldi.data_dir import quarantined, write_data_dir
+from sv.kaldi.scp import DataDirError, read_scp, read_table, read_utt2dur, read_utt2spk
+from sv.seeding import generator
+
+NOISE_DIRS = {
+    "noise": "musan_noise_test",
+    "music": "musan_music_test",
+    "babble": "musan_speech_test",
+    "nonspeech": "nonspeech100",
+}
+
+
+def noisy_cut(
+    utt: str, speaker: str, path: str, library: NoiseLibrary, category: str, snr_db: float, seed: int
+) -> tuple[dict, str]:
+    """The MixedCut of one utterance in one condition, as a dict, and its line of draws.tsv."""
+    speech = read_samples(path)
+    rng = generator(seed, "noisy-test", utt, category, f"{snr_db:g}")
+    pieces = library.draw_noise(rng, category, len(speech))
+    draw = Draw(category=category, snr_db=snr_db, pieces=pieces)
+    gain = library.gain(draw, speech, library.sum_of(category, pieces, len(speech)))
+    cut = library.to_cut(draw, cut_of(utt, speaker, path, len(speech)), speech)
+    noises = ",".join(f"{piece.recording}:{piece.start}+{piece.num_samples}@{piece.offset}" for piece in pieces)
+    return cut.to_dict(), f"{utt}\t{snr_db:g}\t{gain:.9g}\t{noises}"
+
+
+def write_condition(condition: tuple[str, float], test_dir: Path, data: Path, seed: int) -> int:
+    """Write one noisy data directory; returns its number of utterances."""
+    category, snr_db = condition
+    out = data / f"{test_dir.name}-{category}-snr{snr_db:g}"
+    out.mkdir(parents=True, exist_ok=True)
+    library = NoiseLibrary({category: data / NOISE_DIRS[category]})
+    wav_scp, utt2spk = read_scp(test_dir / "wav.scp"), read_utt2spk(test_dir / "utt2spk")
+    rows = [noisy_cut(utt, spk, wav_scp[utt], library, category, snr_db, seed) for utt, spk in utt2spk.items()]
+    write_jsonl_gz(out / CUTS, (cut for cut, _ in rows))
+    write_text(
+        out / "draws.tsv",
+        "utterance\tsnr_db\tgain\tnoise:start+samples@offset\n" + "".join(f"{line}\n" for _, line in rows),
+    )
+    manifest = shlex.quote(str((out / CUTS).absolute()))
+    genders = test_dir / "spk2gender"
+    write_data_dir(
+        out,
+        wav_scp={utt: f"python -m sv.bin.render_cut {manifest} {utt} |" for utt in utt2spk},
+        utt2spk=utt2spk,
+        utt2dur=read_utt2dur(test_dir / "utt2dur"),
+        spk2gender=read_table(genders) if genders.exists() else None,
+    )
+    shutil.copyfile(test_dir / "trials", out / "trials")
+    return len(rows) + len(quarantined(out))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and write every condition."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--noises", default=",".join(NOISE_DIRS), help="of %(default)s")
+    parser.add_argument("--snrs", default="0,5,10,15,20", help="in dB")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--nj", type=int, default=1, help="processes")
+    parser.add_argument("test_dir", type=Path, help="data directory of the clean test set")
+    parser.add_argument("data", type=Path, help="folder of data directories: holds the noise, gets the noisy sets")
+    args = parser.parse_args(argv)
+    noises = args.noises.split(",")
+    if unknown := set(noises) - set(NOISE_DIRS):
+        parser.error(f"--noises: unknown {sorted(unknown)}; known are {sorted(NOISE_DIRS)}")
+    conditions = [(noise, float(snr)) for noise in noises for snr in args.snrs.split(",")]
+    work = partial(write_condition, test_dir=args.test_dir, data=args.data, seed=args.seed)
+    try:
+        with ProcessPoolExecutor(args.nj) as pool:
+            for _ in tqdm(
+                pool.map(work, conditions), total=len(conditions), desc="conditions", unit="set", disable=None
+            ):
+                pass
+    except (DataDirError, BadAudio, OSError, ValueError) as error:
+        sys.exit(f"make_noisy_test.py: {error}")
+
+
+if __name__ == "__main__":
+    main()

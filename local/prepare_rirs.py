@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""RIRS_NOISES on disk -> data directory rirs: simulated and real room responses, first channel.
+
+    local/prepare_rirs.py /corpora/RIRS_NOISES data
+
+The corpus' noise recordings are left out. Responses of several channels are converted to their first.
+"""
+
+import argparse
+
+from sv.data.corpus import Source, audio_files, run_preparation, write_set
+
+FOLDERS = ("simulated_rirs", "real_rirs_isotropic_noises")
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Write the data directory."""
+    sources = []
+    for folder in FOLDERS:
+        for path in audio_files(args.root / folder):
+            if "noise" in path.stem:
+                continue
+            name = "-".join(path.relative_to(args.root / folder).with_suffix("").parts)
+            sources.append(Source(utterance=name, speaker=name, path=str(path)))
+    write_set(args.data / "rirs", sources, nj=args.nj, max_bad=args.max_bad, first_channel=True)
+
+
+if __name__ == "__main__":
+    run_preparation(prepare, __doc__)

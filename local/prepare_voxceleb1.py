@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""VoxCeleb1 on disk -> data directories voxceleb1_dev and voxceleb1_test, with the official trials.
+
+    local/prepare_voxceleb1.py /corpora/voxceleb1 data
+
+Reads dev/wav and test/wav (or vox1_dev_wav/wav and vox1_test_wav/wav), or both merged in wav/, where the speakers of the
+trial list are the test set. Utterance ids are <speaker>-<video>-<file>.
+"""
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from sv.data.corpus import Source, audio_files, run_preparation, write_set
+from sv.files import write_text
+from sv.kaldi.scp import DataDirError
+from sv.kaldi.trials import Trials, write_trials
+
+TRIAL_LISTS = ("veri_test2.txt", "veri_test.txt")  # cleaned, original
+SPLIT_FOLDERS = {"dev": ("dev/wav", "vox1_dev_wav/wav", "dev"), "test": ("test/wav", "vox1_test_wav/wav", "test")}
+
+
+def find_trial_list(root: Path, name: str | None) -> Path:
+    """The trial list asked for, or the first official one that is there."""
+    candidates = [root / candidate for candidate in ([name] if name else TRIAL_LISTS)]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise DataDirError(f"no trial list; looked for {', '.join(map(str, candidates))}")
+
+
+def read_official_trials(path: Path) -> list[tuple[bool, str, str]]:
+    """Lines of `1|0 speaker/video/file.wav speaker/video/file.wav` as (is_target, utterance, utterance)."""
+    trials = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        fields = line.split()
+        if len(fields) != 3 or fields[0] not in ("0", "1") or any(name.count("/") != 2 for name in fields[1:]):
+            raise DataDirError(f"{path}:{number}: expected '1|0 speaker/video/file speaker/video/file', got {line!r}")
+        trials.append((fields[0] == "1", *(utterance_id(Path(name)) for name in fields[1:])))
+    return trials
+
+
+def utterance_id(path: Path) -> str:
+    """`.../id10001/1zcIwhmdeo4/00001.wav` -> `id10001-1zcIwhmdeo4-00001`."""
+    speaker, video = path.parts[-3:-1]
+    return f"{speaker}-{video}-{path.stem}"
+
+
+def sources_below(folder: Path) -> list[Source]:
+    """The files of <folder>/<speaker>/<video>/."""
+    sources = []
+    for path in audio_files(folder):
+        if len(path.relative_to(folder).parts) != 3:
+            raise DataDirError(f"{path}: expected {folder}/<speaker>/<video>/<file>")
+        sources.append(Source(utterance=utterance_id(path), speaker=path.parts[-3], path=str(path)))
+    return sources
+
+
+def find_sources(root: Path, test_speakers: set[str]) -> dict[str, list[Source]]:
+    """The files of `dev` and `test`, in either layout."""
+    folders = {
+        split: next((root / name for name in names if (root / name).is_dir()), None)
+        for split, names in SPLIT_FOLDERS.items()
+    }
+    if all(folders.values()):
+        return {split: sources_below(folder) for split, folder in folders.items()}
+    if not (root / "wav").is_dir():
+        raise DataDirError(f"{root}: found neither dev/wav and test/wav, nor wav; is this VoxCeleb1, unpacked?")
+    merged = sources_below(root / "wav")
+    return {
+        "dev": [source for source in merged if source.speaker not in test_speakers],
+        "test": [source for source in merged if source.speaker in test_speakers],
+    }
+
+
+def read_genders(root: Path) -> dict[str, str]:
+    """Speaker to m or f from vox1_meta.csv; empty if there is none."""
+    path = root / "vox1_meta.csv"
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    try:
+        return {row["VoxCeleb1 ID"].strip(): row["Gender"].strip().lower()[:1] for row in rows}
+    except (KeyError, AttributeError) as error:
+        raise DataDirError(f"{path}: expected tab-separated columns 'VoxCeleb1 ID' and 'Gender'") from error
+
+
+def usable_trials(path: Path, known: set[str], quarantined: set[str]) -> tuple[Trials, list[str]]:
+    """Trials whose two utterances can be used, and those that a quarantined utterance takes away."""
+    kept, dropped = [], []
+    for number, (is_target, enrolment, test) in enumerate(read_official_trials(path), start=1):
+        for utterance in (enrolment, test):
+            if utterance not in known and utterance not in quarantined:
+                raise DataDirError(
+                    f"{path}:{number}: the trial names {utterance}, of which there is no file in the test set"
+                )
+        if enrolment in quarantined or test in quarantined:
+            dropped.append(f"{enrolment} {test}")
+        else:
+            kept.append((enrolment, test, is_target))
+    if not kept:
+        raise DataDirError(f"{path}: no trials")
+    enrolment, test, labels = zip(*kept)
+    return Trials(list(enrolment), list(test), np.array(labels)), dropped
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Write both data directories."""
+    trial_list = find_trial_list(args.root, args.trials)
+    official = read_official_trials(trial_list)
+    test_speakers = {utterance.split("-", 1)[0] for _, *pair in official for utterance in pair}
+    sources, genders = find_sources(args.root, test_speakers), read_genders(args.root)
+    test_dir = args.data / "voxceleb1_test"
+    quarantined = write_set(test_dir, sources["test"], nj=args.nj, max_bad=args.max_bad, spk2gender=genders)
+    known = {source.utterance for source in sources["test"]} - quarantined
+    trials, dropped = usable_trials(trial_list, known, quarantined)
+    write_trials(test_dir / "trials", trials)
+    write_text(test_dir / "trials.dropped", "".join(f"{pair}\n" for pair in dropped))
+    print(f"trials: {len(trials)} of {trial_list.name}, {len(dropped)} dropped with quarantined utterances")
+    write_set(args.data / "voxceleb1_dev", sources["dev"], nj=args.nj, max_bad=args.max_bad, spk2gender=genders)
+
+
+if __name__ == "__main__":
+    run_preparation(
+        prepare,
+        __doc__,
+        ("--trials", {"metavar": "NAME", "help": f"trial list; default: the first of {', '.join(TRIAL_LISTS)}"}),
+    )

@@ -1,0 +1,226 @@
+"""Which noise, from where, at which level: draws that can be rendered here or written out as lhotse cuts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from sv.data.audio import SAMPLING_RATE, BadAudio, read_samples
+from sv.data.manifests import duration_to_samples, import_lhotse, recording_of
+from sv.data.mixing import noise_gain, power, reverberate
+from sv.kaldi.scp import DataDirError, byte_order, read_scp, read_utt2dur
+
+MAX_REDRAWS = 20  # of a stretch of noise that turns out to be digital silence
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """How training utterances are disturbed.
+
+    Attributes
+    ----------
+    noise_prob, reverb_prob : float in [0, 1]
+        Of the utterances that are to be disturbed at all.
+    noises : tuple of str
+        Categories, drawn uniformly.
+    snr_db : (low, high)
+        Drawn uniformly.
+    num_babble : (low, high)
+        Talkers in babble, drawn uniformly, both inclusive.
+    snr_floor : float
+        Added to both powers; 1e-4 for the behaviour of the published ExU-Net code, see `mixing.noise_gain`.
+    """
+
+    noise_prob: float = 1.0
+    noises: tuple[str, ...] = ("noise", "music", "babble")
+    snr_db: tuple[float, float] = (0.0, 20.0)
+    num_babble: tuple[int, int] = (3, 6)
+    reverb_prob: float = 0.0
+    snr_floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("noise_prob", "reverb_prob"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+        for name in ("snr_db", "num_babble"):
+            if getattr(self, name)[0] > getattr(self, name)[1]:
+                raise ValueError(f"{name} must be (low, high), got {getattr(self, name)}")
+        if self.noise_prob > 0 and not self.noises:
+            raise ValueError("noises must name a category when noise_prob > 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisePiece:
+    """`num_samples` samples of a recording from sample `start`, put at sample `offset` of the utterance."""
+
+    recording: str
+    start: int
+    num_samples: int
+    offset: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """What disturbs one utterance: first the room response, then noise; either may be absent."""
+
+    category: str | None = None
+    snr_db: float = 0.0
+    pieces: tuple[NoisePiece, ...] = ()
+    rir: str | None = None
+
+
+class Recordings:
+    """The recordings of a data directory: ids in byte order, lengths in samples, files."""
+
+    def __init__(self, data_dir: str | Path) -> None:
+        wav_scp, durations = read_scp(Path(data_dir) / "wav.scp"), read_utt2dur(Path(data_dir) / "utt2dur")
+        self.ids = sorted(wav_scp, key=byte_order)
+        if not self.ids:
+            raise DataDirError(f"{data_dir}/wav.scp: no recordings")
+        self.paths = wav_scp
+        self.num_samples = {key: duration_to_samples(durations[key]) for key in self.ids}
+
+    def read(self, key: str, start: int = 0, num_samples: int | None = None) -> np.ndarray:
+        """Samples of one recording."""
+        return read_samples(self.paths[key], start, num_samples)
+
+    def lhotse(self, key: str):
+        """The recording as lhotse has it."""
+        return recording_of(key, self.paths[key], self.num_samples[key])
+
+
+class NoiseLibrary:
+    """Noise by category, and room responses, to draw from.
+
+    Parameters
+    ----------
+    noise_dirs : mapping of category to data directory
+        `babble` names a set of speech recordings, of which several are summed.
+    rir_dir : path, optional
+    """
+
+    def __init__(self, noise_dirs: Mapping[str, str | Path], rir_dir: str | Path | None = None) -> None:
+        self.noises = {category: Recordings(path) for category, path in noise_dirs.items()}
+        self.rirs = Recordings(rir_dir) if rir_dir else None
+        self._read_rir = lru_cache(maxsize=512)(lambda key: self.rirs.read(key))
+
+    def check(self, config: AugmentConfig) -> None:
+        """Raise ValueError if the configuration asks for what the library does not have."""
+        absent = [category for category in config.noises if category not in self.noises]
+        if config.noise_prob > 0 and absent:
+            raise ValueError(f"[augment] noises: no recordings of {absent[0]!r}; there are {sorted(self.noises)}")
+        if config.reverb_prob > 0 and self.rirs is None:
+            raise ValueError("[augment] reverb_prob > 0, but there are no room responses; prepare RIRS_NOISES")
+
+    def draw(self, rng: np.random.Generator, config: AugmentConfig, num_samples: int) -> Draw:
+        """Draw what disturbs a training utterance of `num_samples`."""
+        rir = category = None
+        if rng.random() < config.reverb_prob:
+            rir = self.rirs.ids[rng.integers(len(self.rirs.ids))]
+        if rng.random() < config.noise_prob:
+            category = config.noises[rng.integers(len(config.noises))]
+        if category is None:
+            return Draw(rir=rir)
+        snr_db = float(rng.uniform(*config.snr_db))
+        pieces = self.draw_noise(rng, category, num_samples, config.num_babble)
+        return Draw(category=category, snr_db=snr_db, pieces=pieces, rir=rir)
+
+    def draw_noise(
+        self, rng: np.random.Generator, category: str, num_samples: int, num_babble: tuple[int, int] = (3, 6)
+    ) -> tuple[NoisePiece, ...]:
+        """Stretches of one recording, or of several different ones for babble, that cover `num_samples`.
+
+        A recording shorter than that is repeated from a random sample on. A draw that is digital silence is drawn again.
+
+        Raises
+        ------
+        BadAudio
+            If the category seems to hold nothing but silence.
+        """
+        recordings = self.noises[category]
+        count = int(rng.integers(num_babble[0], num_babble[1] + 1)) if category == "babble" else 1
+        for _ in range(MAX_REDRAWS):
+            chosen = rng.choice(len(recordings.ids), size=min(count, len(recordings.ids)), replace=False)
+            pieces = sum((self._cover(rng, recordings, recordings.ids[i], num_samples) for i in chosen), ())
+            if self.sum_of(category, pieces, num_samples).any():
+                return pieces
+        raise BadAudio(f"{category}: {MAX_REDRAWS} draws in a row were silent")
+
+    @staticmethod
+    def _cover(rng: np.random.Generator, recordings: Recordings, key: str, num_samples: int) -> tuple[NoisePiece, ...]:
+        available = recordings.num_samples[key]
+        if available >= num_samples:
+            start = int(rng.integers(available - num_samples + 1))
+            return (NoisePiece(recording=key, start=start, num_samples=num_samples, offset=0),)
+        pieces, offset, start = [], 0, int(rng.integers(available))
+        while offset < num_samples:
+            length = min(available - start, num_samples - offset)
+            pieces.append(NoisePiece(recording=key, start=start, num_samples=length, offset=offset))
+            offset, start = offset + length, 0
+        return tuple(pieces)
+
+    def sum_of(self, category: str, pieces: tuple[NoisePiece, ...], num_samples: int) -> np.ndarray:
+        """The pieces added up at their offsets, (num_samples,) float32, at their recordings' own levels."""
+        total = np.zeros(num_samples, dtype=np.float32)
+        for piece in pieces:
+            part = self.noises[category].read(piece.recording, piece.start, piece.num_samples)
+            total[piece.offset : piece.offset + piece.num_samples] += part
+        return total
+
+    def gain(self, draw: Draw, speech: np.ndarray, noise: np.ndarray, floor: float = 0.0) -> float:
+        """Factor on the sum of the pieces."""
+        return noise_gain(power(speech), power(noise), draw.snr_db, floor)
+
+    def apply(self, draw: Draw, speech: np.ndarray, floor: float = 0.0) -> np.ndarray:
+        """Disturb (samples,) speech as drawn; silence stays as it is, since its SNR is undefined."""
+        if draw.rir is not None:
+            speech = reverberate(speech, self._read_rir(draw.rir))
+        if draw.category is None or not speech.any():
+            return speech
+        noise = self.sum_of(draw.category, draw.pieces, len(speech))
+        noise *= np.float32(self.gain(draw, speech, noise, floor))
+        return noise + speech
+
+    def to_cut(self, draw: Draw, cut, speech: np.ndarray, floor: float = 0.0):
+        """The disturbed utterance as a lhotse cut that renders to what `apply` returns.
+
+        Parameters
+        ----------
+        draw : Draw
+        cut : lhotse.MonoCut
+            The undisturbed utterance.
+        speech : (samples,) numpy.ndarray
+            Its audio, from which the levels are computed.
+
+        Notes
+        -----
+        lhotse scales each track on its own, by sqrt(E_speech 10^(-snr/10) / E_track) with E the mean square over that
+        track's samples alone. Each piece is therefore given the SNR that makes its factor the common gain of the whole
+        noise: looped noise has no steps in level, babble has the SNR of its sum, exactly.
+        """
+        lhotse = import_lhotse()
+        base = cut
+        if draw.rir is not None:
+            base = cut.reverb_rir(self.rirs.lhotse(draw.rir), affix_id=False)
+            speech = reverberate(speech, self._read_rir(draw.rir))
+        if draw.category is None or not speech.any():
+            return base
+        gain = self.gain(draw, speech, self.sum_of(draw.category, draw.pieces, len(speech)), floor)
+        tracks = [lhotse.cut.MixTrack(cut=base)]
+        for number, piece in enumerate(draw.pieces):
+            samples = self.noises[draw.category].read(piece.recording, piece.start, piece.num_samples)
+            if not samples.any():
+                continue
+            noise_cut = lhotse.MonoCut(
+                id=f"{cut.id}-noise{number}",
+                start=piece.start / SAMPLING_RATE,
+                duration=piece.num_samples / SAMPLING_RATE,
+                channel=0,
+                recording=self.noises[draw.category].lhotse(piece.recording),
+            )
+            snr_db = 10 * np.log10(power(speech) / (gain**2 * power(samples)))
+            offset = piece.offset / SAMPLING_RATE
+            tracks.append(lhotse.cut.MixTrack(cut=noise_cut, offset=offset, snr=float(snr_db), tag="noise"))
+        return lhotse.cut.MixedCut(id=cut.id, tracks=tracks)

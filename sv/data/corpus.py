@@ -1,0 +1,176 @@
+"""What every corpus' preparation does: check each file once in parallel, convert what needs it, write a data directory."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import soundfile
+from tqdm import tqdm
+
+from sv.data.audio import SAMPLING_RATE, BadAudio, load_checked, to_mono_16k
+from sv.data.manifests import write_manifests
+from sv.files import atomic_write, write_text
+from sv.kaldi.data_dir import write_data_dir
+from sv.kaldi.scp import DataDirError, byte_order
+from sv.log import get_logger
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".m4a")
+CHUNK = 32  # files a process takes at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One file of a corpus, and what it is to be called."""
+
+    utterance: str
+    speaker: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A source after the check: `problem` is empty if it can be used, from `path`."""
+
+    source: Source
+    path: str = ""
+    num_samples: int = 0
+    converted: bool = False
+    problem: str = ""
+
+
+def audio_files(folder: str | Path) -> list[Path]:
+    """Audio files anywhere below a folder, in byte order; symbolic links to folders are followed."""
+    found = [
+        Path(root, name)
+        for root, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith("._")
+    ]
+    return sorted(found, key=lambda path: byte_order(str(path)))
+
+
+def check_source(source: Source, converted_dir: str, first_channel: bool = False) -> Checked:
+    """Decode the file; write a 16 kHz mono wav of it into `converted_dir` if training could not read it as it is."""
+    try:
+        samples, rate = load_checked(source.path)
+    except (BadAudio, OSError) as error:
+        return Checked(source=source, problem=str(error))
+    if rate == SAMPLING_RATE and samples.shape[1] == 1 and source.path.endswith((".wav", ".flac")):
+        return Checked(source=source, path=source.path, num_samples=len(samples))
+    mono = to_mono_16k(samples[:, :1] if first_channel else samples, rate)
+    path = Path(converted_dir, f"{source.utterance}.wav")
+    with atomic_write(path, "wb") as file:
+        soundfile.write(file, mono, SAMPLING_RATE, format="WAV", subtype="PCM_16")
+    return Checked(source=source, path=str(path), num_samples=len(mono), converted=True)
+
+
+def without_duplicates(sources: Iterable[Source]) -> tuple[list[Source], list[Checked]]:
+    """The first source of each utterance in byte order of the paths, and the others with the reason."""
+    first: dict[str, Source] = {}
+    duplicates = []
+    for source in sorted(sources, key=lambda source: byte_order(source.path)):
+        if source.utterance in first:
+            reason = f"duplicate utterance id, first at {first[source.utterance].path}"
+            duplicates.append(Checked(source=source, problem=reason))
+        else:
+            first[source.utterance] = source
+    return list(first.values()), duplicates
+
+
+def check_all(
+    sources: Iterable[Source], converted_dir: str | Path, nj: int, title: str, first_channel: bool = False
+) -> list[Checked]:
+    """Check every source in `nj` processes, in byte order of the utterances, whatever `nj`."""
+    unique, duplicates = without_duplicates(sources)
+    unique.sort(key=lambda source: byte_order(source.utterance))
+    check = partial(check_source, converted_dir=str(converted_dir), first_channel=first_channel)
+    with ProcessPoolExecutor(nj) as pool:
+        results = pool.map(check, unique, chunksize=CHUNK)
+        return [*tqdm(results, total=len(unique), desc=title, unit="file", disable=None), *duplicates]
+
+
+def write_set(
+    out: str | Path,
+    sources: Iterable[Source],
+    *,
+    nj: int,
+    max_bad: float,
+    spk2gender: Mapping[str, str] | None = None,
+    first_channel: bool = False,
+) -> set[str]:
+    """Check a set's files and write its data directory, manifests and quarantine.tsv.
+
+    Parameters
+    ----------
+    out : path
+        Files that need conversion are converted into ../converted/<its name>.
+    sources : iterable of Source
+    nj : int
+        Processes.
+    max_bad : float in [0, 1]
+        Share of bad files up to which the others are used.
+    spk2gender : mapping, optional
+    first_channel : bool
+        Convert files of several channels to the first one; else to their mean.
+
+    Returns
+    -------
+    set of str
+        Quarantined utterances.
+
+    Raises
+    ------
+    DataDirError
+        If there is no file, or too many are bad; then nothing but quarantine.tsv is written.
+    """
+    out, sources = Path(out), list(sources)
+    if not sources:
+        raise DataDirError(f"{out.name}: no audio files ({', '.join(AUDIO_SUFFIXES)}) found")
+    checked = check_all(sources, out.absolute().parent / "converted" / out.name, nj, out.name, first_channel)
+    bad = [one for one in checked if one.problem]
+    good = [one for one in checked if not one.problem]
+    lines = [f"{one.source.utterance}\t{one.source.path}\t{one.problem}\n" for one in bad]
+    write_text(out / "quarantine.tsv", "".join(lines))
+    if len(bad) > max_bad * len(checked):
+        examples = "; ".join(f"{one.source.path}: {one.problem}" for one in bad[:3])
+        raise DataDirError(
+            f"{out.name}: {len(bad)} of {len(checked)} files are bad, more than --max-bad {max_bad:g} allows "
+            f"(all are in {out}/quarantine.tsv): {examples}"
+        )
+    write_data_dir(
+        out,
+        wav_scp={one.source.utterance: one.path for one in good},
+        utt2spk={one.source.utterance: one.source.speaker for one in good},
+        utt2dur={one.source.utterance: one.num_samples / SAMPLING_RATE for one in good},
+        spk2gender=spk2gender,
+    )
+    write_manifests(out)
+    num_converted = sum(one.converted for one in good)
+    get_logger("prepare").info(
+        "%s: %d utterances, %d converted to 16 kHz mono, %d quarantined", out.name, len(good), num_converted, len(bad)
+    )
+    return {one.source.utterance for one in bad} - {one.source.utterance for one in good}
+
+
+def run_preparation(
+    prepare: Callable[[argparse.Namespace], None], description: str, *options: tuple[str, dict]
+) -> None:
+    """Parse `ROOT DATA --nj --max-bad` and further options, prepare, and exit 1 with one line if the data are bad."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("root", type=Path, help="the corpus; it is only read")
+    parser.add_argument("data", type=Path, help="folder that gets the data directories")
+    parser.add_argument("--nj", type=int, default=1, help="processes")
+    parser.add_argument("--max-bad", type=float, default=0.01, help="share of bad files to tolerate (%(default)s)")
+    for name, settings in options:
+        parser.add_argument(name, **settings)
+    args = parser.parse_args()
+    args.root = args.root.absolute()
+    try:
+        prepare(args)
+    except (DataDirError, BadAudio, OSError) as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")

@@ -1,0 +1,132 @@
+"""lhotse's view of a Kaldi data directory, and the audio behind either.
+
+Importing lhotse takes seconds, so it happens inside the functions that need it.
+"""
+
+import gzip
+import json
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from sv.data.audio import SAMPLING_RATE, BadAudio, read_samples
+from sv.files import atomic_write
+from sv.kaldi.scp import DataDirError, byte_order, read_scp, read_utt2dur, read_utt2spk
+
+CUTS = "cuts.jsonl.gz"
+
+
+def import_lhotse():
+    """Return the lhotse module, reading audio through libsndfile alone (its other back ends need what is not there)."""
+    os.environ.setdefault("LHOTSE_AUDIO_BACKEND", "LibsndfileBackend")
+    import lhotse
+
+    return lhotse
+
+
+def duration_to_samples(seconds: float) -> int:
+    """Number of 16 kHz samples in a duration of utt2dur."""
+    return round(seconds * SAMPLING_RATE)
+
+
+def recording_of(recording_id: str, path: str, num_samples: int):
+    """The lhotse Recording of a mono 16 kHz file, without opening it."""
+    lhotse = import_lhotse()
+    source = lhotse.audio.AudioSource(type="file", channels=[0], source=path)
+    return lhotse.Recording(
+        id=recording_id,
+        sources=[source],
+        sampling_rate=SAMPLING_RATE,
+        num_samples=num_samples,
+        duration=num_samples / SAMPLING_RATE,
+    )
+
+
+def cut_of(utterance: str, speaker: str, path: str, num_samples: int, start: int = 0, length: int | None = None):
+    """The lhotse MonoCut of an utterance that is a file of its own, or of `length` samples of it from `start`."""
+    lhotse = import_lhotse()
+    duration = (num_samples if length is None else length) / SAMPLING_RATE
+    supervision = lhotse.SupervisionSegment(
+        id=utterance, recording_id=utterance, start=0.0, duration=duration, channel=0, speaker=speaker
+    )
+    return lhotse.MonoCut(
+        id=utterance,
+        start=start / SAMPLING_RATE,
+        duration=duration,
+        channel=0,
+        supervisions=[supervision],
+        recording=recording_of(utterance, path, num_samples),
+    )
+
+
+def write_jsonl_gz(path: str | Path, items: Iterable[Mapping]) -> None:
+    """Write one JSON object a line, gzipped without a time stamp, whole or not at all: same items, same bytes."""
+    with (
+        atomic_write(path, "wb") as raw,
+        gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0, compresslevel=6) as out,
+    ):
+        for item in items:
+            out.write(json.dumps(item, ensure_ascii=False).encode() + b"\n")
+
+
+def write_manifests(data_dir: str | Path) -> None:
+    """Write recordings, supervisions and cuts beside the Kaldi tables; ids are the utterances'."""
+    data_dir = Path(data_dir)
+    wav_scp, durations = read_scp(data_dir / "wav.scp"), read_utt2dur(data_dir / "utt2dur")
+    cuts = [
+        cut_of(utt, speaker, wav_scp[utt], duration_to_samples(durations[utt])).to_dict()
+        for utt, speaker in read_utt2spk(data_dir / "utt2spk").items()
+    ]
+    write_jsonl_gz(data_dir / "recordings.jsonl.gz", (cut["recording"] for cut in cuts))
+    write_jsonl_gz(data_dir / "supervisions.jsonl.gz", (cut["supervisions"][0] for cut in cuts))
+    write_jsonl_gz(data_dir / CUTS, cuts)
+
+
+def render(cut) -> np.ndarray:
+    """The audio of a lhotse cut, (samples,) float32."""
+    return cut.load_audio()[0]
+
+
+def iter_waveforms(data_dir: str | Path, utterances: Collection[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (utterance, (samples,) float32 at 16 kHz) in byte order.
+
+    Files of wav.scp are read as they are. A noisy set's wav.scp holds pipes for other tools: they are never run, lhotse
+    renders the set's cuts instead.
+
+    Raises
+    ------
+    DataDirError
+        If an utterance is not in wav.scp, or is a pipe in a directory without cuts.
+    BadAudio
+        Naming the utterance.
+    """
+    data_dir = Path(data_dir)
+    wav_scp = read_scp(data_dir / "wav.scp")
+    if missing := [utt for utt in utterances if utt not in wav_scp]:
+        raise DataDirError(f"{data_dir}/wav.scp: {len(missing)} utterances are not there, e.g. {missing[:3]}")
+    ordered = sorted(utterances, key=byte_order)
+    if any(wav_scp[utt].endswith("|") for utt in ordered):
+        yield from _rendered(data_dir, ordered)
+        return
+    for utt in ordered:
+        try:
+            yield utt, read_samples(wav_scp[utt])
+        except (BadAudio, OSError) as error:
+            raise BadAudio(f"{data_dir}: {utt}: {error}") from error
+
+
+def _rendered(data_dir: Path, ordered: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+    if not (data_dir / CUTS).exists():
+        raise DataDirError(
+            f"{data_dir}/wav.scp holds pipes, which are never run, and there is no {CUTS} to render instead"
+        )
+    wanted = set(ordered)
+    # Cuts lie in byte order too, so the file is read once and nothing is kept.
+    for cut in import_lhotse().CutSet.from_jsonl_lazy(data_dir / CUTS):
+        if cut.id in wanted:
+            wanted.remove(cut.id)
+            yield cut.id, render(cut)
+    if wanted:
+        raise DataDirError(f"{data_dir}/{CUTS}: {len(wanted)} utterances have no cut, e.g. {sorted(wanted)[:3]}")

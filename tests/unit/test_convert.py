@@ -1,0 +1,99 @@
+"""Published checkpoints to model folders."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from sv.convert import CheckpointError, convert_checkpoint
+from sv.models import MODELS
+
+LIGHT = {"channels": (4, 8, 8, 16), "blocks": (1, 2, 1, 1), "embedding_dim": 12}
+
+
+def light_model(system: str, num_mel_bins: int = 64) -> torch.nn.Module:
+    config, model_class = MODELS[system]
+    return model_class(config(**LIGHT, num_mel_bins=num_mel_bins)).eval()
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize(
+    ("system", "num_mel_bins"), [("se_resnet", 64), ("unet", 64), ("exu_net", 64), ("exu_net", 32)]
+)
+def test_converted_weights_and_config_give_the_same_embedding(
+    system: str, num_mel_bins: int, prefix: str, tmp_path: Path
+) -> None:
+    published = light_model(system, num_mel_bins)
+    torch.save({prefix + name: value for name, value in published.state_dict().items()}, tmp_path / "published.pt")
+    convert_checkpoint(system, tmp_path / "published.pt", tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["features"]["type"] == "log_mel"
+    assert config["features"]["num_mel_bins"] == num_mel_bins
+    assert config["model"].pop("type") == config["name"] == system
+    assert config["model"] == {**{key: value for key, value in _lists(LIGHT).items()}, "num_mel_bins": num_mel_bins}
+    model = light_model(system, num_mel_bins)
+    model.load_state_dict(torch.load(tmp_path / "model" / "checkpoints" / "best.pt", weights_only=True)["model"])
+    features = torch.randn(1, num_mel_bins, 16)
+    torch.testing.assert_close(model.embed(features), published.embed(features), rtol=0, atol=0)
+
+
+def _lists(record: dict) -> dict:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
+
+
+def test_published_sizes_are_the_defaults(tmp_path: Path) -> None:
+    config, model_class = MODELS["exu_net"]
+    torch.save(model_class(config()).state_dict(), tmp_path / "published.pt")
+    convert_checkpoint("exu_net", tmp_path / "published.pt", tmp_path)
+    written = json.loads((tmp_path / "config.json").read_text())["model"]
+    assert written == {
+        "type": "exu_net",
+        "num_mel_bins": 64,
+        "channels": [16, 32, 64, 128],
+        "blocks": [3, 4, 6, 3],
+        "embedding_dim": 128,
+    }
+
+
+def damaged(tmp_path: Path, kind: str) -> Path:
+    path, state = tmp_path / "published.pt", light_model("exu_net").state_dict()
+    if kind == "text":
+        path.write_text("no checkpoint")
+    elif kind == "code":
+        torch.save({"model": light_model("exu_net")}, path)
+    elif kind == "nested":
+        torch.save({"model": dict(state)}, path)
+    elif kind == "missing":
+        torch.save({name: value for name, value in state.items() if name != "u_res_1.0.bn1.bias"}, path)
+    elif kind == "additional":
+        torch.save({**state, "classifier.weight": torch.zeros(3, 12)}, path)
+    elif kind == "shape":
+        torch.save({**state, "uconv_4.weight": torch.zeros(8, 1, 3, 1)}, path)
+    else:
+        torch.save(light_model("se_resnet").state_dict(), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("text", "not a PyTorch checkpoint of tensors only"),
+        ("code", "not a PyTorch checkpoint of tensors only"),
+        ("nested", "expected a mapping from parameter names to tensors, got dict"),
+        ("missing", r"not a exu_net checkpoint: .*Missing key.*u_res_1.0.bn1.bias"),
+        ("additional", r"not a exu_net checkpoint: .*Unexpected key.*classifier.weight"),
+        ("shape", r"not a exu_net checkpoint: .*size mismatch for uconv_4.weight"),
+        ("other system", "not a exu_net checkpoint: it has no d_res_1.0.conv1.weight"),
+    ],
+)
+def test_what_does_not_fit_is_named_and_nothing_written(kind: str, message: str, tmp_path: Path) -> None:
+    path = damaged(tmp_path, kind)
+    with pytest.raises(CheckpointError, match=f"published.pt: {message}"):
+        convert_checkpoint("exu_net", path, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_unknown_system_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no converter for 'exunet'; known: se_resnet, unet, exu_net"):
+        convert_checkpoint("exunet", tmp_path / "x.pt", tmp_path)

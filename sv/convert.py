@@ -48,7 +48,7 @@ def convert_checkpoint(system: str, path: str | Path, out_dir: str | Path) -> No
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise CheckpointError(f"{path}: not a {system} checkpoint: {_first_lines(str(error))}") from error
+        raise CheckpointError(f"{path}: not a checkpoint of {system}: {_first_lines(str(error))}") from error
     checkpoint = Path(out_dir) / "checkpoints" / "best.pt"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(checkpoint, "wb") as file:
@@ -96,7 +96,7 @@ def infer_config(system: str, state: Mapping[str, Tensor], path: str | Path) -> 
         pooled = state["attention.0.weight"].shape[1]
         embedding_dim = state["fc.weight"].shape[0]
     except KeyError as error:
-        raise CheckpointError(f"{path}: not a {system} checkpoint: it has no {error.args[0]}") from error
+        raise CheckpointError(f"{path}: not a checkpoint of {system}: it has no {error.args[0]}") from error
     config_class = MODELS[system][0]
     bins = MEL_STRIDE * pooled // channels[-1] if system == "exu_net" else config_class().num_mel_bins
     return config_class(num_mel_bins=bins, channels=channels, blocks=blocks, embedding_dim=embedding_dim)

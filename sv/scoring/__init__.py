@@ -1,0 +1,16 @@
+"""Scores and what they are worth; numpy and scipy only."""
+
+from sv.scoring.cosine import score_cosine
+from sv.scoring.metrics import compute_eer, compute_eer_kaldi, compute_min_dcf, det_points, eer_interval
+from sv.scoring.pairwise import mean_cos, neg_mean_l2
+
+__all__ = [
+    "compute_eer",
+    "compute_eer_kaldi",
+    "compute_min_dcf",
+    "det_points",
+    "eer_interval",
+    "mean_cos",
+    "neg_mean_l2",
+    "score_cosine",
+]

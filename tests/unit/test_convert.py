@@ -31,7 +31,7 @@ def test_converted_weights_and_config_give_the_same_embedding(
     assert config["features"]["type"] == "log_mel"
     assert config["features"]["num_mel_bins"] == num_mel_bins
     assert config["model"].pop("type") == config["name"] == system
-    assert config["model"] == {**{key: value for key, value in _lists(LIGHT).items()}, "num_mel_bins": num_mel_bins}
+    assert config["model"] == {**_lists(LIGHT), "num_mel_bins": num_mel_bins}
     model = light_model(system, num_mel_bins)
     model.load_state_dict(torch.load(tmp_path / "model" / "checkpoints" / "best.pt", weights_only=True)["model"])
     features = torch.randn(1, num_mel_bins, 16)
@@ -81,10 +81,10 @@ def damaged(tmp_path: Path, kind: str) -> Path:
         ("text", "not a PyTorch checkpoint of tensors only"),
         ("code", "not a PyTorch checkpoint of tensors only"),
         ("nested", "expected a mapping from parameter names to tensors, got dict"),
-        ("missing", r"not a exu_net checkpoint: .*Missing key.*u_res_1.0.bn1.bias"),
-        ("additional", r"not a exu_net checkpoint: .*Unexpected key.*classifier.weight"),
-        ("shape", r"not a exu_net checkpoint: .*size mismatch for uconv_4.weight"),
-        ("other system", "not a exu_net checkpoint: it has no d_res_1.0.conv1.weight"),
+        ("missing", r"not a checkpoint of exu_net: .*Missing key.*u_res_1.0.bn1.bias"),
+        ("additional", r"not a checkpoint of exu_net: .*Unexpected key.*classifier.weight"),
+        ("shape", r"not a checkpoint of exu_net: .*size mismatch for uconv_4.weight"),
+        ("other system", "not a checkpoint of exu_net: it has no d_res_1.0.conv1.weight"),
     ],
 )
 def test_what_does_not_fit_is_named_and_nothing_written(kind: str, message: str, tmp_path: Path) -> None:

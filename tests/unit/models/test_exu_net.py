@@ -226,7 +226,7 @@ def test_initial_weights_have_the_published_spread() -> None:
     assert conv.std().item() == pytest.approx((2 / (1 + 1e-4) / 1152) ** 0.5, rel=0.01)
     limit = (6 / (256 + 128)) ** 0.5
     assert model.fc.weight.abs().max().item() == pytest.approx(limit, rel=0.01)
-    assert set(model.fc.bias.tolist()) == {pytest.approx(1e-4)}
+    torch.testing.assert_close(model.fc.bias, torch.full((128,), 1e-4))
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     assert all((norm.weight == 1).all() and (norm.bias == 0).all() for norm in norms)
 

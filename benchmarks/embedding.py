@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Embedding extraction: batches of segments of many utterances against one utterance at a time.
+
+    python benchmarks/embedding.py [--num-threads 2]
+
+One utterance at a time is the model as trained, in PyTorch's own memory layout; batched is what extraction runs. Rates
+are fractions of the machine's own float32 matrix product rate, from the faster of torch's two libraries.
+"""
+
+import argparse
+from collections.abc import Callable
+
+import torch
+from common import matrix_products, median_seconds, print_table, product_rate
+from torch import Tensor, nn
+
+from sv.models import MODELS
+from sv.models.folding import for_inference
+
+NUM_FRAMES = 384
+NUM_UTTERANCES = 16
+BATCH_SIZE = 8
+RATIO_AIM, RATE_AIM = 2.0, 0.75
+MULTIPLY_ADDS = {"se_resnet": 1.353e9, "unet": 1.353e9, "exu_net": 4.302e9}  # of embedding one segment
+
+
+def in_batches(model: nn.Module, features: Tensor, batch_size: int) -> Callable[[], object]:
+    """A call that embeds all features, `batch_size` at a time."""
+
+    def run() -> list[Tensor]:
+        with torch.inference_mode():
+            return [model.embed(batch) for batch in features.split(batch_size)]
+
+    return run
+
+
+def main() -> None:
+    """Time the models in turns and print what batching gains."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--num-threads", type=int, default=2, help="torch threads (default: %(default)s)")
+    torch.set_num_threads(parser.parse_args().num_threads)
+    torch.manual_seed(0)
+    features = torch.randn(NUM_UTTERANCES, 64, NUM_FRAMES)
+    rows = []
+    for name, (config, model_class) in MODELS.items():
+        model = model_class(config()).eval()
+        fast = for_inference(model)
+        seconds = median_seconds(
+            {
+                "one at a time": in_batches(model, features, 1),
+                "batches, as trained": in_batches(model, features, BATCH_SIZE),
+                "one at a time, for inference": in_batches(fast, features, 1),
+                "batches, for inference": in_batches(fast, features, BATCH_SIZE),
+                **matrix_products(),
+            }
+        )
+        peak = product_rate(seconds)
+        for case, spent in seconds.items():
+            if case.startswith("sgemm"):
+                continue
+            rate = 2 * MULTIPLY_ADDS[name] * NUM_UTTERANCES / spent
+            gain = seconds["one at a time"] / spent
+            rows.append([name, case, f"{1e3 * spent / NUM_UTTERANCES:.1f}", f"{gain:.2f}", f"{rate / peak:.2f}"])
+    print_table(
+        f"Embedding {NUM_UTTERANCES} segments of {NUM_FRAMES} frames; batches of {BATCH_SIZE}; "
+        f"aims: {RATIO_AIM} times, {RATE_AIM} of sgemm (ExU-Net)",
+        ["model", "how", "ms/segment", "times faster", "of sgemm"],
+        rows,
+    )
+
+
+if __name__ == "__main__":
+    main()

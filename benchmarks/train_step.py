@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""A training step of ExU-Net: ours against the plain layout that the published code trains in.
+
+    python benchmarks/train_step.py [--num-threads 2]
+
+Plain: contiguous maps, and Adam as PyTorch picks it for the machine. Ours: channels-last, fused Adam. Both: AMSGrad
+with coupled weight decay, softmax, feature regression and angular prototypical loss on clean/noisy pairs.
+"""
+
+import argparse
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from common import median_seconds, print_table
+from torch import Tensor, nn
+
+from sv.losses import AngularPrototypical, SoftmaxLoss
+from sv.models import MODELS
+
+NUM_PAIRS = 4
+NUM_FRAMES = 256
+NUM_SPEAKERS = 1211
+AIM = 1.3
+
+
+def training_step(name: str, memory_format: torch.memory_format, *, fused: bool) -> Callable[[], Tensor]:
+    """A call that updates a new model once on one batch of pairs."""
+    torch.manual_seed(0)
+    config, model_class = MODELS[name]
+    model = model_class(config()).to(memory_format=memory_format)
+    criteria = nn.ModuleList([SoftmaxLoss(config().embedding_dim, NUM_SPEAKERS), AngularPrototypical()])
+    classification, prototypical = criteria
+    parameters = [*model.parameters(), *criteria.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=1e-3, weight_decay=1e-4, amsgrad=True, fused=fused or None)
+    features, references = torch.randn(2, 2 * NUM_PAIRS, 64, NUM_FRAMES)
+    speaker_ids = torch.arange(NUM_PAIRS).repeat(2)
+
+    def step() -> Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        embedding, enhanced = model(features)
+        loss = classification(embedding, speaker_ids) + prototypical(embedding[NUM_PAIRS:], embedding[:NUM_PAIRS])
+        if enhanced is not None:
+            loss = loss + F.mse_loss(enhanced, references)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return step
+
+
+def main() -> None:
+    """Time the steps in turns and print the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--num-threads", type=int, default=2, help="torch threads (default: %(default)s)")
+    torch.set_num_threads(parser.parse_args().num_threads)
+    rows = []
+    for name in MODELS:
+        seconds = median_seconds(
+            {
+                "plain": training_step(name, torch.contiguous_format, fused=False),
+                "ours": training_step(name, torch.channels_last, fused=True),
+            },
+            num_rounds=9,
+        )
+        plain, ours = seconds["plain"], seconds["ours"]
+        rows.append([name, f"{plain:.3f}", f"{ours:.3f}", f"{plain / ours:.2f}"])
+    print_table(
+        f"One step on {2 * NUM_PAIRS} spectrograms of {NUM_FRAMES} frames; aim: {AIM} times (ExU-Net)",
+        ["model", "plain s", "ours s", "times faster"],
+        rows,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""The training loop, the only one."""
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from sv.files import write_text
+from sv.log import get_logger
+from sv.train import checkpoint
+from sv.train.config import TrainConfig
+from sv.train.distributed import World, any_rank, mean_over_ranks
+from sv.train.schedules import learning_rate
+
+PRECISIONS = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class NonFiniteError(RuntimeError):
+    """A loss or gradient is NaN or infinite; the message names the batch."""
+
+
+class Plan(Protocol):
+    """What a training set offers the loop."""
+
+    steps_per_epoch: int
+
+    def batches(self, epoch: int, first_step: int) -> Iterable[Any]:
+        """This rank's batches of an epoch from its step `first_step` on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Where a run writes, and what identifies it.
+
+    Attributes
+    ----------
+    exp_dir : Path
+    identity : dict
+        Stored in checkpoints; the caller compares it before resuming.
+    """
+
+    exp_dir: Path
+    identity: dict[str, Any]
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.exp_dir / "checkpoints"
+
+
+class Trainer:
+    """State of a training run: `step_module`, optimiser, position, best score.
+
+    Parameters
+    ----------
+    step_module : torch.nn.Module
+        `step_module(waveforms, references, speaker_ids)` returns losses by name, `loss` among them; has `.model`.
+    config : TrainConfig
+    world : World
+    """
+
+    def __init__(self, step_module: nn.Module, config: TrainConfig, world: World) -> None:
+        self.config, self.world = config, world
+        dtype = PRECISIONS[config.precision]
+        if dtype is not None and world.device.type != "cuda":
+            raise ValueError(f"[train] precision {config.precision!r} needs a GPU; use float32 here")
+        self.dtype = dtype
+        step_module.to(world.device)
+        if world.device.type == "cuda":
+            step_module.model.to(memory_format=torch.channels_last)
+            if world.size > 1:
+                step_module = nn.SyncBatchNorm.convert_sync_batchnorm(step_module)
+        self.module = step_module
+        self.parallel = step_module
+        if world.size > 1:
+            device_ids = [world.device] if world.device.type == "cuda" else None
+            self.parallel = DistributedDataParallel(step_module, device_ids=device_ids)
+        self.optimizer = torch.optim.Adam(
+            step_module.parameters(), lr=config.lr, weight_decay=config.weight_decay, amsgrad=True, foreach=True
+        )
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=config.precision == "fp16")
+        self.step = 0
+        self.best_eer = float("inf")
+
+    def state(self, identity: dict[str, Any]) -> checkpoint.State:
+        """Everything that resuming needs."""
+        return {
+            "system": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "step": self.step,
+            "best_eer": self.best_eer,
+            "rng": checkpoint.rng_state(),
+            "identity": identity,
+        }
+
+    def restore(self, state: checkpoint.State) -> None:
+        """Continue from a checkpoint's state."""
+        self.module.load_state_dict(state["system"], strict=True)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.step, self.best_eer = state["step"], state["best_eer"]
+        checkpoint.restore_rng(state["rng"])
+
+    def train_step(self, batch: Any, lr: float) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """One update; returns this rank's detached losses and the norm of the gradient over all ranks.
+
+        Raises
+        ------
+        NonFiniteError
+            On every rank, before the update, if the loss of any rank or the gradient is not finite.
+        """
+        batch = batch.to(self.world.device)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.world.device.type, dtype=self.dtype, enabled=self.dtype is not None):
+            losses = self.parallel(batch.waveforms, batch.references, batch.speaker_ids)
+        self._refuse(not bool(torch.isfinite(losses["loss"])), "loss", batch)
+        self.scaler.scale(losses["loss"]).backward()
+        self.scaler.unscale_(self.optimizer)
+        gradients = [parameter.grad for parameter in self.module.parameters() if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if self.config.precision != "fp16":  # there the scaler skips an overflown step and lowers its scale
+            self._refuse(not bool(torch.isfinite(norm)), "gradient", batch)
+        if self.config.max_grad_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.module.parameters(), self.config.max_grad_norm, norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.step += 1
+        return {name: value.detach() for name, value in losses.items()}, norm
+
+    def _refuse(self, bad_here: bool, what: str, batch: Any) -> None:
+        if any_rank(bad_here, self.world.device):
+            where = f"rank {self.world.rank}, utterances {' '.join(batch.utterances)}" if bad_here else "another rank"
+            raise NonFiniteError(f"step {self.step}: the {what} is not finite ({where}); stopped before the update")
+
+
+def fit(
+    trainer: Trainer, plan: Plan, evaluate: Callable[[nn.Module], dict[str, float]], run: Run, state: checkpoint.State | None
+) -> None:
+    """Train to the configured number of epochs, from `state` on if there is one.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    plan : Plan
+    evaluate : callable
+        Scores of the model on held-out speakers, at each epoch's end, on all ranks; `eer` picks best.pt.
+    run : Run
+    state : dict, optional
+        Of `checkpoint.load_newest`.
+    """
+    config, world, log = trainer.config, trainer.world, get_logger("train")
+    if state is not None:
+        trainer.restore(state)
+        log.info("resuming at step %d", trainer.step)
+    with Journal(run.exp_dir, trainer.step, enabled=world.is_main) as journal:
+        for epoch in range(trainer.step // plan.steps_per_epoch, config.num_epochs):
+            started = time.time()
+            trainer.module.train()
+            _train_epoch(trainer, plan, epoch, journal, run)
+            trainer.module.eval()
+            scores = evaluate(trainer.module.model)
+            journal.write(trainer.step, epoch=epoch, **{f"valid_{name}": value for name, value in scores.items()})
+            log.info("epoch %d: step %d, valid EER %.2f %%, %.0f s", epoch, trainer.step, scores["eer"], time.time() - started)
+            if world.is_main:
+                _save_epoch(trainer, run, scores)
+            trainer.best_eer = min(trainer.best_eer, scores["eer"])
+
+
+def _train_epoch(trainer: Trainer, plan: Plan, epoch: int, journal: "Journal", run: Run) -> None:
+    config, world = trainer.config, trainer.world
+    first, total = trainer.step % plan.steps_per_epoch, plan.steps_per_epoch
+    batches = tqdm(plan.batches(epoch, first), initial=first, total=total, desc=f"epoch {epoch}", unit="step", disable=None if world.is_main else True)
+    since, count = time.time(), 0
+    for batch in batches:
+        lr = learning_rate(config, trainer.step, plan.steps_per_epoch)
+        losses, norm = trainer.train_step(batch, lr)
+        count += len(batch.utterances) * world.size
+        if trainer.step % config.log_interval == 0:
+            means = mean_over_ranks({name: float(value) for name, value in losses.items()}, world.device)
+            rate = count / (time.time() - since)
+            journal.write(trainer.step, epoch=epoch, **means, lr=lr, grad_norm=float(norm), utterances_per_second=rate)
+            since, count = time.time(), 0
+        at_end = trainer.step % plan.steps_per_epoch == 0
+        if config.checkpoint_interval and trainer.step % config.checkpoint_interval == 0 and not at_end and world.is_main:
+            checkpoint.save_step(run.checkpoints, trainer.step, trainer.state(run.identity), config.keep_checkpoints)
+
+
+def _save_epoch(trainer: Trainer, run: Run, scores: dict[str, float]) -> None:
+    if scores["eer"] < trainer.best_eer:
+        trainer.best_eer = scores["eer"]
+        weights = {"model": trainer.module.model.state_dict(), "step": trainer.step, "valid_eer": scores["eer"]}
+        checkpoint.save(run.checkpoints / "best.pt", weights)
+    checkpoint.save_step(run.checkpoints, trainer.step, trainer.state(run.identity), trainer.config.keep_checkpoints)
+
+
+class Journal:
+    """train.jsonl, one record a line, and the same numbers for TensorBoard; lines after the resumed step are dropped."""
+
+    def __init__(self, exp_dir: Path, step: int, enabled: bool) -> None:
+        self.enabled = enabled
+        if not enabled:
+            return
+        path = exp_dir / "train.jsonl"
+        kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
+        write_text(path, "".join(kept))
+        self.file = path.open("a", encoding="utf-8")
+        self.board = SummaryWriter(exp_dir / "tensorboard", purge_step=step + 1)
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.enabled:
+            self.file.close()
+            self.board.close()
+
+    def write(self, step: int, **values: float) -> None:
+        """Add a record."""
+        if not self.enabled:
+            return
+        self.file.write(json.dumps({"step": step, **values}) + "\n")
+        self.file.flush()
+        for name, value in values.items():
+            self.board.add_scalar(name, value, step)
+
+
+def _whole_lines(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]

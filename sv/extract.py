@@ -49,7 +49,9 @@ def cut_segments(samples: np.ndarray, segment_samples: int) -> np.ndarray:
         raise ValueError("an utterance without samples has no segments")
     if len(samples) < segment_samples:
         samples = np.tile(samples, -(-segment_samples // len(samples)))[:segment_samples]
-    return np.stack([samples[start : start + segment_samples] for start in segment_starts(len(samples), segment_samples)])
+    return np.stack(
+        [samples[start : start + segment_samples] for start in segment_starts(len(samples), segment_samples)]
+    )
 
 
 def compute_features(frontend: nn.Module, samples: np.ndarray, segment_samples: int) -> np.ndarray:
@@ -100,7 +102,9 @@ class Embedder:
         done: list[np.ndarray] = []
         for utterance, matrix in features:
             if len(matrix) == 0 or len(matrix) % self.num_frames:
-                raise ValueError(f"{utterance}: {len(matrix)} frames are no whole number of segments of {self.num_frames}")
+                raise ValueError(
+                    f"{utterance}: {len(matrix)} frames are no whole number of segments of {self.num_frames}"
+                )
             parts = matrix.reshape(-1, self.num_frames, matrix.shape[1])
             waiting.append((utterance, len(parts)))
             segments.extend(parts)

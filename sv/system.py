@@ -101,7 +101,9 @@ def read_system(model_dir: str | Path) -> SystemConfig:
     """Read config.json of a model folder."""
     path = Path(model_dir) / CONFIG
     if not path.is_file():
-        raise ConfigError(f"{path}: not there; {model_dir} is not a model folder (sv.bin.train and sv convert make one)")
+        raise ConfigError(
+            f"{path}: not there; {model_dir} is not a model folder (sv.bin.train and sv convert make one)"
+        )
     return parse_system(load_json(path), str(path))
 
 

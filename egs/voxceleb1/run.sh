@@ -191,7 +191,7 @@ options="systems=${systems[*]}"
 if stage_needs_run 8 report "$marker" "$options" "${inputs[@]}"; then
   note=()
   if [[ $mini == true ]]; then note=(--note "Synthetic corpus (eSpeak NG voices): compares systems with each other; not VoxCeleb1 results."); fi
-  python -m sv.bin.report ${note[@]+"${note[@]}"} --out "$main/report/index.html" "${systems[@]}" | tee "$main/report.txt"
+  python -m sv.bin.report --data "$data" ${note[@]+"${note[@]}"} --out "$main/report/index.html" "${systems[@]}" | tee "$main/report.txt"
   mark_done 8 "$marker" "$options" "$main/report/index.html"
 elif runs_stage 8 && [[ $dry_run == false && -e $main/report.txt ]]; then
   cat "$main/report.txt"

@@ -6,7 +6,8 @@ from scipy import fft
 
 def power(samples: np.ndarray) -> float:
     """Mean square, accumulated in double precision."""
-    return float(np.dot(samples.astype(np.float64), samples)) / len(samples)
+    # Not np.dot: BLAS would start threads for it, in each of the processes that read data.
+    return float(np.einsum("i,i->", samples, samples, dtype=np.float64)) / len(samples)
 
 
 def noise_gain(speech_power: float, noise_power: float, snr_db: float, floor: float = 0.0) -> float:

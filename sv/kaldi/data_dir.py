@@ -1,6 +1,7 @@
 """Kaldi data directories: write, validate, slice."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from sv.files import write_text
@@ -110,7 +111,7 @@ def validate_data_dir(path: str | Path) -> list[str]:
 
 
 def _order_problems(file: Path, keys: list[str]) -> list[str]:
-    for number, (before, after) in enumerate(zip(keys, keys[1:]), start=2):
+    for number, (before, after) in enumerate(pairwise(keys), start=2):
         if byte_order(after) <= byte_order(before):
             return [f"{file}:{number}: {after!r} after {before!r}; sort with LC_ALL=C"]
     return []

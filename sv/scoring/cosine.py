@@ -59,7 +59,9 @@ def score_cosine(
     return row_products(unit, unit, enrolment, test)
 
 
-def _score_two_sides(trials: Trials, enrolled: Mapping[str, np.ndarray], tested: Mapping[str, np.ndarray]) -> np.ndarray:
+def _score_two_sides(
+    trials: Trials, enrolled: Mapping[str, np.ndarray], tested: Mapping[str, np.ndarray]
+) -> np.ndarray:
     sides = []
     for keys, embeddings, side in ((trials.enrolment, enrolled, "enrolment"), (trials.test, tested, "test")):
         one_side = Trials(keys, keys, trials.is_target)

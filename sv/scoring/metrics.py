@@ -12,7 +12,9 @@ def _checked(scores: np.ndarray, is_target: np.ndarray) -> tuple[np.ndarray, np.
     if not np.isfinite(scores).all():
         raise ValueError(f"{(~np.isfinite(scores)).sum()} scores are NaN or infinite")
     if is_target.all() or not is_target.any():
-        raise ValueError(f"error rates need target and nontarget trials, got {is_target.sum()} and {(~is_target).sum()}")
+        raise ValueError(
+            f"error rates need target and nontarget trials, got {is_target.sum()} and {(~is_target).sum()}"
+        )
     return scores, is_target
 
 

@@ -64,5 +64,7 @@ def load_newest(folder: Path) -> State | None:
             # Ours, with the state of Python's and NumPy's generators: not restricted to tensors.
             return torch.load(path, map_location="cpu", weights_only=False)
         except Exception as error:  # a damaged file raises whatever its bytes happen to spell
-            get_logger("train").warning("%s cannot be read (%s); trying the one before", path, str(error).split("\n")[0])
+            get_logger("train").warning(
+                "%s cannot be read (%s); trying the one before", path, str(error).split("\n")[0]
+            )
     return None

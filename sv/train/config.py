@@ -92,7 +92,14 @@ class TrainConfig:
     frozen_pairs: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("num_epochs", "pairs_per_batch", "crop_samples", "log_interval", "keep_checkpoints", "lr_decay_epochs"):
+        for name in (
+            "num_epochs",
+            "pairs_per_batch",
+            "crop_samples",
+            "log_interval",
+            "keep_checkpoints",
+            "lr_decay_epochs",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("num_workers", "warmup_steps", "checkpoint_interval", "restart_epochs", "weight_decay"):

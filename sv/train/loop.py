@@ -145,7 +145,11 @@ class Trainer:
 
 
 def fit(
-    trainer: Trainer, plan: Plan, evaluate: Callable[[nn.Module], dict[str, float]], run: Run, state: checkpoint.State | None
+    trainer: Trainer,
+    plan: Plan,
+    evaluate: Callable[[nn.Module], dict[str, float]],
+    run: Run,
+    state: checkpoint.State | None,
 ) -> None:
     """Train to the configured number of epochs, from `state` on if there is one.
 
@@ -171,7 +175,13 @@ def fit(
             trainer.module.eval()
             scores = evaluate(trainer.module.model)
             journal.write(trainer.step, epoch=epoch, **{f"valid_{name}": value for name, value in scores.items()})
-            log.info("epoch %d: step %d, valid EER %.2f %%, %.0f s", epoch, trainer.step, scores["eer"], time.time() - started)
+            log.info(
+                "epoch %d: step %d, valid EER %.2f %%, %.0f s",
+                epoch,
+                trainer.step,
+                scores["eer"],
+                time.time() - started,
+            )
             if world.is_main:
                 _save_epoch(trainer, run, scores)
             trainer.best_eer = min(trainer.best_eer, scores["eer"])
@@ -180,7 +190,14 @@ def fit(
 def _train_epoch(trainer: Trainer, plan: Plan, epoch: int, journal: "Journal", run: Run) -> None:
     config, world = trainer.config, trainer.world
     first, total = trainer.step % plan.steps_per_epoch, plan.steps_per_epoch
-    batches = tqdm(plan.batches(epoch, first), initial=first, total=total, desc=f"epoch {epoch}", unit="step", disable=None if world.is_main else True)
+    batches = tqdm(
+        plan.batches(epoch, first),
+        initial=first,
+        total=total,
+        desc=f"epoch {epoch}",
+        unit="step",
+        disable=None if world.is_main else True,
+    )
     since, count = time.time(), 0
     for batch in batches:
         lr = learning_rate(config, trainer.step, plan.steps_per_epoch)
@@ -192,7 +209,12 @@ def _train_epoch(trainer: Trainer, plan: Plan, epoch: int, journal: "Journal", r
             journal.write(trainer.step, epoch=epoch, **means, lr=lr, grad_norm=float(norm), utterances_per_second=rate)
             since, count = time.time(), 0
         at_end = trainer.step % plan.steps_per_epoch == 0
-        if config.checkpoint_interval and trainer.step % config.checkpoint_interval == 0 and not at_end and world.is_main:
+        if (
+            config.checkpoint_interval
+            and trainer.step % config.checkpoint_interval == 0
+            and not at_end
+            and world.is_main
+        ):
             checkpoint.save_step(run.checkpoints, trainer.step, trainer.state(run.identity), config.keep_checkpoints)
 
 

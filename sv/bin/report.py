@@ -1,0 +1,41 @@
+"""Tables and a page that compare systems (stage 8).
+
+sv report --data data --out exp/exu_net/report/index.html exp/exu_net exp/se_resnet
+"""
+
+import argparse
+from pathlib import Path
+
+from sv.bin.common import existing_scp, fail_in_one_line
+from sv.files import write_text
+from sv.report import check_comparable, footnote, markdown_table, table_cells, text_table, update_markdown
+from sv.report_page import load_results, page
+
+
+@fail_in_one_line
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, write the page, print the table."""
+    parser = argparse.ArgumentParser(
+        prog="sv report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data directories, for their trials")
+    parser.add_argument("--out", type=Path, required=True, help="HTML file to write")
+    parser.add_argument("--note", default="", help="shown with the results, for instance what the corpus is not")
+    parser.add_argument("--markdown", type=Path, help="also put the table into this file, in a generated block")
+    parser.add_argument("systems", type=Path, nargs="+", metavar="EXP_DIR", help="model folders with results.json")
+    args = parser.parse_args(argv)
+    for folder in args.systems:
+        existing_scp(folder / "results.json", "run stage 7 first")
+    results = [load_results(folder) for folder in args.systems]
+    rows = [result.rows for result in results]
+    check_comparable(rows)
+    write_text(args.out, page(results, args.data, note=args.note))
+    cells = table_cells(rows, "cosine")
+    if args.markdown:
+        text = f"{args.note}\n\n{markdown_table(cells)}\n\n{footnote(rows)}".strip()
+        update_markdown(args.markdown, " and ".join(result.name for result in results), text)
+    print("\n".join(filter(None, [args.note, text_table(cells), footnote(rows), f"report: {args.out}"])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Train a system (stage 4); goes on where it was if the folder holds checkpoints of the same run.
+
+    python -m sv.bin.train --config conf/exu_net.toml --train-dir data/train --valid-dir data/valid --feats exp/feats/x \\
+        --noise-dir noise=data/musan_noise_train --exp-dir exp/exu_net
+    torchrun --standalone --nproc-per-node 4 -m sv.bin.train ...
+"""
+
+import argparse
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from sv.bin.common import existing_scp, fail_in_one_line
+from sv.config import ConfigError
+from sv.data.augment import NoiseLibrary
+from sv.data.dataset import Batch, TrainingSet, UtteranceIndex, load_batches
+from sv.data.sampler import PairSampler
+from sv.extract import Embedder, frames_per_segment, utterance_embedding
+from sv.files import sha256_of
+from sv.kaldi import read_matrix, read_scp, read_trials, split_keys
+from sv.log import get_logger
+from sv.scoring import compute_eer, score_cosine
+from sv.system import (
+    SystemConfig,
+    build_frontend,
+    build_model,
+    load_system,
+    system_to_dict,
+    with_speakers,
+    write_system,
+)
+from sv.train import checkpoint, distributed
+from sv.train.loop import NonFiniteError, Run, Trainer, fit
+from sv.train.steps import PairStep
+
+
+class EpochPlan:
+    """The batches of any epoch from any step on, for this rank."""
+
+    def __init__(self, dataset: TrainingSet, sampler: PairSampler, num_workers: int) -> None:
+        self.dataset, self.sampler, self.num_workers = dataset, sampler, num_workers
+        self.steps_per_epoch = sampler.steps_per_epoch
+
+    def batches(self, epoch: int, first_step: int) -> Iterable[Batch]:
+        """Read the epoch's batches from step `first_step` on."""
+        return load_batches(self.dataset, self.sampler.epoch(epoch)[first_step:], self.num_workers)
+
+
+def make_evaluation(
+    system: SystemConfig, frontend: nn.Module, valid_dir: Path, feats: Path, world: distributed.World
+) -> Callable:
+    """A function from a model to its EER in percent on the held-out speakers; the ranks share the utterances."""
+    trials = read_trials(valid_dir / "trials")
+    scp = read_scp(existing_scp(feats / valid_dir.name / "feats.scp", "run stage 3 first"))
+    mine = split_keys(list(scp), world.size, world.rank + 1)
+    frames = frames_per_segment(frontend, system.extract.segment_samples)
+
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        embedder = Embedder(model, frames, system.extract.batch_size)
+        embeddings = {
+            utt: utterance_embedding(found) for utt, found in embedder((utt, read_matrix(scp[utt])) for utt in mine)
+        }
+        everyone = {utt: vector for part in distributed.gather_objects(embeddings) for utt, vector in part.items()}
+        return {"eer": 100 * compute_eer(score_cosine(trials, everyone), trials.is_target)}
+
+    return evaluate
+
+
+def identity_of(system: SystemConfig, train_dir: Path) -> dict:
+    """What must not change between a run and its continuation."""
+    tables = hashlib.sha256(
+        "".join(sha256_of(train_dir / name) for name in ("utt2spk", "utt2dur")).encode()
+    ).hexdigest()
+    record = system_to_dict(system)
+    # More epochs are a longer run of the same kind; how it is read and logged changes no weight.
+    for free in ("num_epochs", "num_workers", "log_interval", "checkpoint_interval", "keep_checkpoints"):
+        record["train"].pop(free)
+    return {"system": record, "training data": tables}
+
+
+def flatten(record: dict, prefix: str = "") -> dict:
+    """Nested keys as dotted ones."""
+    flat = {}
+    for key, value in record.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def check_same_run(stored: dict, wanted: dict, exp_dir: Path) -> None:
+    """Raise ConfigError naming what differs between the folder's run and this one."""
+    before, now = flatten(stored), flatten(wanted)
+    differing = [
+        f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted(before | now)
+        if before.get(key) != now.get(key)
+    ]
+    if differing:
+        raise ConfigError(
+            f"{exp_dir} holds a run with other settings: {'; '.join(differing[:4])}. Train into another --exp-dir, or remove it"
+        )
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--config", type=Path, required=True, help="TOML file of the system")
+    parser.add_argument("--train-dir", type=Path, required=True, help="data directory to train on")
+    parser.add_argument(
+        "--valid-dir", type=Path, required=True, help="data directory of held-out speakers, with trials"
+    )
+    parser.add_argument("--feats", type=Path, required=True, help="folder of stored features, of stage 3")
+    parser.add_argument("--noise-dir", action="append", default=[], metavar="CATEGORY=DIR", help="noise to mix in")
+    parser.add_argument("--rirs", type=Path, help="data directory of room responses; may be absent if none are used")
+    parser.add_argument("--exp-dir", type=Path, required=True, help="model folder to write")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(argv)
+
+
+@fail_in_one_line
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and train."""
+    args = parse(argv)
+    world = distributed.start()
+    try:
+        train(args, world)
+    except NonFiniteError as error:
+        raise SystemExit(f"error: {error}") from error
+    finally:
+        distributed.stop()
+
+
+def train(args: argparse.Namespace, world: distributed.World) -> None:
+    """Put the parts together and run the loop."""
+    index = UtteranceIndex(args.train_dir)
+    if shared := set(index.speakers) & set(UtteranceIndex(args.valid_dir).speakers):
+        raise ValueError(f"{len(shared)} speakers of {args.valid_dir} are in training, e.g. {min(shared)}")
+    system = with_speakers(load_system(args.config), len(index.speakers), args.seed)
+    run = Run(exp_dir=args.exp_dir, identity=identity_of(system, args.train_dir))
+    state = checkpoint.load_newest(run.checkpoints)
+    if state is not None:
+        check_same_run(state["identity"], run.identity, args.exp_dir)
+    config = system.train
+    rirs = args.rirs if args.rirs and args.rirs.is_dir() else None
+    noise = NoiseLibrary(dict(item.split("=", 1) for item in args.noise_dir), rirs)
+    dataset = TrainingSet(index, config.crop_samples, system.augment, noise, args.seed)
+    sampler = PairSampler(
+        index.speaker_ids, config.pairs_per_batch, args.seed,
+        max_utterances=config.max_utterances, world_size=world.size, rank=world.rank, frozen=config.frozen_pairs,
+    )  # fmt: skip
+    torch.manual_seed(args.seed)
+    frontend, model = build_frontend(system), build_model(system)
+    step = PairStep(frontend, model, system.loss, system.model.embedding_dim, system.num_speakers)
+    trainer = Trainer(step, config, world)
+    get_logger("train").info(
+        "%s: %d parameters, %d speakers (%d with one utterance are left out), %d utterances, %d steps an epoch, %d left over",
+        system.name, sum(p.numel() for p in model.parameters()), len(index.speakers), sampler.num_single, len(index),
+        sampler.steps_per_epoch, sampler.num_left_over,
+    )  # fmt: skip
+    if world.is_main:
+        write_system(args.exp_dir, system)
+    distributed.barrier()
+    fit(
+        trainer,
+        EpochPlan(dataset, sampler, config.num_workers),
+        make_evaluation(system, frontend, args.valid_dir, args.feats, world),
+        run,
+        state,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from sv.models.folding import for_inference
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractConfig:
@@ -79,14 +81,14 @@ class Embedder:
     Parameters
     ----------
     model : torch.nn.Module
-        In eval mode.
+        A trunk-based model; a copy made for inference is what runs.
     num_frames : int
         Of a segment.
     batch_size : int
     """
 
     def __init__(self, model: nn.Module, num_frames: int, batch_size: int) -> None:
-        self.model, self.num_frames, self.batch_size = model, num_frames, batch_size
+        self.model, self.num_frames, self.batch_size = for_inference(model), num_frames, batch_size
         self.device = next(model.parameters()).device
 
     def __call__(self, features: Iterable[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:

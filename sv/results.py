@@ -3,7 +3,7 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ import numpy as np
 
 from sv.files import write_text
 from sv.kaldi.trials import Trials
+from sv.scoring.cosine import rows_of
 from sv.scoring.metrics import compute_eer, compute_min_dcf, eer_interval
 from sv.seeding import generator
 
 Row = dict[str, Any]
+KEY = ("system", "test_set", "condition", "backend")
 PRIORS = (0.01, 0.05)
 PUBLISHED_COSTS = {"p_target": 0.01, "c_miss": 10.0, "c_fa": 1.0}  # of the ExU-Net and Diff-SV evaluation
 
@@ -40,15 +42,26 @@ def parse_condition(set_name: str) -> tuple[str, str, str | None, float | None]:
     return test_set, f"{noise}-snr{snr}", noise, float(snr)
 
 
+def speakers_of(trials: Trials, utt2spk: Mapping[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """Speaker of either side of each trial, numbered among those of the trials: two (num_trials,) int arrays.
+
+    Raises
+    ------
+    KeyError
+        If utt2spk lacks an utterance: the count and the first three.
+    """
+    utts, (left, right) = rows_of(utt2spk, "speaker", trials.enrolment, trials.test)
+    _, speakers = np.unique([utt2spk[utt] for utt in utts], return_inverse=True)
+    return speakers[left], speakers[right]
+
+
 def make_row(
-    set_name: str, backend: str, trials: Trials, scores: np.ndarray, utt2spk: dict[str, str], provenance: Provenance
+    set_name: str, backend: str, trials: Trials, scores: np.ndarray, utt2spk: Mapping[str, str], provenance: Provenance
 ) -> Row:
     """Metrics of one score list; EERs in percent."""
     test_set, condition, noise, snr_db = parse_condition(set_name)
-    place = {speaker: i for i, speaker in enumerate(sorted(set(utt2spk.values())))}
-    sides = tuple(np.array([place[utt2spk[utt]] for utt in side]) for side in (trials.enrolment, trials.test))
-    rng = generator(provenance.seed, "eer-interval", set_name)
-    low, high = eer_interval(scores, trials.is_target, sides, rng)
+    rng = generator(provenance.seed, "eer-interval", set_name)  # systems are compared on the same replicates
+    low, high = eer_interval(scores, trials.is_target, speakers_of(trials, utt2spk), rng)
     return {
         "system": provenance.system,
         "test_set": test_set,
@@ -73,19 +86,40 @@ def make_row(
 
 
 def read_results(path: str | Path) -> list[Row]:
-    """Rows of a results.json."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read the rows of a results.json; raises ValueError naming the file if it does not hold any."""
+    try:
+        rows = json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: {error}; remove it and score again") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() >= set(KEY) for row in rows):
+        raise ValueError(f"{path}: expected a list of rows with {', '.join(KEY)}; remove it and score again")
+    return rows
 
 
-def write_results(path: str | Path, rows: Iterable[Row]) -> None:
-    """Write rows, whole or not at all."""
-    write_text(path, json.dumps(list(rows), indent=1) + "\n")
+def row_key(row: Row) -> tuple[str, ...]:
+    """What a row is the result of; a file holds one row of each."""
+    return tuple(row[name] for name in KEY)
+
+
+def merge_rows(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
+    """Old rows that the new ones do not replace, then the new ones; old rows of other weights are dropped."""
+    new = list(new)
+    keys = {row_key(row) for row in new}
+    weights = {(row["system"], row["checkpoint_sha256"]) for row in new}
+    kept = [row for row in old if (row["system"], row["checkpoint_sha256"]) in weights and row_key(row) not in keys]
+    return kept + new
+
+
+def update_results(path: str | Path, rows: Iterable[Row]) -> None:
+    """Merge rows into a results.json, whole or not at all."""
+    old = read_results(path) if Path(path).exists() else []
+    write_text(path, json.dumps(merge_rows(old, rows), indent=1) + "\n")
 
 
 def git_commit(folder: str | Path) -> str | None:
     """The commit that the code is at, with `-dirty` if it was changed since; None outside a checkout."""
     try:
-        command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty"]
+        command = ["git", "-C", str(folder), "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None

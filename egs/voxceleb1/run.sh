@@ -33,7 +33,7 @@ download=         # fetch these freely available corpora into --corpora first: m
 trials=           # trial list within VoxCeleb1; default: veri_test2.txt (cleaned), else veri_test.txt
 noises=noise,music,babble,nonspeech # noise types of the test conditions
 snrs=0,5,10,15,20 # their signal-to-noise ratios in dB
-valid_fraction=0.04 # share of the training speakers held out for validation
+valid_fraction=   # share of the training speakers held out for validation: 0.04, or 0.125 with --mini
 max_bad=0.01      # share of bad recordings that stage 0 tolerates (they go to quarantine.tsv)
 compress=false    # store features in two bytes a value
 mini=false        # the synthetic corpus, small models; data/mini and exp/mini
@@ -54,10 +54,10 @@ dry_run=false     # say what would run and why, and run nothing
 
 if [[ $mini == true ]]; then
   : "${data:=data/mini}" "${exp:=exp/mini}" "${corpora:=$data/corpora}"
-  : "${config:=conf/mini/exu_net.toml}" "${baseline:=conf/mini/se_resnet.toml}"
+  : "${config:=conf/mini/exu_net.toml}" "${baseline:=conf/mini/se_resnet.toml}" "${valid_fraction:=0.125}"
 fi
 : "${data:=data}" "${exp:=exp}" "${config:=conf/exu_net.toml}" "${baseline:=conf/se_resnet.toml}"
-: "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
+: "${valid_fraction:=0.04}" "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
 ((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : (num_gpus > 0 ? num_gpus : 1)))
 if [[ $baseline == none || $baseline -ef $config ]]; then configs=("$config"); else configs=("$config" "$baseline"); fi
 for conf in "${configs[@]}"; do [[ -f $conf ]] || die "no system configuration $conf; there are: $(echo conf/*.toml)"; done

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from sv.bin.common import existing_scp, fail_in_one_line
 from sv.files import write_text
-from sv.report import check_comparable, footnote, markdown_table, table_cells, text_table, update_markdown
+from sv.report import compare, footnotes, markdown_table, text_table, update_markdown
 from sv.report_page import load_results, page
+
+MIN_DCF = "minDCF normalised, c_miss 1, c_fa 1; intervals by a bootstrap over speakers"
 
 
 @fail_in_one_line
@@ -28,13 +30,12 @@ def main(argv: list[str] | None = None) -> None:
         existing_scp(folder / "results.json", "run stage 7 first")
     results = [load_results(folder) for folder in args.systems]
     rows = [result.rows for result in results]
-    check_comparable(rows)
-    write_text(args.out, page(results, args.data, note=args.note))
-    cells = table_cells(rows, "cosine")
+    write_text(args.out, page(results, args.data, args.note))
+    main_table, notes = compare(rows)[0], [MIN_DCF, *footnotes(rows)]
     if args.markdown:
-        text = f"{args.note}\n\n{markdown_table(cells)}\n\n{footnote(rows)}".strip()
+        text = "\n\n".join(filter(None, [args.note, markdown_table(main_table), "\n".join(f"- {note}" for note in notes)]))
         update_markdown(args.markdown, " and ".join(result.name for result in results), text)
-    print("\n".join(filter(None, [args.note, text_table(cells), footnote(rows), f"report: {args.out}"])))
+    print("\n".join(filter(None, [args.note, text_table(main_table), *notes, f"report: {args.out}"])))
 
 
 if __name__ == "__main__":

@@ -1,20 +1,28 @@
-"""Score a system on a clean test set and its noisy conditions, and write results.json (stage 7).
+"""Score a system on a clean test set and its noisy conditions, and update its results.json (stage 7).
 
     python -m sv.bin.score_sets --model exp/exu_net data/voxceleb1_test data/voxceleb1_test-babble-snr5 ...
 
-Writes <model>/scores/<set>/{cosine,neg_mean_l2}.scores.
+Writes <model>/scores/<set>/{cosine,neg_mean_l2}.scores. `cosine` is what `sv score cosine` gives on the set's
+xvector.scp; `neg_mean_l2` is the published ExU-Net evaluation, over pairs of segments.
 """
 
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from sv.bin.common import existing_scp, fail_in_one_line
 from sv.files import sha256_of
-from sv.kaldi import iter_matrices, read_trials, read_utt2spk, write_scores
-from sv.results import Provenance, git_commit, make_row, write_results
-from sv.scoring import mean_cos, neg_mean_l2
+from sv.kaldi import Trials, iter_matrices, read_trials, read_utt2spk, read_vectors, write_scores
+from sv.results import Provenance, git_commit, make_row, update_results
+from sv.scoring import neg_mean_l2, score_cosine
 
-BACKENDS = {"cosine": mean_cos, "neg_mean_l2": neg_mean_l2}
+
+def score_set(embeddings: Path, trials: Trials) -> dict[str, np.ndarray]:
+    """Scores of a trial list by back end, from a set's folder of embeddings."""
+    vectors = read_vectors(existing_scp(embeddings / "xvector.scp", "run stage 5 first"))
+    segments = dict(iter_matrices(existing_scp(embeddings / "segments.scp", "run stage 5 first")))
+    return {"cosine": score_cosine(trials, vectors), "neg_mean_l2": neg_mean_l2(trials, segments)}
 
 
 @fail_in_one_line
@@ -22,15 +30,13 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and score."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--model", type=Path, required=True, help="model folder with embeddings")
-    parser.add_argument("--seed", type=int, default=0, help="of the confidence intervals")
-    parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR", help="with trials")
+    parser.add_argument("--seed", type=int, default=0, help="of the run; also of the confidence intervals")
+    parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR", help="with trials and utt2spk")
     args = parser.parse_args(argv)
     checkpoint, commit = sha256_of(args.model / "checkpoints" / "best.pt"), git_commit(Path(__file__).parent)
     rows = []
     for data_dir in args.data_dirs:
-        trials = read_trials(data_dir / "trials")
-        scp = existing_scp(args.model / "embeddings" / data_dir.name / "segments.scp", "run stage 5 first")
-        segments, utt2spk = dict(iter_matrices(scp)), read_utt2spk(data_dir / "utt2spk")
+        trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
         provenance = Provenance(
             system=args.model.name,
             trials_sha256=sha256_of(data_dir / "trials"),
@@ -38,14 +44,13 @@ def main(argv: list[str] | None = None) -> None:
             commit=commit,
             seed=args.seed,
         )
-        for backend, score in BACKENDS.items():
-            try:
-                scores = score(trials, segments)
-            except KeyError as error:
-                raise ValueError(f"{data_dir}/trials: {error.args[0]}") from error
-            write_scores(args.model / "scores" / data_dir.name / f"{backend}.scores", trials, scores)
-            rows.append(make_row(data_dir.name, backend, trials, scores, utt2spk, provenance))
-    write_results(args.model / "results.json", rows)
+        try:
+            for backend, scores in score_set(args.model / "embeddings" / data_dir.name, trials).items():
+                write_scores(args.model / "scores" / data_dir.name / f"{backend}.scores", trials, scores)
+                rows.append(make_row(data_dir.name, backend, trials, scores, utt2spk, provenance))
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"{data_dir}/trials: {error.args[0]}") from error
+    update_results(args.model / "results.json", rows)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Read speech: whole files or just the samples needed, as float32 mono in [-1, 1)."""
 
+import errno
+import os
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +14,7 @@ from scipy.signal import resample_poly
 
 SAMPLING_RATE = 16_000  # Hz; of everything after stage 0
 _PCM16_SCALE = np.float32(1 / 32768)
+_UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)  # in headers by programs that write to a pipe
 
 
 class BadAudio(ValueError):
@@ -30,8 +33,8 @@ class AudioInfo:
 @dataclass(frozen=True)
 class _WavLayout:
     data_start: int  # byte
-    num_samples: int  # per channel, as the header claims
-    plain: bool  # 16-bit PCM, one channel
+    num_samples: int  # per channel, as the header claims; 0 if it does not know
+    plain: bool  # 16-bit PCM, one channel, 16 kHz, and the header knows its length
 
 
 @lru_cache(maxsize=4096)
@@ -41,15 +44,16 @@ def _wav_layout(path: str) -> _WavLayout | None:
         head = file.read(4096)
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return None
-    at, coding = 12, (0, 0, 0)
+    at, coding = 12, (0, 0, 0, 0)
     while at + 8 <= len(head):
         chunk, size = head[at : at + 4], struct.unpack("<I", head[at + 4 : at + 8])[0]
         if chunk == b"fmt " and at + 24 <= len(head):
-            tag, channels, _, _, _, bits = struct.unpack("<HHIIHH", head[at + 8 : at + 24])
-            coding = (tag, channels, bits)
+            tag, channels, rate, _, _, bits = struct.unpack("<HHIIHH", head[at + 8 : at + 24])
+            coding = (tag, channels, bits, rate)
         elif chunk == b"data":
             width = max(1, coding[1] * coding[2] // 8)
-            return _WavLayout(at + 8, size // width, coding == (1, 1, 16))
+            num_samples = 0 if size in _UNKNOWN_SIZES else size // width
+            return _WavLayout(at + 8, num_samples, coding == (1, 1, 16, SAMPLING_RATE) and num_samples > 0)
         at += 8 + size + size % 2
     return None
 
@@ -60,12 +64,14 @@ def read_samples(path: str | Path, start: int = 0, num_samples: int | None = Non
     Raises
     ------
     BadAudio
-        If the file is not readable, has not that many samples, has another sampling rate or several channels.
+        If the file is not readable, is cut off, has not that many samples, another sampling rate or several channels.
+    FileNotFoundError
     """
     layout = _wav_layout(str(path)) if str(path).endswith(".wav") else None
     if layout and layout.plain:
-        count = layout.num_samples - start if num_samples is None else num_samples
-        data = np.fromfile(path, dtype="<i2", count=count, offset=layout.data_start + 2 * start)
+        if num_samples is None:
+            num_samples = max(0, layout.num_samples - start)
+        data = np.fromfile(path, dtype="<i2", count=num_samples, offset=layout.data_start + 2 * start)
         samples = data.astype(np.float32) * _PCM16_SCALE
     else:
         samples = _read_with_soundfile(path, start, num_samples)
@@ -83,9 +89,11 @@ def _read_with_soundfile(path: str | Path, start: int, num_samples: int | None) 
                 raise BadAudio(
                     f"{path}: {file.samplerate} Hz, {file.channels} channels; expected {SAMPLING_RATE} Hz mono"
                 )
-            file.seek(start)
+            file.seek(min(start, file.frames))  # past the end: nothing is read, and the caller says so
             return file.read(-1 if num_samples is None else num_samples, dtype="float32")
     except soundfile.LibsndfileError as error:
+        if not Path(path).exists():  # libsndfile calls that a system error
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
         raise BadAudio(f"{path}: {error.error_string}") from error
 
 

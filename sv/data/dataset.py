@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,9 +10,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from sv.data.audio import BadAudio, read_samples, tile_to
 from sv.data.augment import AugmentConfig, NoiseLibrary
-from sv.data.manifests import cut_of, duration_to_samples
+from sv.data.index import UtteranceIndex
+from sv.data.manifests import cut_of
 from sv.data.sampler import Item
-from sv.kaldi.scp import DataDirError
 from sv.seeding import generator
 
 
@@ -43,71 +42,6 @@ class Batch:
             for name in ("waveforms", "references", "speaker_ids")
         }
         return replace(self, **moved)
-
-
-class TextColumn:
-    """Many short strings as one byte array and offsets: a tenth of a list's memory, shared by forked workers."""
-
-    def __init__(self, values: Sequence[bytes]) -> None:
-        self.offsets = np.zeros(len(values) + 1, dtype=np.int64)
-        np.cumsum([len(value) for value in values], out=self.offsets[1:])
-        self.data = np.frombuffer(b"".join(values), dtype=np.uint8)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, row: int) -> str:
-        return self.data[self.offsets[row] : self.offsets[row + 1]].tobytes().decode()
-
-
-class UtteranceIndex:
-    """The utterances of a data directory in compact arrays.
-
-    Attributes
-    ----------
-    utterances, paths : TextColumn
-    speakers : list of str
-        In byte order; a speaker's id is its place.
-    speaker_ids, num_samples : (num_utterances,) numpy.ndarray
-    """
-
-    def __init__(self, data_dir: str | Path) -> None:
-        data_dir = Path(data_dir)
-        keys, files = _columns(data_dir / "wav.scp")
-        self.utterances, self.paths = TextColumn(keys), TextColumn(files)
-        speakers_of = _aligned_column(data_dir / "utt2spk", keys)
-        speakers = sorted(set(speakers_of))
-        place = {speaker: i for i, speaker in enumerate(speakers)}
-        self.speakers = [speaker.decode() for speaker in speakers]
-        self.speaker_ids = np.fromiter((place[speaker] for speaker in speakers_of), dtype=np.int32, count=len(keys))
-        try:
-            seconds = np.array(_aligned_column(data_dir / "utt2dur", keys), dtype=np.float64)
-        except ValueError as error:
-            raise DataDirError(f"{data_dir}/utt2dur: not a number of seconds ({error})") from error
-        self.num_samples = np.round(seconds * duration_to_samples(1.0)).astype(np.int64)
-
-    def __len__(self) -> int:
-        return len(self.utterances)
-
-
-def _columns(path: Path) -> tuple[list[bytes], list[bytes]]:
-    """Keys and values of a table; raises DataDirError with the line of the first that is malformed."""
-    fields = [line.split(None, 1) for line in path.read_bytes().splitlines()]
-    for number, pair in enumerate(fields, start=1):
-        if len(pair) != 2:
-            raise DataDirError(f"{path}:{number}: expected '<key> <value>'")
-    if not fields:
-        raise DataDirError(f"{path}: no utterances")
-    return [pair[0] for pair in fields], [pair[1].rstrip() for pair in fields]
-
-
-def _aligned_column(path: Path, keys: list[bytes]) -> list[bytes]:
-    found, values = _columns(path)
-    if found != keys:
-        raise DataDirError(
-            f"{path}: its utterances are not those of wav.scp, in its order; run utils/validate_data_dir.py"
-        )
-    return values
 
 
 class TrainingSet(Dataset):

@@ -45,17 +45,22 @@ class SEBasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.se = SqueezeExcite(out_channels)
+        self.stride = stride
         self.downsample = None
         if stride != 1 or in_channels != out_channels:
             self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
+                nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)
             )
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (batch, in_channels, mels, frames) to (batch, out_channels, mels / stride, frames / stride)."""
         hidden = self.bn1(F.relu(self.conv1(maps), inplace=True))
         hidden = self.bn2(self.conv2(hidden))
-        shortcut = maps if self.downsample is None else self.downsample(maps)
+        shortcut = maps
+        if self.downsample is not None:
+            # Strided here, not in the 1x1 convolution: the same numbers, but PyTorch 2.11 corrupts memory in that
+            # convolution's backward pass on CPUs when it is channels-last and has fewer than 16 channels.
+            shortcut = self.downsample(maps[:, :, :: self.stride, :: self.stride])
         return F.relu(torch.addcmul(shortcut, hidden, self.se(hidden)), inplace=True)
 
 

@@ -1,36 +1,52 @@
 """Cosine scores of whole trial lists."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
 from sv.kaldi.trials import Trials
 
-BLOCK = 1 << 16  # trials whose embeddings are gathered at a time
+BLOCK_VALUES = 1 << 18  # of gathered embeddings held at a time; a few blocks fit into a processor's cache
 
 
-def trial_rows(trials: Trials, known: Mapping[str, object], what: str) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Distinct utterances of a trial list, sorted, and the row of each trial's two sides among them.
+def rows_of(known: Mapping[str, object], what: str, *sides: Sequence[str]) -> tuple[list[str], list[np.ndarray]]:
+    """Distinct utterances of the sides of a trial list, and the row of each side's utterances among them.
 
     Raises
     ------
     KeyError
         If an utterance is not `known`: the count and the first three.
     """
-    utts = sorted({*trials.enrolment, *trials.test})
+    utts = list(dict.fromkeys(chain(*sides)))
     if missing := [utt for utt in utts if utt not in known]:
-        raise KeyError(f"{len(missing)} of {len(utts)} trial utterances have no {what}, e.g. {missing[:3]}")
-    row = {utt: i for i, utt in enumerate(utts)}
-    enrolment = np.fromiter((row[utt] for utt in trials.enrolment), dtype=np.int64, count=len(trials))
-    test = np.fromiter((row[utt] for utt in trials.test), dtype=np.int64, count=len(trials))
-    return utts, enrolment, test
+        raise KeyError(f"{len(missing)} of {len(utts)} trial utterances have no {what}, e.g. {sorted(missing)[:3]}")
+    row = dict(zip(utts, range(len(utts))))
+    return utts, [np.fromiter(map(row.__getitem__, side), dtype=np.int64, count=len(side)) for side in sides]
+
+
+def unit_rows(vectors: np.ndarray, names: Iterable[str]) -> np.ndarray:
+    """Length-normalised rows of (n, dim), float64.
+
+    Raises
+    ------
+    ValueError
+        Naming the first row without a direction: zero, NaN or infinite.
+    """
+    rows = np.asarray(vectors, dtype=np.float64)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    if not ((norms > 0) & np.isfinite(norms)).all():
+        bad = [name for name, norm in zip(names, norms[:, 0]) if not 0 < norm < np.inf]
+        raise ValueError(f"{len(bad)} embeddings are zero, NaN or infinite, e.g. {bad[:3]}")
+    return rows / norms
 
 
 def row_products(left: np.ndarray, right: np.ndarray, left_rows: np.ndarray, right_rows: np.ndarray) -> np.ndarray:
     """Dot products of rows of two (n, dim) arrays, (num_trials,), in blocks of bounded memory."""
     scores = np.empty(len(left_rows), dtype=np.result_type(left, right))
-    for first in range(0, len(left_rows), BLOCK):
-        block = slice(first, first + BLOCK)
+    size = max(1, BLOCK_VALUES // left.shape[1])
+    for first in range(0, len(left_rows), size):
+        block = slice(first, first + size)
         np.einsum("ij,ij->i", left[left_rows[block]], right[right_rows[block]], out=scores[block])
     return scores
 
@@ -51,26 +67,15 @@ def score_cosine(
     ------
     KeyError
         If a trial's utterance has no embedding.
+    ValueError
+        If an embedding is zero, NaN or infinite.
     """
-    if test_embeddings is not None:
-        return _score_two_sides(trials, embeddings, test_embeddings)
-    utts, enrolment, test = trial_rows(trials, embeddings, "embedding")
-    unit = _unit_rows([embeddings[utt] for utt in utts])
-    return row_products(unit, unit, enrolment, test)
-
-
-def _score_two_sides(
-    trials: Trials, enrolled: Mapping[str, np.ndarray], tested: Mapping[str, np.ndarray]
-) -> np.ndarray:
-    sides = []
-    for keys, embeddings, side in ((trials.enrolment, enrolled, "enrolment"), (trials.test, tested, "test")):
-        one_side = Trials(keys, keys, trials.is_target)
-        utts, rows, _ = trial_rows(one_side, embeddings, f"{side} embedding")
-        sides.append((_unit_rows([embeddings[utt] for utt in utts]), rows))
-    (left, left_rows), (right, right_rows) = sides
+    if test_embeddings is None:
+        utts, (left_rows, right_rows) = rows_of(embeddings, "embedding", trials.enrolment, trials.test)
+        left = right = unit_rows(np.stack([embeddings[utt] for utt in utts]), utts)
+    else:
+        enrolled, (left_rows,) = rows_of(embeddings, "enrolment embedding", trials.enrolment)
+        tested, (right_rows,) = rows_of(test_embeddings, "test embedding", trials.test)
+        left = unit_rows(np.stack([embeddings[utt] for utt in enrolled]), enrolled)
+        right = unit_rows(np.stack([test_embeddings[utt] for utt in tested]), tested)
     return row_products(left, right, left_rows, right_rows)
-
-
-def _unit_rows(vectors: list[np.ndarray]) -> np.ndarray:
-    rows = np.stack(vectors).astype(np.float64)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-BOOTSTRAP_REPLICATES = 200
+BOOTSTRAP_REPLICATES = 1000
 
 
 def _checked(scores: np.ndarray, is_target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -10,7 +10,7 @@ def _checked(scores: np.ndarray, is_target: np.ndarray) -> tuple[np.ndarray, np.
     if scores.shape != is_target.shape or scores.ndim != 1:
         raise ValueError(f"scores are {scores.shape}, labels {is_target.shape}: one of each a trial")
     if not np.isfinite(scores).all():
-        raise ValueError(f"{(~np.isfinite(scores)).sum()} scores are NaN or infinite")
+        raise ValueError(f"{(~np.isfinite(scores)).sum()} of {len(scores)} scores are NaN or infinite")
     if is_target.all() or not is_target.any():
         raise ValueError(
             f"error rates need target and nontarget trials, got {is_target.sum()} and {(~is_target).sum()}"
@@ -18,17 +18,25 @@ def _checked(scores: np.ndarray, is_target: np.ndarray) -> tuple[np.ndarray, np.
     return scores, is_target
 
 
-def det_points(
-    scores: np.ndarray, is_target: np.ndarray, weights: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _ends_of_ties(ordered: np.ndarray) -> np.ndarray:
+    """Index of the last of each run of equal values, (num_values,)."""
+    return np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
+
+
+def _rates(targets: np.ndarray, nontargets: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Miss and false-alarm rate after rejecting nothing, and up to each of `ends`; weights in score order."""
+    missed, rejected = np.cumsum(targets), np.cumsum(nontargets)
+    p_miss = np.append(0.0, missed[ends] / missed[-1])
+    return p_miss, np.append(1.0, 1 - rejected[ends] / rejected[-1])
+
+
+def det_points(scores: np.ndarray, is_target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Miss and false-alarm rates at every threshold that separates two different scores.
 
     Parameters
     ----------
     scores : (num_trials,) numpy.ndarray
     is_target : (num_trials,) bool numpy.ndarray
-    weights : (num_trials,) numpy.ndarray, optional
-        Of the trials; 1 each.
 
     Returns
     -------
@@ -43,23 +51,17 @@ def det_points(
         If a score is not finite, or one of the two kinds of trial is absent.
     """
     scores, is_target = _checked(scores, is_target)
-    order = np.argsort(scores, kind="stable")
-    ordered = scores[order]
-    weights = np.ones(len(scores)) if weights is None else np.asarray(weights, dtype=np.float64)
-    target_weights = np.where(is_target, weights, 0.0)[order]
-    nontarget_weights = np.where(is_target, 0.0, weights)[order]
-    last_of_tie = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-    rejected_targets = np.cumsum(target_weights)
-    rejected_nontargets = np.cumsum(nontarget_weights)
-    p_miss = np.append(0.0, rejected_targets[last_of_tie] / rejected_targets[-1])
-    p_fa = np.append(1.0, 1 - rejected_nontargets[last_of_tie] / rejected_nontargets[-1])
-    return p_miss, p_fa, np.append(ordered[np.append(0, last_of_tie[:-1] + 1)], np.inf)
+    order = np.argsort(scores)  # the order within ties is of no account
+    ordered, labels = scores[order], is_target[order]
+    ends = _ends_of_ties(ordered)
+    p_miss, p_fa = _rates(labels, ~labels, ends)
+    return p_miss, p_fa, np.append(ordered[np.append(0, ends[:-1] + 1)], np.inf)
 
 
 def crossing(p_miss: np.ndarray, p_fa: np.ndarray) -> float:
     """Rate at which miss and false-alarm rate are equal, on straight lines between the operating points."""
     difference = p_miss - p_fa  # rises from -1 to 1
-    after = int(np.argmax(difference >= 0))
+    after = int(np.searchsorted(difference, 0.0))
     before = after - 1
     fraction = -difference[before] / (difference[after] - difference[before])
     return float(p_miss[before] + fraction * (p_miss[after] - p_miss[before]))
@@ -74,7 +76,7 @@ def compute_eer(scores: np.ndarray, is_target: np.ndarray) -> float:
 def compute_eer_kaldi(scores: np.ndarray, is_target: np.ndarray) -> float:
     """Equal error rate as Kaldi's compute-eer defines it: the miss rate at a step, a multiple of 1 / num_targets."""
     scores, is_target = _checked(scores, is_target)
-    scores = scores.astype(np.float32)
+    scores = scores.astype(np.float32)  # as compute-eer reads them
     targets, nontargets = np.sort(scores[is_target]), np.sort(scores[~is_target])
     steps = np.arange(len(targets) - 1)
     rank = np.maximum(0, len(nontargets) - 1 - len(nontargets) * steps // len(targets))
@@ -93,10 +95,17 @@ def compute_min_dcf(
     p_target : float in (0, 1)
         Prior of a target.
     c_miss, c_fa : float
-        Costs of a miss and of a false alarm.
+        Costs of a miss and of a false alarm, positive.
+
+    Raises
+    ------
+    ValueError
+        For a prior or a cost out of its range, and as `det_points` does.
     """
     if not 0 < p_target < 1:
         raise ValueError(f"p_target must be in (0, 1), got {p_target}")
+    if not (c_miss > 0 and c_fa > 0):
+        raise ValueError(f"c_miss and c_fa must be positive, got {c_miss} and {c_fa}")
     p_miss, p_fa, _ = det_points(scores, is_target)
     cost = c_miss * p_target * p_miss + c_fa * (1 - p_target) * p_fa
     return float(cost.min() / min(c_miss * p_target, c_fa * (1 - p_target)))
@@ -108,40 +117,48 @@ def eer_interval(
     speakers: tuple[np.ndarray, np.ndarray],
     rng: np.random.Generator,
     level: float = 0.95,
-    replicates: int = BOOTSTRAP_REPLICATES,
+    num_replicates: int = BOOTSTRAP_REPLICATES,
 ) -> tuple[float, float]:
     """Bootstrap interval of the EER, resampling speakers.
 
-    Trials that share a speaker are not independent: each replicate draws as many speakers as there are, with replacement,
-    and weights a trial by the product of its two speakers' counts (a target trial by its speaker's count).
+    Trials that share a speaker are not independent, so that counting trials would make the interval far too narrow. Each
+    replicate draws as many speakers as there are, with replacement, and weights a nontarget trial by the product of its
+    two speakers' counts, a target trial by its speaker's count.
 
     Parameters
     ----------
     scores, is_target : (num_trials,) numpy.ndarray
     speakers : pair of (num_trials,) int numpy.ndarray
-        Speaker of either side.
+        Speaker of either side, numbered from 0.
     rng : numpy.random.Generator
     level : float in (0, 1)
-    replicates : int
+    num_replicates : int
 
     Returns
     -------
     low, high : float in [0, 1]
-        Percentiles; (0, 1) if fewer than half of the replicates hold both kinds of trial.
+        Percentiles of the replicates; (0, 1), that is nothing is known, if fewer than half of them hold both kinds of
+        trial.
+
+    Notes
+    -----
+    The product weights are Owen's pigeonhole bootstrap (Annals of Applied Statistics 1, 2007), which is mildly
+    conservative: it counts the variance that a single trial adds more than once.
     """
     scores, is_target = _checked(scores, is_target)
-    order = np.argsort(scores, kind="stable")
-    scores, is_target = scores[order], is_target[order]
+    order = np.argsort(scores)
+    is_target = is_target[order]
     left, right = (np.asarray(side)[order] for side in speakers)
+    ends = _ends_of_ties(scores[order])
     num_speakers = int(max(left.max(), right.max())) + 1
     eers = []
-    for _ in range(replicates):
+    for _ in range(num_replicates):
         counts = np.bincount(rng.integers(num_speakers, size=num_speakers), minlength=num_speakers)
-        weights = np.where(is_target, counts[left], counts[left] * counts[right])
-        if weights[is_target].any() and weights[~is_target].any():
-            p_miss, p_fa, _ = det_points(scores, is_target, weights)
-            eers.append(crossing(p_miss, p_fa))
-    if len(eers) < replicates / 2:
+        of_left = counts[left]
+        targets, nontargets = of_left * is_target, of_left * counts[right] * ~is_target
+        if targets.any() and nontargets.any():
+            eers.append(crossing(*_rates(targets, nontargets, ends)))
+    if len(eers) < num_replicates / 2:
         return 0.0, 1.0
     low, high = np.quantile(eers, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

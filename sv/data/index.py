@@ -1,0 +1,161 @@
+"""The tables of a data directory as compact arrays: a million utterances open in seconds and are shared by workers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sv.data.audio import SAMPLING_RATE
+from sv.kaldi.scp import DataDirError
+
+_NEWLINE, _PIPE = b"\n|"
+_IS_BLANK = np.isin(np.arange(256), list(b" \t\r\n"))
+_ROWS_AT_ONCE = 1 << 18  # of a table, where whole lines are copied
+
+
+@dataclass(frozen=True)
+class TextColumn:
+    """Many short strings as one byte array and where each starts and ends: no Python object a string.
+
+    Attributes
+    ----------
+    data : (num_bytes,) uint8 numpy.ndarray
+    starts, ends : (num_strings,) int64 numpy.ndarray
+    """
+
+    data: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, row: int) -> str:
+        return self.data[self.starts[row] : self.ends[row]].tobytes().decode()
+
+    def differing_row(self, other: "TextColumn") -> int | None:
+        """The first row in which the columns differ; the shorter one's length if one is a prefix of the other."""
+        shorter = min(len(self), len(other))
+        for first in range(0, shorter, _ROWS_AT_ONCE):
+            rows = slice(first, min(first + _ROWS_AT_ONCE, shorter))
+            here, there = self.fixed_width(rows), other.fixed_width(rows)
+            if (differing := np.flatnonzero(here != there)).size:
+                return first + int(differing[0])
+        return shorter if len(self) != len(other) else None
+
+    def fixed_width(self, rows: slice = slice(None)) -> np.ndarray:
+        """The strings of some rows as an array of bytes, (num_rows,) of dtype S."""
+        starts, lengths = self.starts[rows], self.ends[rows] - self.starts[rows]
+        columns = np.arange(lengths.max())
+        # A string's neighbours are read too, from within the data, and blanked.
+        letters = self.data[np.minimum(starts[:, None] + columns, len(self.data) - 1)]
+        letters[columns >= lengths[:, None]] = 0
+        return letters.view(f"S{len(columns)}")[:, 0]
+
+
+def read_columns(path: Path) -> tuple[TextColumn, TextColumn]:
+    """Keys and values of a Kaldi table, in file order.
+
+    Raises
+    ------
+    DataDirError
+        For a table that is empty or not UTF-8; with the line of the first that lacks a key or a value.
+    """
+    raw = path.read_bytes()
+    if not raw:
+        raise DataDirError(f"{path}: no utterances")
+    _check_utf8(raw, path)
+    data = np.frombuffer(raw if raw.endswith(b"\n") else raw + b"\n", dtype=np.uint8)
+    line_ends = np.flatnonzero(data == _NEWLINE)
+    line_starts = np.concatenate([[0], line_ends[:-1] + 1])
+    blanks = np.flatnonzero(_IS_BLANK[data])
+    key_ends = blanks[np.searchsorted(blanks, line_starts)]
+    value_starts, value_ends = _without_blanks(data, key_ends, line_ends)
+    if (wrong := np.flatnonzero((key_ends == line_starts) | (value_starts == value_ends))).size:
+        raise DataDirError(f"{path}:{wrong[0] + 1}: expected '<key> <value>'")
+    return TextColumn(data, line_starts, key_ends), TextColumn(data, value_starts, value_ends)
+
+
+def _check_utf8(raw: bytes, path: Path) -> None:
+    if raw.isascii():  # nearly always, and it takes no memory
+        return
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataDirError(f"{path}:{line}: not UTF-8 text") from error
+
+
+def _without_blanks(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The stretches without the blanks around them; a stretch of blanks alone becomes empty."""
+    while (inside := (starts < ends) & _IS_BLANK[data[starts]]).any():
+        starts = starts + inside
+    while (inside := (starts < ends) & _IS_BLANK[data[ends - 1]]).any():
+        ends = ends - inside
+    return starts, ends
+
+
+class UtteranceIndex:
+    """The utterances of a data directory in compact arrays.
+
+    Attributes
+    ----------
+    utterances, paths : TextColumn
+    speakers : list of str
+        In byte order; a speaker's id is its place.
+    speaker_ids, num_samples : (num_utterances,) numpy.ndarray
+
+    Raises
+    ------
+    DataDirError
+        If a table is malformed, the tables do not have the same utterances in the same order, a duration is no positive
+        number, or an entry of wav.scp is a pipe: training reads from the middle of files.
+    """
+
+    def __init__(self, data_dir: str | Path) -> None:
+        data_dir = Path(data_dir)
+        self.utterances, self.paths = read_columns(data_dir / "wav.scp")
+        if (pipes := np.flatnonzero(self.paths.data[self.paths.ends - 1] == _PIPE)).size:
+            raise DataDirError(
+                f"{data_dir}/wav.scp:{pipes[0] + 1}: {self.utterances[pipes[0]]!r} is a pipe; training reads files only, "
+                "write them out first"
+            )
+        self.speakers, self.speaker_ids = _ids_of(_aligned_column(data_dir / "utt2spk", self.utterances))
+        self.num_samples = _num_samples(data_dir / "utt2dur", self.utterances)
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+
+def _aligned_column(path: Path, utterances: TextColumn) -> TextColumn:
+    keys, values = read_columns(path)
+    if (row := keys.differing_row(utterances)) is not None:
+        raise DataDirError(
+            f"{path}:{row + 1}: its utterances are not those of wav.scp, in its order, from here on; "
+            "utils/validate_data_dir.py tells more"
+        )
+    return values
+
+
+def _ids_of(speakers: TextColumn) -> tuple[list[str], np.ndarray]:
+    """The distinct strings in byte order, and the place of each row's among them."""
+    names = speakers.fixed_width()
+    # Utterances lie sorted and start with the speaker, so that one name a run is all that has to be sorted.
+    first_of_run = np.concatenate([[True], names[1:] != names[:-1]])
+    distinct, ids = np.unique(names[first_of_run], return_inverse=True)
+    return [name.decode() for name in distinct], ids.astype(np.int32)[np.cumsum(first_of_run) - 1]
+
+
+def _num_samples(path: Path, utterances: TextColumn) -> np.ndarray:
+    """Number of samples of each utterance by utt2dur, (num_utterances,) int64."""
+    text = _aligned_column(path, utterances).fixed_width()
+    try:
+        seconds = text.astype(np.float64)
+    except ValueError as error:
+        raise DataDirError(f"{path}: not a number of seconds ({error})") from error
+    if (wrong := np.flatnonzero(~((seconds > 0) & np.isfinite(seconds)))).size:
+        row = wrong[0]
+        raise DataDirError(
+            f"{path}:{row + 1}: duration of {utterances[row]!r} must be positive seconds, got {text[row].decode()!r}"
+        )
+    return np.round(seconds * SAMPLING_RATE).astype(np.int64)

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections.abc import Sequence
 
 COMMANDS = {
     "embed": "embeddings of audio files, a wav.scp or a feats.scp",
@@ -10,20 +11,22 @@ COMMANDS = {
     "convert": "a published checkpoint into a model folder",
     "report": "results of several systems as tables and a page",
 }
+USAGE = "usage: sv COMMAND ... (sv COMMAND --help tells more)\n" + "\n".join(
+    f"  {name:10s} {what}" for name, what in COMMANDS.items()
+)
 
 
-def main() -> None:
-    """Run the command that the command line names."""
-    usage = "usage: sv COMMAND ... (sv COMMAND --help tells more)\n" + "\n".join(
-        f"  {name:10s} {what}" for name, what in COMMANDS.items()
-    )
-    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
-        print(usage)
-        sys.exit(0 if len(sys.argv) > 1 else 2)
-    if sys.argv[1] not in COMMANDS:
-        print(f"sv: unknown command {sys.argv[1]!r}\n{usage}", file=sys.stderr)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command that the command line names; exit 2 if it names none."""
+    command, *rest = (list(sys.argv[1:] if argv is None else argv)) or [""]
+    if command in ("-h", "--help"):
+        print(USAGE)
+    elif command not in COMMANDS:
+        problem = f"sv: unknown command {command!r}\n" if command else ""
+        print(f"{problem}{USAGE}", file=sys.stderr)
         sys.exit(2)
-    importlib.import_module(f"sv.bin.{sys.argv[1]}").main(sys.argv[2:])
+    else:
+        importlib.import_module(f"sv.bin.{command}").main(rest)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from sv.results import Row
 from sv.scoring.metrics import det_points
 
 COLOURS = ("#0b6e99", "#d9730d", "#4d7c3a", "#8a4b9e", "#b0413e", "#6b6b6b")  # of systems, in order
-LINES = ("-", ":", "--", "-.")  # of conditions
+LINES = {"solid": "-", "dotted": ":", "dashed": "--", "dash-dotted": "-."}  # of conditions, in order
 DET_TICKS = (0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 80)  # percent
 DET_LIMITS = (0.05, 90)  # percent
 NUM_BINS = 40
@@ -83,8 +83,9 @@ def _eer_line(axis: Axes, rows: list[Row], noise: str, colour: str) -> None:
 
 
 def det_curves(lists: Sequence[ScoreList]) -> str:
-    """Miss over false-alarm rate on probit axes: a colour a system, a kind of line a condition."""
+    """Miss over false-alarm rate on probit axes: a colour a system, the kinds of `LINES` in turn for the conditions."""
     systems, conditions = (list(dict.fromkeys(getattr(item, name) for item in lists)) for name in ("system", "condition"))
+    kinds = list(LINES.values())
     low, high = norm.ppf(np.array(DET_LIMITS) / 100)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5, 5))
@@ -93,13 +94,12 @@ def det_curves(lists: Sequence[ScoreList]) -> str:
             p_miss, p_fa, _ = det_points(item.scores, item.is_target)
             # A little beyond the limits, so that curves leave the frame instead of following it.
             x, y = (np.clip(norm.ppf(p), low - 1, high + 1) for p in (p_fa, p_miss))
-            colour, line = colour_of(systems.index(item.system)), LINES[conditions.index(item.condition) % len(LINES)]
-            axis.plot(x, y, color=colour, ls=line, lw=1.4, label=f"{item.system}, {item.condition}")
+            colour = colour_of(systems.index(item.system))
+            axis.plot(x, y, color=colour, ls=kinds[conditions.index(item.condition)], lw=1.4)
         ticks, labels = norm.ppf(np.array(DET_TICKS) / 100), [f"{tick:g}" for tick in DET_TICKS]
         axis.set(xticks=ticks, yticks=ticks, xticklabels=labels, yticklabels=labels, xlim=(low, high), ylim=(low, high))
         axis.plot((low, high), (low, high), color="#bbb", lw=0.8, zorder=0)
         axis.set(xlabel="false alarms (%)", ylabel="misses (%)", aspect="equal")
-        axis.legend(loc="upper right")
         return _to_svg(figure, "DET curves")
 
 

@@ -8,7 +8,7 @@ from sv.files import write_text
 from sv.results import Row
 
 NOISE_ORDER = ("noise", "music", "babble", "nonspeech")
-COLUMNS = ("EER % [95 %]", "minDCF .01", "minDCF .05")  # of each system
+COLUMNS = ("EER %", "[95 %]", "minDCF .01", "minDCF .05")  # of each system
 ABSENT = "-"
 
 
@@ -111,14 +111,14 @@ def table_body(comparison: Comparison) -> list[list[str]]:
 def _cells(row: Row | None) -> tuple[str, ...]:
     if row is None:
         return (ABSENT,) * len(COLUMNS)
-    eer = f"{row['eer']:.2f} [{row['eer_low']:.1f}, {row['eer_high']:.1f}]"
-    return eer, f"{row['min_dcf']['0.01']:.3f}", f"{row['min_dcf']['0.05']:.3f}"
+    interval = f"[{row['eer_low']:.1f}, {row['eer_high']:.1f}]"
+    return f"{row['eer']:.2f}", interval, f"{row['min_dcf']['0.01']:.3f}", f"{row['min_dcf']['0.05']:.3f}"
 
 
 def _mean_cells(rows: Sequence[Row]) -> tuple[str, ...]:
     eer = sum(row["eer"] for row in rows) / len(rows)
     costs = [sum(row["min_dcf"][prior] for row in rows) / len(rows) for prior in ("0.01", "0.05")]
-    return f"{eer:.2f}", *(f"{cost:.3f}" for cost in costs)
+    return f"{eer:.2f}", "", *(f"{cost:.3f}" for cost in costs)
 
 
 def text_table(comparison: Comparison) -> str:

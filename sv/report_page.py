@@ -24,14 +24,15 @@ h2 { font-size: 1.2rem; margin: 2.4rem 0 .8rem; border-bottom: 1px solid #ddd; }
 .small { font-size: .85rem; color: #555; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
-th, td { padding: .16rem .6rem; text-align: right; border-bottom: 1px solid #eee; white-space: nowrap; }
+th, td { padding: .16rem .6rem; text-align: right; border-top: 1px solid #eee; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
 th[colspan] { text-align: center; }
 thead tr:last-child th { border-bottom: 2px solid #999; font-weight: 500; }
+thead tr:first-child th { border-top: 0; }
 .first { border-left: 1px solid #ccc; }
-.noise td { border-top: 1px solid #bbb; }
+.noise td { border-top: 1px solid #aaa; }
 .mean td { font-weight: 600; border-top: 2px solid #999; }
-.facts td { white-space: normal; overflow-wrap: anywhere; text-align: left; vertical-align: top; }
+.facts th, .facts td { white-space: normal; text-align: left; vertical-align: top; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(21rem, 100%), 1fr)); gap: .6rem; }
 svg { display: block; width: 100%; height: auto; max-width: 30rem; }
 .key span { margin-right: 1.2rem; white-space: nowrap; }
@@ -40,7 +41,7 @@ pre { font-size: .8rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 @media (max-width: 40rem) { table { font-size: .8rem; } th, td { padding: .16rem .4rem; } }
 @media print {
   body { max-width: none; padding: 0; font-size: 10pt; } table { font-size: 8pt; } .scroll { overflow: visible; }
-  svg, tr, .note { break-inside: avoid; } h2 { break-after: avoid; } .grid { grid-template-columns: 1fr 1fr; }
+  svg, tr, .note { break-inside: avoid; } h2, .key { break-after: avoid; } .grid { grid-template-columns: 1fr 1fr; }
   th:first-child, td:first-child { position: static; } details { display: none; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
@@ -203,7 +204,10 @@ def comparison_sections(results: Sequence[SystemResults], comparison: Comparison
     shown = shown_conditions(comparison)
     lists = [read_score_list(results[i], rows[i], data) for i in range(len(results)) for rows in shown]
     if lists:
-        sections.append(("Detection error trade-off", figures.det_curves(lists)))
+        lines = dict(zip(dict.fromkeys(item.condition for item in lists), figures.LINES))
+        legend = "; ".join(f"{line}: {html.escape(condition)}" for condition, line in lines.items())
+        det = f'{key}{figures.det_curves(lists)}<p class="small">{legend[0].upper()}{legend[1:]}.</p>'
+        sections.append(("Detection error trade-off", det))
         sections.append(("Scores", f'<div class="grid">{"".join(_histograms(lists))}</div>'))
     return sections
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -75,11 +74,21 @@ class Recordings:
     """The recordings of a data directory: ids in byte order, lengths in samples, files."""
 
     def __init__(self, data_dir: str | Path) -> None:
-        wav_scp, durations = read_scp(Path(data_dir) / "wav.scp"), read_utt2dur(Path(data_dir) / "utt2dur")
-        self.ids = sorted(wav_scp, key=byte_order)
+        if not Path(data_dir).is_dir():
+            raise DataDirError(
+                f"{data_dir}: no such data directory, so no noise or room responses to draw; prepare it first"
+            )
+        self.paths = read_scp(Path(data_dir) / "wav.scp")
+        self.ids = sorted(self.paths, key=byte_order)
         if not self.ids:
             raise DataDirError(f"{data_dir}/wav.scp: no recordings")
-        self.paths = wav_scp
+        if pipes := [key for key in self.ids if self.paths[key].endswith("|")]:
+            raise DataDirError(f"{data_dir}/wav.scp: {pipes[0]!r} is a pipe; noise is read from files only")
+        durations = read_utt2dur(Path(data_dir) / "utt2dur")
+        if missing := [key for key in self.ids if key not in durations]:
+            raise DataDirError(
+                f"{data_dir}/utt2dur: {len(missing)} recordings of wav.scp are not there, e.g. {missing[:3]}"
+            )
         self.num_samples = {key: duration_to_samples(durations[key]) for key in self.ids}
 
     def read(self, key: str, start: int = 0, num_samples: int | None = None) -> np.ndarray:
@@ -104,7 +113,6 @@ class NoiseLibrary:
     def __init__(self, noise_dirs: Mapping[str, str | Path], rir_dir: str | Path | None = None) -> None:
         self.noises = {category: Recordings(path) for category, path in noise_dirs.items()}
         self.rirs = Recordings(rir_dir) if rir_dir else None
-        self._read_rir = lru_cache(maxsize=512)(lambda key: self.rirs.read(key))
 
     def check(self, config: AugmentConfig) -> None:
         """Raise ValueError if the configuration asks for what the library does not have."""
@@ -132,20 +140,29 @@ class NoiseLibrary:
     ) -> tuple[NoisePiece, ...]:
         """Stretches of one recording, or of several different ones for babble, that cover `num_samples`.
 
-        A recording shorter than that is repeated from a random sample on. A draw that is digital silence is drawn again.
+        A recording shorter than that is repeated from a random sample on. All are drawn again if one of them is digital
+        silence there.
 
         Raises
         ------
+        DataDirError
+            If there are fewer recordings than babble may need.
         BadAudio
             If the category seems to hold nothing but silence.
         """
-        recordings = self.noises[category]
-        count = int(rng.integers(num_babble[0], num_babble[1] + 1)) if category == "babble" else 1
+        recordings, count = self.noises[category], 1
+        if category == "babble":
+            if len(recordings.ids) < num_babble[1]:
+                raise DataDirError(
+                    f"babble: up to {num_babble[1]} different recordings are summed, there are {len(recordings.ids)}; "
+                    "add speech recordings, or lower num_babble"
+                )
+            count = int(rng.integers(num_babble[0], num_babble[1] + 1))
         for _ in range(MAX_REDRAWS):
-            chosen = rng.choice(len(recordings.ids), size=min(count, len(recordings.ids)), replace=False)
-            pieces = sum((self._cover(rng, recordings, recordings.ids[i], num_samples) for i in chosen), ())
-            if self.sum_of(category, pieces, num_samples).any():
-                return pieces
+            chosen = rng.choice(len(recordings.ids), size=count, replace=False)
+            covers = [self._cover(rng, recordings, recordings.ids[i], num_samples) for i in chosen]
+            if all(self.sum_of(category, cover, num_samples).any() for cover in covers):
+                return tuple(piece for cover in covers for piece in cover)
         raise BadAudio(f"{category}: {MAX_REDRAWS} draws in a row were silent")
 
     @staticmethod
@@ -176,7 +193,7 @@ class NoiseLibrary:
     def apply(self, draw: Draw, speech: np.ndarray, floor: float = 0.0) -> np.ndarray:
         """Disturb (samples,) speech as drawn; silence stays as it is, since its SNR is undefined."""
         if draw.rir is not None:
-            speech = reverberate(speech, self._read_rir(draw.rir))
+            speech = reverberate(speech, self.rirs.read(draw.rir))
         if draw.category is None or not speech.any():
             return speech
         noise = self.sum_of(draw.category, draw.pieces, len(speech))
@@ -204,7 +221,7 @@ class NoiseLibrary:
         base = cut
         if draw.rir is not None:
             base = cut.reverb_rir(self.rirs.lhotse(draw.rir), affix_id=False)
-            speech = reverberate(speech, self._read_rir(draw.rir))
+            speech = reverberate(speech, self.rirs.read(draw.rir))
         if draw.category is None or not speech.any():
             return base
         gain = self.gain(draw, speech, self.sum_of(draw.category, draw.pieces, len(speech)), floor)

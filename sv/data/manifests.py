@@ -84,9 +84,26 @@ def write_manifests(data_dir: str | Path) -> None:
     write_jsonl_gz(data_dir / CUTS, cuts)
 
 
+def read_cuts(data_dir: str | Path):
+    """The lhotse CutSet of a data directory, read as it is iterated; raises DataDirError if it has none."""
+    path = Path(data_dir) / CUTS
+    if not path.exists():
+        raise DataDirError(f"{data_dir}: there is no {CUTS}; make the data directory anew")
+    return import_lhotse().CutSet.from_jsonl_lazy(path)
+
+
 def render(cut) -> np.ndarray:
-    """The audio of a lhotse cut, (samples,) float32."""
-    return cut.load_audio()[0]
+    """The audio of a lhotse cut, (samples,) float32.
+
+    Raises
+    ------
+    BadAudio
+        If lhotse cannot read one of its recordings; the message names that file.
+    """
+    try:
+        return cut.load_audio()[0]
+    except (import_lhotse().audio.utils.AudioLoadingError, ValueError, AssertionError, OSError) as error:
+        raise BadAudio(f"{cut.id}: lhotse cannot render the cut: {error}") from error
 
 
 def iter_waveforms(data_dir: str | Path, utterances: Collection[str]) -> Iterator[tuple[str, np.ndarray]]:
@@ -124,7 +141,7 @@ def _rendered(data_dir: Path, ordered: list[str]) -> Iterator[tuple[str, np.ndar
         )
     wanted = set(ordered)
     # Cuts lie in byte order too, so the file is read once and nothing is kept.
-    for cut in import_lhotse().CutSet.from_jsonl_lazy(data_dir / CUTS):
+    for cut in read_cuts(data_dir):
         if cut.id in wanted:
             wanted.remove(cut.id)
             yield cut.id, render(cut)

@@ -27,12 +27,38 @@ class Item(NamedTuple):
     augment: bool
 
 
+class PairBatches(Sequence):
+    """Batches of items, made when they are asked for: an epoch of a million utterances is an array until then.
+
+    Parameters
+    ----------
+    pairs : (num_batches, num_pairs, 2) numpy.ndarray
+        Utterances.
+    epoch : int
+    """
+
+    def __init__(self, pairs: np.ndarray, epoch: int) -> None:
+        self.pairs, self.epoch = pairs, epoch
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, batch):
+        """One batch: first views of its pairs, clean, then second views; or, for a slice, those batches."""
+        if isinstance(batch, slice):
+            return PairBatches(self.pairs[batch], self.epoch)
+        clean, disturbed = self.pairs[batch].T.tolist()
+        items = [Item(utterance, self.epoch, False) for utterance in clean]
+        return items + [Item(utterance, self.epoch, True) for utterance in disturbed]
+
+
 class PairSampler:
     """Batches of pairs: two utterances of one speaker, the first clean, the second disturbed.
 
     Each epoch pairs every speaker's utterances anew, shuffles the pairs, and fills batches in which no speaker occurs
-    twice. A pair whose speaker is already in the batch waits for the next one (the published ExU-Net code drops it). What
-    is left when no full batch can be made is counted in `num_left_over`.
+    twice. A pair whose speaker is already in the batch waits for the next one (the published ExU-Net code drops it). All
+    epochs have as many batches as the first, so that a step belongs to the same epoch whenever training resumes. One
+    whose shuffle fills fewer is topped up from a second shuffle; the pairs that do not come to be used are counted.
 
     Parameters
     ----------
@@ -45,6 +71,14 @@ class PairSampler:
         Of one speaker in one epoch.
     frozen : bool
         The same pairs in every epoch, as in the published code, whose sampler never learns the epoch.
+
+    Attributes
+    ----------
+    steps_per_epoch : int
+    num_left_over : int
+        Pairs of the first epoch that fit no full batch.
+    num_single : int
+        Speakers with one utterance, who are in no pair.
 
     Raises
     ------
@@ -78,27 +112,24 @@ class PairSampler:
             )
         self.pairs_per_batch, self.seed, self.max_utterances = pairs_per_batch, seed, max_utterances
         self.world_size, self.rank, self.frozen = world_size, rank, frozen
-        self.num_left_over = 0
         self.steps_per_epoch = len(self._plan(0))
+        num_pairs = sum(min(len(group), max_utterances) // 2 for group in self.groups)
+        self.num_left_over = num_pairs - self.steps_per_epoch * pairs_per_batch
 
-    def epoch(self, epoch: int) -> list[list[Item]]:
-        """This rank's batches: first views of its pairs, then second views.
-
-        A different number of batches than in the first epoch may be possible; all epochs have the first one's, so that
-        a step belongs to the same epoch whenever training resumes.
-        """
+    def epoch(self, epoch: int) -> PairBatches:
+        """This rank's batches."""
+        key = 0 if self.frozen else epoch
+        pairs, shuffles = self._plan(key), 1
+        while len(pairs) < self.steps_per_epoch:
+            pairs = np.concatenate([pairs, self._plan(key, shuffles)])
+            shuffles += 1
         share = self.pairs_per_batch // self.world_size
-        first = self.rank * share
-        return [self._items(batch[first : first + share], epoch) for batch in self._plan(epoch)[: self.steps_per_epoch]]
+        mine = slice(self.rank * share, (self.rank + 1) * share)
+        return PairBatches(pairs[: self.steps_per_epoch, mine], epoch)
 
-    @staticmethod
-    def _items(pairs: np.ndarray, epoch: int) -> list[Item]:
-        clean = [Item(int(utterance), epoch, False) for utterance in pairs[:, 0]]
-        return clean + [Item(int(utterance), epoch, True) for utterance in pairs[:, 1]]
-
-    def _plan(self, epoch: int) -> list[np.ndarray]:
-        """Global batches, each (pairs_per_batch, 2) utterances."""
-        rng = generator(self.seed, "pairs", 0 if self.frozen else epoch)
+    def _plan(self, *key: int) -> np.ndarray:
+        """Global batches of one shuffle, (num_batches, pairs_per_batch, 2) utterances."""
+        rng = generator(self.seed, "pairs", *key)
         pairs, speakers = [], []
         for speaker, group in enumerate(self.groups):
             count = min(len(group), self.max_utterances) // 2 * 2
@@ -107,16 +138,15 @@ class PairSampler:
         pairs, speakers = np.concatenate(pairs), np.concatenate(speakers)
         shuffle = rng.permutation(len(pairs))
         rows = distinct_batches(speakers[shuffle], self.pairs_per_batch)
-        self.num_left_over = len(pairs) - len(rows) * self.pairs_per_batch
-        return [pairs[shuffle[batch]] for batch in rows]
+        return pairs[shuffle[np.array(rows, dtype=np.int64).reshape(-1, self.pairs_per_batch)]]
 
 
 def distinct_batches(labels: np.ndarray, size: int) -> list[list[int]]:
     """Fill batches of `size` rows in order, each label once a batch; a row that clashes waits for the next batch."""
     batches: list[list[int]] = []
     waiting: deque[int] = deque()
-    upcoming = iter(enumerate(labels.tolist()))
     labels = labels.tolist()
+    upcoming = iter(enumerate(labels))
     while True:
         batch, used, still_waiting = [], set(), deque()
         while waiting and len(batch) < size:

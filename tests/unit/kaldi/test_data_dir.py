@@ -1,0 +1,58 @@
+import pytest
+
+from sv.kaldi import DataDirError, split_keys, validate_data_dir, write_data_dir
+from sv.kaldi.data_dir import subset_data_dir
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    wav = tmp_path / "x.wav"
+    wav.touch()
+    utts = ["s1-a", "s1-b", "s2-a"]
+    write_data_dir(
+        tmp_path / "d",
+        wav_scp=dict.fromkeys(utts, str(wav)),
+        utt2spk={utt: utt[:2] for utt in utts},
+        utt2dur=dict.fromkeys(utts, 1.25),
+        spk2gender={"s1": "f", "s2": "m", "s3": "m"},
+    )
+    return tmp_path / "d"
+
+
+def test_a_written_directory_is_valid(data_dir):
+    assert validate_data_dir(data_dir) == []
+    assert (data_dir / "spk2utt").read_text() == "s1 s1-a s1-b\ns2 s2-a\n"
+    assert (data_dir / "spk2gender").read_text() == "s1 f\ns2 m\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("utt2spk", "s1-a s1\ns2-a s2\ns1-b s1\n", "utt2spk:3: 's1-b' after 's2-a'; sort with LC_ALL=C"),
+        ("utt2spk", "s1-a s1\ns1-a s1\n", "utt2spk:2: key 's1-a' stands twice"),
+        ("utt2spk", "s1-a s1\ns1-b s1\ns2-a x2\n", "utt2spk:3: speaker 'x2' is not a prefix of utterance 's2-a'"),
+        ("spk2utt", "s1 s1-a\ns2 s2-a\n", "spk2utt: does not agree with utt2spk"),
+        ("utt2dur", "s1-a 1\ns2-a 1\n", "utt2dur: 1 utterances of utt2spk are missing, e.g. 's1-b'"),
+        ("wav.scp", "s1-a /no/such.wav\ns1-b x |\ns2-a x |\n", "wav.scp:1: the file of 's1-a' is missing: /no/such.wav"),
+        ("utt2spk", "", "utt2spk: no utterances"),
+    ],
+)
+def test_each_broken_rule_is_named(data_dir, name, content, problem):
+    (data_dir / name).write_text(content)
+    assert any(line.endswith(problem) or problem in line for line in validate_data_dir(data_dir))
+
+
+def test_jobs_get_contiguous_shares_that_cover_everything():
+    keys = [f"u{i:02d}" for i in range(11)]
+    shares = [split_keys(keys[::-1], 4, job) for job in range(1, 5)]
+    assert sum(shares, []) == keys
+    assert {len(share) for share in shares} == {2, 3}
+    with pytest.raises(ValueError, match=r"job must be in 1..4, got 5"):
+        split_keys(keys, 4, 5)
+
+
+def test_a_subset_of_unknown_utterances_is_refused(data_dir, tmp_path):
+    subset_data_dir(data_dir, tmp_path / "sub", ["s1-b"])
+    assert (tmp_path / "sub/utt2spk").read_text() == "s1-b s1\n"
+    with pytest.raises(DataDirError, match=r"1 utterances are not there, e.g. \['zz'\]"):
+        subset_data_dir(data_dir, tmp_path / "sub2", ["s1-b", "zz"])

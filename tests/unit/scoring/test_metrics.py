@@ -1,0 +1,192 @@
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from sv.scoring import compute_eer, compute_eer_kaldi, compute_min_dcf, det_points, eer_interval
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "kaldi_plda"
+
+
+def joined(targets, nontargets) -> tuple[np.ndarray, np.ndarray]:
+    labels = np.concatenate([np.ones(len(targets), bool), np.zeros(len(nontargets), bool)])
+    return np.concatenate([targets, nontargets]), labels
+
+
+@pytest.fixture(scope="module")
+def gaussians() -> tuple[np.ndarray, np.ndarray]:
+    """Quantiles of two unit Gaussians 2 apart."""
+    quantiles = norm.ppf((np.arange(20_000) + 0.5) / 20_000)
+    return joined(quantiles + 2, quantiles)
+
+
+@pytest.fixture(scope="module")
+def kaldi_scores() -> tuple[np.ndarray, np.ndarray]:
+    lines = [gzip.open(GOLDEN / f"{name}.gz", "rt").read().splitlines() for name in ("A.scores", "trials")]
+    scores, trials = ([line.split() for line in table] for table in lines)
+    assert [row[:2] for row in scores] == [row[:2] for row in trials]
+    return np.array([float(row[2]) for row in scores]), np.array([row[2] == "target" for row in trials])
+
+
+@pytest.fixture(scope="module")
+def hashed_scores(hashed_uniform) -> tuple[np.ndarray, np.ndarray]:
+    """400 target and 4000 nontarget scores of the published parity values."""
+    targets = 0.35 + np.mean([hashed_uniform(30 + j, 400) for j in range(6)], axis=0)
+    return joined(targets, np.mean([hashed_uniform(40 + j, 4000) for j in range(6)], axis=0))
+
+
+def test_eer_of_two_unit_gaussians_is_phi_of_minus_half_d_prime(gaussians) -> None:
+    assert compute_eer(*gaussians) == pytest.approx(norm.cdf(-1), abs=1e-5)
+
+
+@pytest.mark.parametrize(("p_target", "c_miss", "c_fa"), [(0.01, 1, 1), (0.05, 1, 1), (0.01, 10, 1), (0.5, 1, 3)])
+def test_min_dcf_of_two_unit_gaussians_is_that_of_the_bayes_threshold(gaussians, p_target, c_miss, c_fa) -> None:
+    odds = (c_fa * (1 - p_target)) / (c_miss * p_target)
+    threshold = 1 + np.log(odds) / 2  # log-likelihood ratio of these Gaussians: 2 x - 2
+    cost = c_miss * p_target * norm.cdf(threshold - 2) + c_fa * (1 - p_target) * norm.sf(threshold)
+    constant = min(c_miss * p_target, c_fa * (1 - p_target))
+    one_false_alarm = c_fa * (1 - p_target) / 20_000 / constant
+    assert compute_min_dcf(*gaussians, p_target, c_miss, c_fa) == pytest.approx(cost / constant, abs=one_false_alarm)
+
+
+def test_published_parity_values(hashed_scores) -> None:
+    assert compute_eer(*hashed_scores) == pytest.approx(0.0700, abs=5e-5)
+    assert compute_min_dcf(*hashed_scores, 0.01, 10, 1) == pytest.approx(0.324325, abs=5e-7)
+    assert compute_min_dcf(*hashed_scores, 0.01) == pytest.approx(0.5590, abs=5e-5)
+    assert compute_min_dcf(*hashed_scores, 0.05) == pytest.approx(0.37025, abs=5e-6)
+
+
+def test_kaldis_own_programs_on_the_same_scores(kaldi_scores) -> None:
+    assert 100 * compute_eer_kaldi(*kaldi_scores) == pytest.approx(3.88889, abs=5e-6)
+    for p_target, printed in ((0.05, 0.3430), (0.01, 0.4751), (0.001, 0.9167)):
+        assert compute_min_dcf(*kaldi_scores, p_target) == pytest.approx(printed, abs=5e-5)
+
+
+def test_kaldi_eer_steps_through_the_targets_as_its_loop_does() -> None:
+    rng = np.random.default_rng(0)
+    for num_targets, num_nontargets in ((1, 5), (7, 3), (10, 100), (48, 17)):
+        scores, labels = joined(rng.normal(1, 1, num_targets).round(1), rng.normal(0, 1, num_nontargets).round(1))
+        targets, nontargets = (np.sort(scores[kind].astype(np.float32)) for kind in (labels, ~labels))
+        for step in range(num_targets):  # to the last target if nothing stops it
+            rank = max(0, num_nontargets - 1 - num_nontargets * step // num_targets)
+            if nontargets[rank] < targets[step]:
+                break
+        assert compute_eer_kaldi(scores, labels) == step / num_targets
+
+
+def test_det_points_by_hand_with_a_tie_across_the_classes() -> None:
+    p_miss, p_fa, thresholds = det_points(np.array([1.0, 2.0, 2.0, 3.0]), np.array([False, True, False, True]))
+    assert p_miss.tolist() == [0, 0, 0.5, 1]
+    assert p_fa.tolist() == [1, 0.5, 0, 0]
+    assert thresholds.tolist() == [1, 2, 3, np.inf]
+
+
+def test_tied_scores_are_one_operating_point_whatever_their_order() -> None:
+    # All scores equal: only "accept all" and "reject all" exist, and the line between them crosses at one half.
+    scores, labels = np.zeros(10), np.arange(10) < 3
+    for order in (np.arange(10), np.arange(10)[::-1]):
+        assert compute_eer(scores[order], labels[order]) == 0.5
+        assert compute_min_dcf(scores[order], labels[order]) == 1.0
+
+
+def test_eer_is_interpolated_between_operating_points() -> None:
+    # Points (p_miss, p_fa): ... (0, 1/2), (1, 0): the line between them crosses at 1/3.
+    assert compute_eer(np.array([0.0, 1.0, 1.0]), np.array([False, False, True])) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(("targets", "nontargets", "eer"), [([2, 3], [0, 1], 0.0), ([0, 1], [2, 3], 1.0)])
+def test_separated_scores(targets, nontargets, eer) -> None:
+    assert compute_eer(*joined(targets, nontargets)) == eer
+    assert compute_min_dcf(*joined(targets, nontargets)) == eer
+
+
+def test_metrics_depend_on_the_ranks_alone(hashed_scores) -> None:
+    scores, labels = hashed_scores
+    assert compute_eer(np.exp(5 * scores), labels) == compute_eer(scores, labels)
+    assert compute_min_dcf(np.exp(5 * scores), labels) == compute_min_dcf(scores, labels)
+
+
+def test_min_dcf_never_exceeds_the_constant_decisions() -> None:
+    scores, labels = joined([0.0, 1.0], [2.0, 3.0])
+    for p_target in (0.01, 0.5, 0.99):  # at 0.99 "accept everything" is the better constant
+        assert compute_min_dcf(scores, labels, p_target) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "message"),
+    [
+        ([0.0, np.nan, np.inf], [True, False, False], "2 of 3 scores are NaN or infinite"),
+        ([0.0, 1.0], [False, False], "error rates need target and nontarget trials, got 0 and 2"),
+        ([0.0, 1.0], [True, True], "error rates need target and nontarget trials, got 2 and 0"),
+        ([], [], "error rates need target and nontarget trials, got 0 and 0"),
+        ([0.0, 1.0], [True], r"scores are \(2,\), labels \(1,\): one of each a trial"),
+    ],
+)
+@pytest.mark.parametrize("metric", [compute_eer, compute_eer_kaldi, compute_min_dcf, det_points])
+def test_undefined_metrics_are_refused(metric, scores, labels, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        metric(np.array(scores), np.array(labels, dtype=bool))
+
+
+def test_priors_and_costs_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"p_target must be in \(0, 1\), got 1.5"):
+        compute_min_dcf(np.array([0.0, 1.0]), np.array([False, True]), 1.5)
+    with pytest.raises(ValueError, match="c_miss and c_fa must be positive, got 1.0 and -1.0"):
+        compute_min_dcf(np.array([0.0, 1.0]), np.array([False, True]), 0.01, 1.0, -1.0)
+
+
+def speaker_trials(rng: np.random.Generator, num_speakers: int, spread: float):
+    """Scores with a random effect of each speaker; either kind of trial is a unit Gaussian, 3 apart."""
+    within = np.sqrt(1 - spread**2)
+    speaker = np.repeat(np.arange(num_speakers), 20)
+    targets = 3 + spread * rng.normal(size=num_speakers)[speaker] + within * rng.normal(size=len(speaker))
+    pairs = np.triu_indices(num_speakers, 1)
+    drawn = rng.integers(len(pairs[0]), size=1600)
+    left, right = pairs[0][drawn], pairs[1][drawn]
+    own = spread * rng.normal(size=num_speakers)
+    nontargets = (own[left] + own[right]) / np.sqrt(2) + within * rng.normal(size=len(left))
+    sides = np.concatenate([speaker, left]), np.concatenate([speaker, right])
+    return *joined(targets, nontargets), sides
+
+
+def test_interval_covers_the_true_eer_at_its_nominal_rate() -> None:
+    truth, covered = norm.cdf(-1.5), []
+    for repetition in range(150):
+        rng = np.random.default_rng(repetition)
+        low, high = eer_interval(*speaker_trials(rng, 40, 0.5), rng, num_replicates=200)
+        covered.append(low <= truth <= high)
+    # 95 %, give or take three standard deviations of a count of 150.
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.055)
+
+
+def test_interval_is_wider_than_one_that_takes_trials_for_independent() -> None:
+    scores, labels, sides = speaker_trials(np.random.default_rng(1), 40, 0.7)
+    low, high = eer_interval(scores, labels, sides, np.random.default_rng(0))
+    alone = np.arange(len(scores))
+    naive_low, naive_high = eer_interval(scores, labels, (alone, alone), np.random.default_rng(0))
+    assert high - low > 1.5 * (naive_high - naive_low)
+
+
+def test_interval_is_a_function_of_the_seed_and_not_of_the_order_of_trials() -> None:
+    scores, labels, sides = speaker_trials(np.random.default_rng(2), 12, 0.5)
+    order = np.random.default_rng(3).permutation(len(scores))
+    first = eer_interval(scores, labels, sides, np.random.default_rng(0))
+    again = eer_interval(scores[order], labels[order], tuple(side[order] for side in sides), np.random.default_rng(0))
+    assert first == again
+    assert first != eer_interval(scores, labels, sides, np.random.default_rng(1))
+
+
+def test_interval_of_one_weight_for_all_is_the_eer_itself() -> None:
+    # One speaker that all trials belong to is drawn in every replicate.
+    scores, labels = joined([0.0, 2.0, 3.0], [-1.0, 0.5, 1.0])
+    nobody = np.zeros(6, dtype=int)
+    assert eer_interval(scores, labels, (nobody, nobody), np.random.default_rng(0)) == (compute_eer(scores, labels),) * 2
+
+
+def test_interval_is_everything_if_most_replicates_are_undefined() -> None:
+    # A target of speaker 0, a nontarget of speakers 1 and 2: all three are drawn in 2 of 9 replicates.
+    sides = np.array([0, 1]), np.array([0, 2])
+    low_high = eer_interval(np.array([1.0, 0.0]), np.array([True, False]), sides, np.random.default_rng(0))
+    assert low_high == (0.0, 1.0)

@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+import torch
+
+from sv.extract import (
+    Embedder,
+    ExtractConfig,
+    compute_features,
+    cut_segments,
+    frames_per_segment,
+    segment_starts,
+    utterance_embedding,
+)
+from sv.features.log_mel import LogMel, LogMelConfig
+from sv.models import MODELS
+
+SEGMENT = 4000  # samples
+NUM_MELS = 16
+
+
+@pytest.fixture(scope="module")
+def frontend() -> torch.nn.Module:
+    return LogMel(LogMelConfig(num_mel_bins=NUM_MELS)).eval()
+
+
+@pytest.fixture(scope="module")
+def model() -> torch.nn.Module:
+    torch.manual_seed(0)
+    config, module = MODELS["exu_net"]
+    return module(config(num_mel_bins=NUM_MELS, channels=(4, 8, 8, 16), blocks=(1, 1, 1, 1), embedding_dim=12)).eval()
+
+
+@pytest.fixture(scope="module")
+def features(frontend) -> dict[str, np.ndarray]:
+    """Of utterances with 1 to 6 segments."""
+    rng = np.random.default_rng(0)
+    lengths = (1000, 4000, 4001, 12_000, 9000, 20_001, 8000)
+    return {
+        f"utt{i}": compute_features(frontend, 0.1 * rng.normal(size=n).astype(np.float32), SEGMENT)
+        for i, n in enumerate(lengths)
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "count"), [(4.0, 2), (8.2, 3), (20.0, 6), (60.0, 16), (61_360 / 16_000, 1), (1.0, 1)]
+)
+def test_number_of_segments_of_the_published_evaluation(seconds, count) -> None:
+    assert len(segment_starts(round(16_000 * seconds), 61_360)) == count
+
+
+def test_segments_follow_each_other_and_the_last_ends_with_the_utterance() -> None:
+    assert cut_segments(np.arange(10), 4).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [6, 7, 8, 9]]
+    assert cut_segments(np.arange(8), 4).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert cut_segments(np.arange(4), 4).tolist() == [[0, 1, 2, 3]]
+
+
+def test_a_short_utterance_is_repeated_as_a_whole() -> None:
+    assert cut_segments(np.arange(3), 8).tolist() == [[0, 1, 2, 0, 1, 2, 0, 1]]
+
+
+def test_an_utterance_without_samples_is_refused() -> None:
+    with pytest.raises(ValueError, match="an utterance without samples has no segments"):
+        cut_segments(np.zeros(0), 8)
+
+
+@pytest.mark.parametrize("field", ["segment_samples", "batch_size"])
+def test_config_refuses_what_is_not_positive(field) -> None:
+    with pytest.raises(ValueError, match="segment_samples and batch_size must be positive"):
+        ExtractConfig(**{field: 0})
+
+
+def test_features_of_a_segment_depend_on_that_segment_alone(frontend) -> None:
+    samples = 0.1 * np.random.default_rng(1).normal(size=2 * SEGMENT).astype(np.float32)
+    frames = frames_per_segment(frontend, SEGMENT)
+    whole = compute_features(frontend, samples, SEGMENT)
+    assert whole.shape == (2 * frames, NUM_MELS)
+    assert whole.dtype == np.float32
+    np.testing.assert_array_equal(whole[frames:], compute_features(frontend, samples[SEGMENT:], SEGMENT))
+
+
+def test_embeddings_are_those_of_the_model_one_segment_at_a_time(frontend, model, features) -> None:
+    frames = frames_per_segment(frontend, SEGMENT)
+    embedded = dict(Embedder(model, frames, 4)(features.items()))
+    assert list(embedded) == list(features)
+    for utt, matrix in features.items():
+        segments = torch.from_numpy(matrix.reshape(-1, frames, NUM_MELS)).transpose(1, 2)
+        with torch.no_grad():
+            alone = torch.cat([model.embed(segment[None]) for segment in segments])
+        np.testing.assert_allclose(embedded[utt], alone.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8, 64])
+def test_an_embedding_does_not_depend_on_its_company(frontend, model, features, batch_size) -> None:
+    embedder = Embedder(model, frames_per_segment(frontend, SEGMENT), batch_size)
+    together = dict(embedder(features.items()))
+    backwards = dict(embedder(reversed(features.items())))
+    for utt, matrix in features.items():
+        (alone,) = (found for _, found in embedder([(utt, matrix)]))
+        np.testing.assert_array_equal(together[utt], alone)
+        np.testing.assert_array_equal(together[utt], backwards[utt])
+
+
+def test_nothing_in_nothing_out(frontend, model) -> None:
+    assert list(Embedder(model, frames_per_segment(frontend, SEGMENT), 4)([])) == []
+
+
+@pytest.mark.parametrize("num_frames", [0, 27])
+def test_features_of_another_segment_length_are_refused_by_name(model, num_frames) -> None:
+    with pytest.raises(ValueError, match=f"utt: {num_frames} frames are no whole number of segments of 26"):
+        list(Embedder(model, 26, 4)([("utt", np.zeros((num_frames, NUM_MELS), np.float32))]))
+
+
+def test_an_embedding_that_is_not_finite_is_refused_by_name(frontend, model, features) -> None:
+    broken = {utt: matrix.copy() for utt, matrix in features.items()}
+    broken["utt4"][3] = np.inf
+    with pytest.raises(ValueError, match="utt4: its embedding is not finite"):
+        list(Embedder(model, frames_per_segment(frontend, SEGMENT), 4)(broken.items()))
+
+
+def test_dot_product_of_utterance_embeddings_is_the_mean_cosine_over_segment_pairs() -> None:
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(3, 5)), 100 * rng.normal(size=(2, 5))
+    cosines = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a in left for b in right]
+    assert utterance_embedding(left) @ utterance_embedding(right) == pytest.approx(np.mean(cosines), abs=1e-12)

@@ -58,7 +58,7 @@ def our_batches(folder: Path, config: AugmentConfig) -> Callable[[], object]:
     def read() -> object:
         epoch = next(epochs)
         rows = np.random.default_rng(epoch).choice(len(index), BATCH, replace=False)
-        return collate([dataset[Item(int(row), epoch, True)] for row in rows])
+        return collate([dataset[Item(int(row), epoch, config.noise_prob > 0)] for row in rows])
 
     return read
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sv.data.audio import BadAudio, read_samples
+from sv.data.audio import BadAudio, read_whole
 from sv.data.augment import Draw, NoiseLibrary
-from sv.data.manifests import CUTS, cut_of, write_jsonl_gz
+from sv.data.manifests import CUTS, cut_of, duration_to_samples, write_jsonl_gz
 from sv.files import write_text
 from sv.kaldi.data_dir import quarantined, write_data_dir
 from sv.kaldi.scp import DataDirError, read_scp, read_table, read_utt2dur, read_utt2spk
@@ -34,10 +34,12 @@ NOISE_DIRS = {
 
 
 def noisy_cut(
-    utt: str, speaker: str, path: str, library: NoiseLibrary, category: str, snr_db: float, seed: int
+    utt: str, speaker: str, path: str, num_samples: int, library: NoiseLibrary, category: str, snr_db: float, seed: int
 ) -> tuple[dict, str]:
     """The MixedCut of one utterance in one condition, as a dict, and its line of draws.tsv."""
-    speech = read_samples(path)
+    speech = read_whole(path, num_samples)
+    if not speech.any():
+        raise BadAudio(f"{path}: every sample is zero, so it has no signal-to-noise ratio")
     rng = generator(seed, "noisy-test", utt, category, f"{snr_db:g}")
     pieces = library.draw_noise(rng, category, len(speech))
     draw = Draw(category=category, snr_db=snr_db, pieces=pieces)
@@ -54,7 +56,11 @@ def write_condition(condition: tuple[str, float], test_dir: Path, data: Path, se
     out.mkdir(parents=True, exist_ok=True)
     library = NoiseLibrary({category: data / NOISE_DIRS[category]})
     wav_scp, utt2spk = read_scp(test_dir / "wav.scp"), read_utt2spk(test_dir / "utt2spk")
-    rows = [noisy_cut(utt, spk, wav_scp[utt], library, category, snr_db, seed) for utt, spk in utt2spk.items()]
+    durations = read_utt2dur(test_dir / "utt2dur")
+    rows = [
+        noisy_cut(utt, spk, wav_scp[utt], duration_to_samples(durations[utt]), library, category, snr_db, seed)
+        for utt, spk in utt2spk.items()
+    ]
     write_jsonl_gz(out / CUTS, (cut for cut, _ in rows))
     write_text(
         out / "draws.tsv",
@@ -66,7 +72,7 @@ def write_condition(condition: tuple[str, float], test_dir: Path, data: Path, se
         out,
         wav_scp={utt: f"python -m sv.bin.render_cut {manifest} {utt} |" for utt in utt2spk},
         utt2spk=utt2spk,
-        utt2dur=read_utt2dur(test_dir / "utt2dur"),
+        utt2dur=durations,
         spk2gender=read_table(genders) if genders.exists() else None,
     )
     shutil.copyfile(test_dir / "trials", out / "trials")

@@ -75,8 +75,8 @@ def frames_per_segment(frontend: nn.Module, segment_samples: int) -> int:
 class Embedder:
     """Embeds stacked segment features, batching the segments of many utterances.
 
-    Every forward pass has `batch_size` segments, the last one filled up with zeros: the arithmetic on a segment does not
-    depend on what else is in its batch.
+    Every forward pass has `batch_size` segments, the last one filled up with zeros: an embedding does not depend on what
+    else is in its batch, and on its own place in it by rounding alone.
 
     Parameters
     ----------

@@ -84,7 +84,9 @@ def _eer_line(axis: Axes, rows: list[Row], noise: str, colour: str) -> None:
 
 def det_curves(lists: Sequence[ScoreList]) -> str:
     """Miss over false-alarm rate on probit axes: a colour a system, the kinds of `LINES` in turn for the conditions."""
-    systems, conditions = (list(dict.fromkeys(getattr(item, name) for item in lists)) for name in ("system", "condition"))
+    systems, conditions = (
+        list(dict.fromkeys(getattr(item, name) for item in lists)) for name in ("system", "condition")
+    )
     kinds = list(LINES.values())
     low, high = norm.ppf(np.array(DET_LIMITS) / 100)
     with matplotlib.rc_context(STYLE):

@@ -172,7 +172,10 @@ def update_markdown(path: str | Path, key: str, text: str) -> None:
         If the block begins in the file but does not end.
     """
     path = Path(path)
-    begin, end = f"<!-- generated from results.json of {key}: begin -->", f"<!-- generated from results.json of {key}: end -->"
+    begin, end = (
+        f"<!-- generated from results.json of {key}: begin -->",
+        f"<!-- generated from results.json of {key}: end -->",
+    )
     block = f"{begin}\n{text}\n{end}"
     old = path.read_text(encoding="utf-8") if path.exists() else "# Results\n"
     before, found, rest = old.partition(begin)

@@ -259,7 +259,9 @@ def page(results: Sequence[SystemResults], data: Path, note: str = "") -> str:
         f"<p>Scored by {html.escape(main.backend)}. EER in percent, with its 95 % interval from a bootstrap over speakers; "
         "minDCF normalised, at target priors 0.01 and 0.05 with unit costs. Lower is better.</p>"
     )
-    body = "".join(f"<section><h2>{html.escape(heading)}</h2>{content}</section>" for heading, content in sections if content)
+    body = "".join(
+        f"<section><h2>{html.escape(heading)}</h2>{content}</section>" for heading, content in sections if content
+    )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, '
         f'initial-scale=1"><title>{title}</title><style>{CSS}</style></head>\n'

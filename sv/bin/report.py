@@ -33,7 +33,9 @@ def main(argv: list[str] | None = None) -> None:
     write_text(args.out, page(results, args.data, args.note))
     main_table, notes = compare(rows)[0], [MIN_DCF, *footnotes(rows)]
     if args.markdown:
-        text = "\n\n".join(filter(None, [args.note, markdown_table(main_table), "\n".join(f"- {note}" for note in notes)]))
+        text = "\n\n".join(
+            filter(None, [args.note, markdown_table(main_table), "\n".join(f"- {note}" for note in notes)])
+        )
         update_markdown(args.markdown, " and ".join(result.name for result in results), text)
     print("\n".join(filter(None, [args.note, text_table(main_table), *notes, f"report: {args.out}"])))
 

@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("out", type=Path, help="output, lines of <enrolment-utt> <test-utt> <score>")
     args = parser.parse_args(argv)
     trials, enrolled = read_trials(args.trials), read_vectors(args.enrol_scp)
-    tested = enrolled if args.test_scp == args.enrol_scp else read_vectors(args.test_scp)
+    tested = None if args.test_scp == args.enrol_scp else read_vectors(args.test_scp)
     try:
         scores = score_cosine(trials, enrolled, tested)
     except KeyError as error:

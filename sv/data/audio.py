@@ -71,14 +71,30 @@ def read_samples(path: str | Path, start: int = 0, num_samples: int | None = Non
     if layout and layout.plain:
         if num_samples is None:
             num_samples = max(0, layout.num_samples - start)
-        data = np.fromfile(path, dtype="<i2", count=num_samples, offset=layout.data_start + 2 * start)
-        samples = data.astype(np.float32) * _PCM16_SCALE
+        with Path(path).open("rb", buffering=0) as file:  # half of np.fromfile's time
+            file.seek(layout.data_start + 2 * start)
+            data = file.read(2 * num_samples)
+        samples = np.frombuffer(data, dtype="<i2", count=len(data) // 2) * _PCM16_SCALE
     else:
         samples = _read_with_soundfile(path, start, num_samples)
     if num_samples is not None and len(samples) != num_samples:
         raise BadAudio(
             f"{path}: wanted samples {start} to {start + num_samples}, the file ends at {start + len(samples)}"
         )
+    return samples
+
+
+def read_whole(path: str | Path, num_samples: int) -> np.ndarray:
+    """Read a mono 16 kHz file that must have `num_samples`, (num_samples,) float32.
+
+    Raises
+    ------
+    BadAudio
+        If it has another number, or as `read_samples` does.
+    """
+    samples = read_samples(path)
+    if len(samples) != num_samples:
+        raise BadAudio(f"{path}: has {len(samples)} samples, its data directory says {num_samples}")
     return samples
 
 

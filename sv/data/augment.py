@@ -113,6 +113,7 @@ class NoiseLibrary:
     def __init__(self, noise_dirs: Mapping[str, str | Path], rir_dir: str | Path | None = None) -> None:
         self.noises = {category: Recordings(path) for category, path in noise_dirs.items()}
         self.rirs = Recordings(rir_dir) if rir_dir else None
+        self._drawn = (), np.empty(0)  # what was read for the last draw, which is usually rendered next
 
     def check(self, config: AugmentConfig) -> None:
         """Raise ValueError if the configuration asks for what the library does not have."""
@@ -161,8 +162,11 @@ class NoiseLibrary:
         for _ in range(MAX_REDRAWS):
             chosen = rng.choice(len(recordings.ids), size=count, replace=False)
             covers = [self._cover(rng, recordings, recordings.ids[i], num_samples) for i in chosen]
-            if all(self.sum_of(category, cover, num_samples).any() for cover in covers):
-                return tuple(piece for cover in covers for piece in cover)
+            parts = [self._read_pieces(category, cover, num_samples) for cover in covers]
+            if all(part.any() for part in parts):
+                pieces = tuple(piece for cover in covers for piece in cover)
+                self._drawn = (category, pieces, num_samples), sum(parts[1:], start=parts[0])
+                return pieces
         raise BadAudio(f"{category}: {MAX_REDRAWS} draws in a row were silent")
 
     @staticmethod
@@ -180,6 +184,10 @@ class NoiseLibrary:
 
     def sum_of(self, category: str, pieces: tuple[NoisePiece, ...], num_samples: int) -> np.ndarray:
         """The pieces added up at their offsets, (num_samples,) float32, at their recordings' own levels."""
+        what, total = self._drawn
+        return total if what == (category, pieces, num_samples) else self._read_pieces(category, pieces, num_samples)
+
+    def _read_pieces(self, category: str, pieces: tuple[NoisePiece, ...], num_samples: int) -> np.ndarray:
         total = np.zeros(num_samples, dtype=np.float32)
         for piece in pieces:
             part = self.noises[category].read(piece.recording, piece.start, piece.num_samples)
@@ -197,8 +205,7 @@ class NoiseLibrary:
         if draw.category is None or not speech.any():
             return speech
         noise = self.sum_of(draw.category, draw.pieces, len(speech))
-        noise *= np.float32(self.gain(draw, speech, noise, floor))
-        return noise + speech
+        return speech + np.float32(self.gain(draw, speech, noise, floor)) * noise
 
     def to_cut(self, draw: Draw, cut, speech: np.ndarray, floor: float = 0.0):
         """The disturbed utterance as a lhotse cut that renders to what `apply` returns.

@@ -1,7 +1,8 @@
 """From a data directory to training batches; reads only the samples that a crop needs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from sv.data.audio import BadAudio, read_samples, tile_to
 from sv.data.augment import AugmentConfig, NoiseLibrary
 from sv.data.index import UtteranceIndex
-from sv.data.manifests import cut_of
+from sv.data.manifests import cut_of, repeat_cut, write_jsonl_gz
 from sv.data.sampler import Item
 from sv.seeding import generator
 
@@ -88,16 +89,22 @@ class TrainingSet(Dataset):
         return disturbed, reference, int(self.index.speaker_ids[item.utterance]), utterance
 
     def to_cut(self, item: Item):
-        """The lhotse cut that renders to the item's waveform; its crop must not be a repeated short utterance."""
+        """The lhotse cut that renders to the item's waveform."""
         start, length = self.crop(item)
         utterance, path = self.index.utterances[item.utterance], self.index.paths[item.utterance]
-        if length < self.num_samples:
-            raise ValueError(f"utterance {utterance}: a cut cannot repeat a recording that is shorter than the crop")
         speaker = self.index.speakers[self.index.speaker_ids[item.utterance]]
         cut = cut_of(utterance, speaker, path, int(self.index.num_samples[item.utterance]), start, length)
+        if length < self.num_samples:
+            cut = repeat_cut(cut, self.num_samples)
         if not item.augment:
             return cut
-        return self.noise.to_cut(self.draw(item), cut, read_samples(path, start, length), self.augment.snr_floor)
+        speech = tile_to(read_samples(path, start, length), self.num_samples)
+        return self.noise.to_cut(self.draw(item), cut, speech, self.augment.snr_floor)
+
+
+def write_drawn_cuts(path: str | Path, dataset: TrainingSet, plan: Iterable[Sequence[Item]]) -> None:
+    """Write what the planned batches hold, crops, noise and rooms, as lhotse cuts (jsonl.gz) in their order."""
+    write_jsonl_gz(path, (dataset.to_cut(item).to_dict() for batch in plan for item in batch))
 
 
 def collate(items: Sequence[tuple[np.ndarray, np.ndarray, int, str]]) -> Batch:

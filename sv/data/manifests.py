@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
-from sv.data.audio import SAMPLING_RATE, BadAudio, read_samples
+from sv.data.audio import SAMPLING_RATE, BadAudio, read_whole
 from sv.files import atomic_write
 from sv.kaldi.scp import DataDirError, byte_order, read_scp, read_utt2dur, read_utt2spk
 
@@ -61,6 +62,17 @@ def cut_of(utterance: str, speaker: str, path: str, num_samples: int, start: int
     )
 
 
+def repeat_cut(cut, num_samples: int):
+    """The cut over and over until it has `num_samples`, as a lhotse MixedCut that can itself be a track."""
+    lhotse = import_lhotse()
+    tracks = []
+    for offset in range(0, num_samples, cut.num_samples):
+        rest = min(cut.num_samples, num_samples - offset) / SAMPLING_RATE
+        part = cut.truncate(duration=rest) if rest < cut.duration else cut
+        tracks.append(lhotse.cut.MixTrack(cut=part, offset=offset / SAMPLING_RATE))
+    return lhotse.cut.MixedCut(id=cut.id, tracks=tracks)
+
+
 def write_jsonl_gz(path: str | Path, items: Iterable[Mapping]) -> None:
     """Write one JSON object a line, gzipped without a time stamp, whole or not at all: same items, same bytes."""
     with (
@@ -98,12 +110,25 @@ def render(cut) -> np.ndarray:
     Raises
     ------
     BadAudio
-        If lhotse cannot read one of its recordings; the message names that file.
+        If one of its recordings is missing or has another length than the cut says. lhotse fills up to 25 ms in silently.
     """
-    try:
-        return cut.load_audio()[0]
-    except (import_lhotse().audio.utils.AudioLoadingError, ValueError, AssertionError, OSError) as error:
-        raise BadAudio(f"{cut.id}: lhotse cannot render the cut: {error}") from error
+    for path, num_samples in _sources(cut):
+        try:
+            frames = soundfile.info(path).frames
+        except soundfile.LibsndfileError as error:
+            raise BadAudio(
+                f"{cut.id}: {path}: {error.error_string if Path(path).exists() else 'no such file'}"
+            ) from error
+        if frames != num_samples:
+            raise BadAudio(f"{cut.id}: {path}: has {frames} samples, the cut was made for {num_samples}")
+    return cut.load_audio()[0]
+
+
+def _sources(cut) -> set[tuple[str, int]]:
+    """Files of the recordings in a cut, and their numbers of samples."""
+    if hasattr(cut, "tracks"):
+        return set().union(*(_sources(track.cut) for track in cut.tracks))
+    return {(source.source, cut.recording.num_samples) for source in cut.recording.sources}
 
 
 def iter_waveforms(data_dir: str | Path, utterances: Collection[str]) -> Iterator[tuple[str, np.ndarray]]:
@@ -117,7 +142,7 @@ def iter_waveforms(data_dir: str | Path, utterances: Collection[str]) -> Iterato
     DataDirError
         If an utterance is not in wav.scp, or is a pipe in a directory without cuts.
     BadAudio
-        Naming the utterance.
+        Naming the utterance: its file is missing, cut off, or not as long as utt2dur says.
     """
     data_dir = Path(data_dir)
     wav_scp = read_scp(data_dir / "wav.scp")
@@ -127,9 +152,12 @@ def iter_waveforms(data_dir: str | Path, utterances: Collection[str]) -> Iterato
     if any(wav_scp[utt].endswith("|") for utt in ordered):
         yield from _rendered(data_dir, ordered)
         return
+    durations = read_utt2dur(data_dir / "utt2dur")
+    if missing := [utt for utt in ordered if utt not in durations]:
+        raise DataDirError(f"{data_dir}/utt2dur: {len(missing)} utterances are not there, e.g. {missing[:3]}")
     for utt in ordered:
         try:
-            yield utt, read_samples(wav_scp[utt])
+            yield utt, read_whole(wav_scp[utt], duration_to_samples(durations[utt]))
         except (BadAudio, OSError) as error:
             raise BadAudio(f"{data_dir}: {utt}: {error}") from error
 

@@ -2,6 +2,7 @@
 
 import random
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,23 @@ def restore_rng(state: State) -> None:
     random.setstate(state["python"])
 
 
+def canonical(value: Any) -> Any:
+    """The same value with containers made anew and strings interned.
+
+    Pickle writes an object that it met before as a reference, so equal states that share their strings differently, as a
+    restored one does, would have different bytes.
+    """
+    if isinstance(value, dict):
+        return {canonical(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(canonical(item) for item in value)
+    return sys.intern(value) if isinstance(value, str) else value
+
+
 def save(path: str | Path, state: State) -> None:
-    """Write a checkpoint, whole or not at all; its bytes do not depend on its name."""
+    """Write a checkpoint, whole or not at all; equal states give equal bytes, whatever the name."""
     with atomic_write(path, "wb") as file:
-        torch.save(state, file)
+        torch.save(canonical(state), file)
 
 
 def step_checkpoints(folder: Path) -> list[Path]:

@@ -113,7 +113,9 @@ def test_a_damaged_file_is_named(tmp_path, text, message) -> None:
 def test_commit_of_a_checkout_says_if_it_was_changed(tmp_path) -> None:
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        done = subprocess.run(["git", "-C", tmp_path, *identity, *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", "-C", tmp_path, *identity, *arguments], capture_output=True, text=True, check=True
+        )
         return done.stdout.strip()
 
     assert git_commit(tmp_path) is None

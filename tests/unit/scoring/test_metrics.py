@@ -182,7 +182,9 @@ def test_interval_of_one_weight_for_all_is_the_eer_itself() -> None:
     # One speaker that all trials belong to is drawn in every replicate.
     scores, labels = joined([0.0, 2.0, 3.0], [-1.0, 0.5, 1.0])
     nobody = np.zeros(6, dtype=int)
-    assert eer_interval(scores, labels, (nobody, nobody), np.random.default_rng(0)) == (compute_eer(scores, labels),) * 2
+    assert (
+        eer_interval(scores, labels, (nobody, nobody), np.random.default_rng(0)) == (compute_eer(scores, labels),) * 2
+    )
 
 
 def test_interval_is_everything_if_most_replicates_are_undefined() -> None:

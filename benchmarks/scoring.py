@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Cosine scoring of a long trial list, all at once, against loops over its trials.
+
+    python benchmarks/scoring.py [--num-trials 1000000] [--num-loop-trials 20000]
+
+The loops run on a share of the trials, and their time is scaled up. `published code` is what the scoring of the
+published systems does for each trial: two tensors from the table, one distance, one number back.
+"""
+
+import argparse
+import resource
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from common import print_table
+
+from sv.kaldi import Trials
+from sv.scoring import compute_eer, compute_min_dcf, eer_interval, neg_mean_l2, score_cosine
+
+NUM_UTTERANCES, NUM_SPEAKERS, DIM = 4708, 40, 192
+NUM_SEGMENTS = 2
+AIM = 100
+
+
+def make_trials(num_trials: int) -> tuple[Trials, dict[str, np.ndarray]]:
+    """Random trials between as many utterances as VoxCeleb1's test set has, and their embeddings."""
+    rng = np.random.default_rng(0)
+    names = [f"id{10270 + i % NUM_SPEAKERS}-5r0dWxy17C8-{i:05d}" for i in range(NUM_UTTERANCES)]
+    centres = rng.normal(size=(NUM_SPEAKERS, DIM))
+    vectors = {
+        name: (centres[i % NUM_SPEAKERS] + 2 * rng.normal(size=DIM)).astype(np.float32) for i, name in enumerate(names)
+    }
+    left, right = rng.integers(NUM_UTTERANCES, size=(2, num_trials))
+    is_target = left % NUM_SPEAKERS == right % NUM_SPEAKERS
+    return Trials([names[i] for i in left], [names[i] for i in right], is_target), vectors
+
+
+def numpy_loop(trials: Trials, vectors: dict[str, np.ndarray]) -> np.ndarray:
+    """One dot product and two norms a trial."""
+    pairs = ((vectors[a], vectors[b]) for a, b in zip(trials.enrolment, trials.test))
+    return np.array([np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b)) for a, b in pairs])
+
+
+def tensor_loop(trials: Trials, vectors: dict[str, np.ndarray]) -> np.ndarray:
+    """One call of torch's cosine similarity a trial."""
+    tensors = {name: torch.from_numpy(vector)[None] for name, vector in vectors.items()}
+    pairs = zip(trials.enrolment, trials.test)
+    return np.array([F.cosine_similarity(tensors[a], tensors[b]).item() for a, b in pairs])
+
+
+def published_loop(trials: Trials, segments: dict[str, np.ndarray]) -> np.ndarray:
+    """Negative mean distance over all pairs of segments, a trial at a time."""
+    units = {name: F.normalize(torch.from_numpy(rows)) for name, rows in segments.items()}
+    scores = []
+    for a, b in zip(trials.enrolment, trials.test):
+        left, right = units[a].unsqueeze(1), units[b].unsqueeze(0)
+        distances = F.pairwise_distance(
+            left.expand(-1, right.shape[1], -1).reshape(-1, DIM), right.expand(left.shape[0], -1, -1).reshape(-1, DIM)
+        )
+        scores.append(-distances.mean().item())
+    return np.array(scores)
+
+
+def seconds(run: Callable[[], object], rounds: int = 3) -> tuple[float, object]:
+    """Least wall seconds of some rounds, and the result."""
+    spent = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        result = run()
+        spent.append(time.perf_counter() - started)
+    return min(spent), result
+
+
+def main() -> None:
+    """Time each way and print ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--num-trials", type=int, default=1_000_000)
+    parser.add_argument("--num-loop-trials", type=int, default=20_000)
+    args = parser.parse_args()
+    trials, vectors = make_trials(args.num_trials)
+    some = Trials(trials.enrolment[: args.num_loop_trials], trials.test[: args.num_loop_trials], trials.is_target)
+    scale = len(trials) / len(some)
+    segments = {name: np.stack([vector, vector[::-1]][:NUM_SEGMENTS]) for name, vector in vectors.items()}
+    rows = []
+    for ours, own, loops in (
+        (score_cosine, vectors, {"NumPy, a trial at a time": numpy_loop, "torch, a trial at a time": tensor_loop}),
+        (neg_mean_l2, segments, {"published code, a trial at a time": published_loop}),
+    ):
+        spent, scores = seconds(lambda ours=ours, own=own: ours(trials, own))
+        rows.append([f"{ours.__name__}, ours", f"{spent:.2f}", "1", ""])
+        for name, loop in loops.items():
+            looped, reference = seconds(lambda loop=loop, own=own: loop(some, own), rounds=1)
+            difference = np.abs(reference - scores[: len(some)]).max()
+            rows.append([f"  {name}", f"{scale * looped:.1f}", f"{scale * looped / spent:.0f}", f"{difference:.0e}"])
+    rows_title = f"Scores of {len(trials)} trials; aim: {AIM} times faster than a loop"
+    print_table(rows_title, ["how", "seconds", "ratio", "largest difference"], rows)
+
+    scores = score_cosine(trials, vectors)
+    speakers = tuple(np.array([int(utt[2:7]) - 10270 for utt in side]) for side in (trials.enrolment, trials.test))
+    runs = {
+        "compute_eer": lambda: compute_eer(scores, trials.is_target),
+        "compute_min_dcf": lambda: compute_min_dcf(scores, trials.is_target),
+        "eer_interval, 100 replicates": lambda: eer_interval(
+            scores, trials.is_target, speakers, np.random.default_rng(0), num_replicates=100
+        ),
+    }
+    table = [[name, f"{seconds(run, rounds=1)[0]:.2f}"] for name, run in runs.items()]
+    print_table(f"Error rates of {len(trials)} trials", ["what", "seconds"], table)
+    print(
+        f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB, torch and the trials included"
+    )
+
+
+if __name__ == "__main__":
+    main()

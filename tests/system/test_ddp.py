@@ -1,0 +1,26 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+SCRIPT = Path(__file__).with_name("ddp_gradients.py")
+ENV = os.environ | {"PYTHONPATH": str(SCRIPT.parents[2]), "OMP_NUM_THREADS": "1"}
+
+
+def test_two_ranks_give_the_gradients_of_one(tmp_path):
+    one = [sys.executable, SCRIPT, tmp_path / "one.pt"]
+    two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", SCRIPT, tmp_path / "two.pt"]
+    for command in (one, two):
+        done = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
+    expected, found = (torch.load(tmp_path / name, weights_only=True) for name in ("one.pt", "two.pt"))
+    assert expected.keys() == found.keys()
+    largest = max(float(gradient.abs().max()) for gradient in expected.values())
+    for name, gradient in expected.items():
+        tolerance = 1e-4 * float(gradient.abs().max()) + 1e-6 * largest
+        torch.testing.assert_close(found[name], gradient, rtol=0, atol=tolerance, msg=name)
+    # The loss over the pairs of all ranks is among what was compared, and most of the network is reached.
+    assert expected["criteria.angular_prototypical.scale"].abs() > 0
+    assert sum(bool(gradient.any()) for gradient in expected.values()) > 0.8 * len(expected)

@@ -1,0 +1,177 @@
+"""The recipe as a user runs it: once, again, in parts, after deletions, and after kills."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from sv.kaldi import read_table, read_trials, validate_data_dir
+
+pytestmark = pytest.mark.xdist_group("recipe")
+
+
+def copy(whole, to):
+    """A copy of the undisturbed run in another folder, with its times, so that it is as up to date."""
+    shutil.copytree(whole[0], to, symlinks=True)
+    for path in to.rglob("*"):
+        if path.is_file() and path.suffix in (".scp", ".done", "") and path.stat().st_size < 1 << 20:
+            try:
+                text = path.read_text()
+            except UnicodeDecodeError:
+                continue
+            if str(whole[0]) in text:
+                times = path.stat()
+                path.write_text(text.replace(str(whole[0]), str(to)))
+                os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return to
+
+
+def fingerprint(work):
+    """What a run ends with; without the times of day, and with its own folder's name taken out."""
+    kept = {}
+    for path in sorted((work / "exp").rglob("*")):
+        relative = str(path.relative_to(work))
+        if not path.is_file() or "/log/" in relative or "tensorboard" in relative or path.name == "train.jsonl":
+            continue
+        if path.suffix == ".html" or path.name.startswith(("step-", "last", ".stage")):
+            continue
+        kept[relative] = path.read_bytes().replace(str(work).encode(), b"")
+    return kept
+
+
+def test_a_run_ends_with_results_for_every_condition(whole):
+    work, output = whole
+    assert "babble 10 dB" in output
+    rows = json.loads((work / "exp/tiny/results.json").read_text())
+    conditions = {(row["condition"], row["backend"]) for row in rows}
+    names = ["clean", *(f"{noise}-snr{snr}" for noise in ("noise", "babble") for snr in (0, 10))]
+    assert conditions == {(name, backend) for name in names for backend in ("cosine", "neg_mean_l2")}
+    for row in rows:
+        assert 0 <= row["eer_low"] <= row["eer_high"] <= 100
+        assert row["num_target"] == 3 * 3
+        assert len(row["trials_sha256"]) == len(row["checkpoint_sha256"]) == 64
+    assert (work / "exp/tiny/report/index.html").read_text().startswith("<!doctype html>")
+
+
+def test_the_data_directories_are_kaldis(whole):
+    work, _ = whole
+    for path in sorted((work / "data").glob("voxceleb1_*")):
+        assert validate_data_dir(path) == []
+    noisy = work / "data/voxceleb1_test-babble-snr0"
+    assert read_trials(noisy / "trials").enrolment == read_trials(work / "data/voxceleb1_test/trials").enrolment
+    assert all(value.endswith("|") for value in read_table(noisy / "wav.scp").values())
+    feats = read_table(noisy / "feats.scp")
+    assert feats.keys() == read_table(noisy / "utt2spk").keys()
+
+
+def test_a_second_run_does_nothing_and_says_so(whole, recipe, finish):
+    work, _ = whole
+    before = fingerprint(work)
+    code, output = finish(recipe(work))
+    assert code == 0
+    assert "nothing to do: every stage from 0 to 8 is up to date" in output
+    assert fingerprint(work) == before
+
+
+def test_deleting_one_output_redoes_what_depends_on_it(whole, recipe, finish, tmp_path):
+    work = copy(whole, tmp_path / "run")
+    before = fingerprint(work)
+    (work / "exp/tiny/embeddings/voxceleb1_test-noise-snr0/xvector.ark").unlink()
+    code, output = finish(recipe(work, "--dry-run"))
+    assert code == 0
+    assert "stage 5: extract tiny: would run: output missing or changed" in output
+    assert "stage 7: score tiny: would run" in output
+    assert "stage 8: report: would run" in output
+    assert "dry run: 3 stage(s) would run" in output
+    code, output = finish(recipe(work))
+    assert code == 0, output
+    assert "stage 4: train tiny: up to date" in output
+    assert fingerprint(work) == before
+
+
+def test_stage_and_stop_stage(whole, recipe, finish, tmp_path):
+    work = copy(whole, tmp_path / "run")
+    (work / "exp/tiny/.stage7.done").unlink()
+    code, output = finish(recipe(work, "--stage", "3", "--stop-stage", "6"))
+    assert code == 0
+    assert "stage 7" not in output
+    assert "stage 2" not in output
+    assert "nothing to do: every stage from 3 to 6 is up to date" in output
+
+
+def test_a_stage_without_what_it_reads_says_so(recipe, finish, tmp_path):
+    code, output = finish(recipe(tmp_path, "--stage", "3"))
+    assert code == 1
+    assert "missing input" in output
+    assert "run the stages before it first" in output
+
+
+def test_missing_corpora_are_explained(recipe, finish, tmp_path):
+    code, output = finish(recipe(tmp_path, "--corpora", tmp_path / "none"))
+    assert code == 1
+    assert f"voxceleb1: looked for {tmp_path}/none/voxceleb1" in output
+    assert "--mini needs none of them" in output
+    assert not (tmp_path / "data/.stage0.done").exists()
+
+
+def test_a_misspelt_setting_stops_training_with_its_name(whole, recipe, finish, tmp_path):
+    work = copy(whole, tmp_path / "run")
+    config = tmp_path / "typo.toml"
+    tiny = (whole[0] / "exp/tiny/config.json").parent
+    assert tiny.exists()
+    text = (os.path.dirname(__file__) + "/tiny.toml")
+    config.write_text(open(text).read().replace("pairs_per_batch", "pairs_per_bach"))
+    code, output = finish(recipe(work, "--config", config, "--stage", "4"))
+    assert code == 1
+    assert "unknown key 'train.pairs_per_bach'; did you mean 'pairs_per_batch'?" in output
+    assert "Traceback" not in output
+    assert not (work / "exp/typo/.stage4.done").exists()
+
+
+KILLS = {
+    3: ("exp/feats", "feats.1.ark.tmp"),
+    4: ("exp/tiny/checkpoints", "step-0000002.pt"),
+    5: ("exp/tiny/embeddings", "xvector.1.ark.tmp"),
+}
+
+
+@pytest.mark.parametrize("stage", KILLS)
+def test_a_run_killed_and_started_again_ends_with_the_same_bytes(whole, recipe, finish, tmp_path, stage):
+    """kill -9 of everything as soon as the stage has begun to write."""
+    work = copy(whole, tmp_path / "run")
+    before = fingerprint(work)
+    folder, sign = KILLS[stage]
+    shutil.rmtree(work / folder)
+    if stage == 4:
+        (work / "exp/tiny/train.jsonl").unlink()
+        shutil.rmtree(work / "exp/tiny/embeddings")
+    process = recipe(work)
+    deadline = time.time() + 200
+    while not list((work / folder).rglob(sign)) and process.poll() is None and time.time() < deadline:
+        time.sleep(0.005)
+    kill_all(process.pid)
+    process.communicate()
+    assert process.returncode != 0
+    marker = {3: "exp/feats", 4: "exp/tiny/.stage4.done", 5: "exp/tiny/.stage5.done"}[stage]
+    assert not list((work / marker).rglob(".stage3.done")) if stage == 3 else not (work / marker).exists()
+    code, output = finish(recipe(work))
+    assert code == 0, output
+    assert fingerprint(work) == before
+
+
+def kill_all(leader):
+    """Kill the process group and the sessions that the launcher opened below it."""
+    children = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = dict(tuple(map(int, line.split())) for line in children.splitlines())
+    doomed = {leader}
+    while grown := {pid for pid, parent in parents.items() if parent in doomed} - doomed:
+        doomed |= grown
+    for pid in doomed:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue

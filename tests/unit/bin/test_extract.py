@@ -1,0 +1,37 @@
+import json
+
+import numpy as np
+import pytest
+
+from sv.bin import extract
+from sv.extract import utterance_embedding
+from sv.kaldi import iter_matrices
+
+
+@pytest.mark.parametrize("num_jobs", [2, 4])
+def test_embeddings_do_not_depend_on_the_number_of_jobs(
+    folder, staged, run_stages, assert_same, tmp_path, num_jobs
+) -> None:
+    assert_same(run_stages(folder, tmp_path, num_jobs), staged[1])
+
+
+def test_the_vector_is_the_mean_of_the_normalised_segments(staged) -> None:
+    for utt, segments in iter_matrices(staged[0] / "test" / "segments.1.scp"):
+        np.testing.assert_allclose(utterance_embedding(segments), staged[1][utt], atol=1e-7)
+
+
+def test_features_of_another_system_are_refused(folder, staged, fails, tmp_path) -> None:
+    feats = staged[0] / "feats"
+    stored = json.loads((feats / "config.json").read_text()) | {"segment_samples": 8000, "num_mel_bins": 32}
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    said = fails(
+        extract.main, "--model", folder / "model", "--feats", tmp_path, "--out", tmp_path, folder / "data/test"
+    )
+    assert "its features differ from the system's in num_mel_bins, segment_samples; run stage 3 again" in said
+
+
+def test_missing_features_say_which_stage_makes_them(folder, fails, tmp_path) -> None:
+    said = fails(
+        extract.main, "--model", folder / "model", "--feats", tmp_path, "--out", tmp_path, folder / "data/test"
+    )
+    assert f"{tmp_path}/config.json: not there; run stage 3 first" in said

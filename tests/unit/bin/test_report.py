@@ -1,0 +1,63 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sv.bin import report, score_sets
+
+NOTE = "Synthetic corpus: not VoxCeleb1 results."
+
+
+@pytest.fixture
+def systems(folder, staged, tmp_path) -> list[Path]:
+    """Two model folders with results on a clean and a noisy set."""
+    names = ("test", "test-babble-snr5")
+    for name in names:
+        shutil.copytree(folder / "data" / "test", tmp_path / "data" / name)
+    for system in ("ours", "baseline"):
+        model = tmp_path / "exp" / system
+        shutil.copytree(folder / "model", model)
+        for name in names:
+            (model / "embeddings" / name).mkdir(parents=True)
+            for kind in ("xvector", "segments"):
+                shutil.copy(staged[0] / "test" / f"{kind}.1.scp", model / "embeddings" / name / f"{kind}.scp")
+        score_sets.main(["--model", str(model), *(str(tmp_path / "data" / name) for name in names)])
+    return [tmp_path / "exp" / system for system in ("ours", "baseline")]
+
+
+def run(systems: list[Path], *options: str) -> None:
+    root = systems[0].parents[1]
+    report.main(["--data", str(root / "data"), "--out", str(root / "index.html"), *options, *map(str, systems)])
+
+
+def test_terminal_page_and_markdown_hold_the_same_numbers(systems, tmp_path, capsys) -> None:
+    run(systems, "--note", NOTE, "--markdown", str(tmp_path / "RESULTS.md"))
+    said, markdown = capsys.readouterr().out, (tmp_path / "RESULTS.md").read_text()
+    page = (tmp_path / "index.html").read_text()
+    for text in (said, markdown, page):
+        assert NOTE in text
+        assert all(label in text for label in ("clean", "babble 5 dB", "mean of 1 noisy"))
+    numbers = next(line for line in said.splitlines() if line.startswith("clean")).split(maxsplit=1)[1].split("  ")
+    assert all(number.strip() in markdown and number.strip() in page for number in numbers)
+    assert said.splitlines()[0] == NOTE
+    assert said.rstrip().endswith(f"report: {tmp_path / 'index.html'}")
+
+
+def test_the_same_results_make_the_same_page(systems, tmp_path) -> None:
+    run(systems)
+    before = (tmp_path / "index.html").read_bytes()
+    run(systems)
+    assert (tmp_path / "index.html").read_bytes() == before
+
+
+def test_a_system_without_results_says_which_stage_makes_them(systems, fails, tmp_path) -> None:
+    (systems[1] / "results.json").unlink()
+    said = fails(report.main, "--data", tmp_path / "data", "--out", tmp_path / "x.html", *systems)
+    assert said == f"error: {systems[1]}/results.json: not there; run stage 7 first"
+
+
+def test_a_missing_score_file_is_named(systems, fails, tmp_path) -> None:
+    (systems[0] / "scores" / "test" / "cosine.scores").unlink()
+    said = fails(report.main, "--data", tmp_path / "data", "--out", tmp_path / "x.html", *systems)
+    assert "ours/scores/test/cosine.scores" in said
+    assert not (tmp_path / "x.html").exists()

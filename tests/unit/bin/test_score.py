@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from sv.bin import score
+from sv.kaldi import open_ark_scp, read_scores
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("enrolled", "tested"):
+        with open_ark_scp(tmp_path / f"{name}.ark", tmp_path / f"{name}.scp") as write:
+            for utt in ("a", "b", "c"):
+                write(utt, rng.normal(size=4))
+    (tmp_path / "trials").write_text("b c target\na c nontarget\nc a nontarget\n")
+    return tmp_path
+
+
+def test_scores_are_in_trial_order_and_symmetric_for_one_set(vectors) -> None:
+    table = vectors / "enrolled.scp"
+    score.main(["cosine", str(vectors / "trials"), str(table), str(table), str(vectors / "out")])
+    found = read_scores(vectors / "out")
+    assert list(found) == [("b", "c"), ("a", "c"), ("c", "a")]
+    assert found["a", "c"] == found["c", "a"]
+
+
+def test_the_two_sides_are_read_from_their_own_tables(vectors) -> None:
+    sides = [str(vectors / name) for name in ("enrolled.scp", "tested.scp")]
+    for order in (sides, sides[::-1]):
+        score.main(["cosine", str(vectors / "trials"), *order, str(vectors / f"out{order is sides}")])
+    one, other = (read_scores(vectors / f"out{swapped}") for swapped in (True, False))
+    assert one["a", "c"] == other["c", "a"]
+    assert one["a", "c"] != one["c", "a"]
+
+
+def test_unknown_utterances_are_told_with_the_trial_file(vectors, fails) -> None:
+    (vectors / "trials").write_text("a x target\nb y nontarget\nz c nontarget\nw c nontarget\n")
+    table = vectors / "enrolled.scp"
+    said = fails(score.main, "cosine", vectors / "trials", table, table, vectors / "out")
+    assert said == f"error: {vectors}/trials: 4 of 7 trial utterances have no embedding, e.g. ['w', 'x', 'y']"
+    assert not (vectors / "out").exists()
+
+
+def test_an_unknown_back_end_is_wrong_usage(vectors, fails) -> None:
+    said = fails(score.main, "magic", "a", "b", "c", "d", code=2)
+    assert "invalid choice: 'magic'" in said

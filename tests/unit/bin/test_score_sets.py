@@ -1,0 +1,88 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sv.bin import score, score_sets
+from sv.files import sha256_of
+from sv.kaldi import read_scores
+from sv.results import read_results
+
+
+@pytest.fixture
+def model(folder, staged, tmp_path) -> Path:
+    """A model folder with embeddings of data/test and of two noisy conditions."""
+    model = tmp_path / "exp" / "tiny"
+    shutil.copytree(folder / "model", model)
+    for name in ("test", "test-babble-snr5", "test-noise-snr20"):
+        shutil.copytree(folder / "data" / "test", tmp_path / "data" / name)
+        embeddings = model / "embeddings" / name
+        embeddings.mkdir(parents=True)
+        for kind in ("xvector", "segments"):
+            shutil.copy(staged[0] / "test" / f"{kind}.1.scp", embeddings / f"{kind}.scp")
+    return model
+
+
+def run(model: Path, *names: str) -> None:
+    data = model.parents[1] / "data"
+    score_sets.main(["--model", str(model), "--seed", "3", *(str(data / name) for name in names)])
+
+
+def test_every_condition_and_back_end_gets_scores_and_a_row(model) -> None:
+    run(model, "test", "test-babble-snr5", "test-noise-snr20")
+    rows = read_results(model / "results.json")
+    assert [(row["condition"], row["backend"]) for row in rows] == [
+        (condition, backend)
+        for condition in ("clean", "babble-snr5", "noise-snr20")
+        for backend in ("cosine", "neg_mean_l2")
+    ]
+    for row in rows:
+        assert (row["system"], row["test_set"], row["seed"]) == ("tiny", "test", 3)
+        assert (row["num_target"], row["num_nontarget"]) == (3, 12)
+        assert row["trials_sha256"] == sha256_of(model.parents[1] / "data" / "test" / "trials")
+        assert row["checkpoint_sha256"] == sha256_of(model / "checkpoints" / "best.pt")
+    assert len(list(model.glob("scores/*/*.scores"))) == 6
+
+
+def test_cosine_is_what_sv_score_gives_on_the_vectors(model, tmp_path) -> None:
+    run(model, "test")
+    table = str(model / "embeddings" / "test" / "xvector.scp")
+    score.main(["cosine", str(model.parents[1] / "data/test/trials"), table, table, str(tmp_path / "scores")])
+    assert (tmp_path / "scores").read_bytes() == (model / "scores" / "test" / "cosine.scores").read_bytes()
+
+
+def test_scoring_some_sets_again_leaves_the_rows_of_the_others(model) -> None:
+    run(model, "test", "test-babble-snr5")
+    before = read_results(model / "results.json")
+    run(model, "test-noise-snr20", "test")
+    after = read_results(model / "results.json")
+    assert len(after) == 6
+    assert [row for row in before if row not in after] == []
+
+
+def test_unknown_utterances_are_told_with_the_trial_file(model, fails) -> None:
+    trials = model.parents[1] / "data" / "test" / "trials"
+    trials.write_text(trials.read_text() + "spk0-0 x1 target\nx2 spk0-0 nontarget\n")
+    said = fails(score_sets.main, "--model", model, trials.parent)
+    assert said == f"error: {trials}: 2 of 8 trial utterances have no embedding, e.g. ['x1', 'x2']"
+    assert not (model / "results.json").exists()
+
+
+def test_trials_without_targets_are_told_with_their_file(model, fails) -> None:
+    trials = model.parents[1] / "data" / "test" / "trials"
+    trials.write_text("spk0-0 spk1-2 nontarget\n")
+    said = fails(score_sets.main, "--model", model, trials.parent)
+    assert said == f"error: {trials}: error rates need target and nontarget trials, got 0 and 1"
+
+
+def test_missing_embeddings_say_which_stage_makes_them(model, fails) -> None:
+    table = model / "embeddings" / "test" / "xvector.scp"
+    table.unlink()
+    assert fails(score_sets.main, "--model", model, model.parents[1] / "data" / "test").endswith("run stage 5 first")
+
+
+def test_score_files_hold_the_trials_in_their_order(model) -> None:
+    run(model, "test")
+    trials = (model.parents[1] / "data" / "test" / "trials").read_text().splitlines()
+    pairs = [tuple(line.split()[:2]) for line in trials]
+    assert list(read_scores(model / "scores" / "test" / "neg_mean_l2.scores")) == pairs

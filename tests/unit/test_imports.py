@@ -1,0 +1,144 @@
+"""Imports point one way, read from the sources themselves."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ANYWHERE = ("sv.files", "sv.config", "sv.log", "sv.seeding")
+# What each part may import of the rest, itself and ANYWHERE apart. A part is the longest prefix of a module's name here.
+MAY_IMPORT = {
+    "sv.files": (),
+    "sv.config": (),
+    "sv.log": (),
+    "sv.seeding": (),
+    "sv.kaldi": (),
+    "sv.features": (),
+    "sv.models": (),
+    "sv.losses": (),
+    "sv.data": ("sv.kaldi",),
+    "sv.train": ("sv.models", "sv.losses", "sv.features"),
+    "sv.extract": ("sv.kaldi", "sv.models", "sv.features"),
+    "sv.scoring": ("sv.kaldi",),
+    "sv.results": ("sv.kaldi", "sv.scoring"),
+    "sv.report": ("sv.results",),
+    "sv.figures": ("sv.report", "sv.results", "sv.scoring"),
+    "sv.report_page": ("sv.report", "sv.figures", "sv.results", "sv.kaldi"),
+    "sv.system": ("sv.features", "sv.models", "sv.losses", "sv.extract", "sv.train.config", "sv.data.augment"),
+    "sv.convert": ("sv.system", "sv.models", "sv.features", "sv.losses"),
+    "sv.bin": ("sv",),
+    "sv.__main__": (),
+    "local": ("sv.kaldi", "sv.data", "local"),
+    "utils": ("sv.kaldi",),
+}
+NO_TORCH = (
+    "sv.files",
+    "sv.config",
+    "sv.log",
+    "sv.seeding",
+    "sv.kaldi",
+    "sv.scoring",
+    "sv.results",
+    "sv.report",
+    "utils",
+)
+SLOW = ("lhotse", "matplotlib.pyplot")  # import takes seconds, or has side effects
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+SOURCES = {module_name(path): path for part in ("sv", "local", "utils") for path in sorted((ROOT / part).rglob("*.py"))}
+
+
+def imported(module: str, at_import_time_only: bool = False) -> set[str]:
+    """Full names of what a source file imports; of `from a import b` both a and a.b, as b may be a module."""
+    tree = ast.parse(SOURCES[module].read_text(encoding="utf-8"))
+    inside_functions = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for node in ast.walk(function)
+    }
+    names = set()
+    for node in ast.walk(tree):
+        if at_import_time_only and id(node) in inside_functions:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import, line {node.lineno}"
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def within(name: str, parts: tuple[str, ...]) -> bool:
+    return any(name == part or name.startswith(f"{part}.") for part in parts)
+
+
+def part_of(module: str) -> str:
+    parts = [part for part in MAY_IMPORT if within(module, (part,))]
+    assert parts, f"{module} belongs to no part of the list; add it"
+    return max(parts, key=len)
+
+
+def own_modules(names: set[str]) -> set[str]:
+    """Modules of the project among the names, each by its own full name."""
+    return {name for name in names if name in SOURCES and name not in ("sv",)}
+
+
+@pytest.mark.parametrize("module", [name for name in SOURCES if name not in ("sv",)])
+def test_imports_point_one_way(module) -> None:
+    part = part_of(module)
+    allowed = (part, *MAY_IMPORT[part], *ANYWHERE)
+    wrong = sorted(name for name in own_modules(imported(module)) if not within(name, allowed))
+    assert not wrong, f"{module} imports {wrong}; {part} may import {MAY_IMPORT[part]}"
+
+
+def test_no_part_imports_itself_in_a_circle() -> None:
+    waiting, done = {name: own_modules(imported(name, at_import_time_only=True)) - {name} for name in SOURCES}, set()
+    while ready := [name for name, needs in waiting.items() if needs <= done]:
+        done |= set(ready)
+        waiting = {name: needs for name, needs in waiting.items() if name not in done}
+    # `from sv.kaldi import ...` inside sv.kaldi's own modules would show here.
+    assert not waiting, f"circular: {sorted(waiting)}"
+
+
+def everything_imported(module: str) -> set[str]:
+    """What importing a module imports, at first and second hand, before any of its functions is called."""
+    seen, todo = set(), [module]
+    while todo:
+        names = imported(todo.pop(), at_import_time_only=True)
+        packages = {name.rpartition(".")[0] for name in own_modules(names)} & SOURCES.keys()
+        todo += (own_modules(names) | packages) - seen
+        seen |= names | packages
+    return seen
+
+
+@pytest.mark.parametrize("module", [name for name in SOURCES if within(name, NO_TORCH) and part_of(name) in NO_TORCH])
+def test_scoring_and_formats_need_no_torch(module) -> None:
+    assert not [name for name in everything_imported(module) if within(name, ("torch", "torchaudio", "lhotse"))]
+
+
+@pytest.mark.parametrize("module", [name for name in SOURCES if within(name, ("sv.scoring",))])
+def test_scoring_needs_numpy_and_scipy_alone(module) -> None:
+    others = {name.partition(".")[0] for name in imported(module)} - sys.stdlib_module_names
+    assert others <= {"numpy", "scipy", "sv"}
+
+
+@pytest.mark.parametrize("module", [name for name in SOURCES])
+def test_slow_imports_happen_where_they_are_needed(module) -> None:
+    assert not [name for name in imported(module, at_import_time_only=True) if within(name, SLOW)]
+
+
+def test_torchaudio_has_at_most_one_importer() -> None:
+    assert sum(any(within(name, ("torchaudio",)) for name in imported(module)) for module in SOURCES) <= 1
+
+
+def test_models_never_see_a_path() -> None:
+    for module in SOURCES:
+        if within(module, ("sv.models", "sv.losses", "sv.features")):
+            assert not within("pathlib", tuple(imported(module))), module

@@ -1,0 +1,135 @@
+import json
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import nn
+
+from sv.train import checkpoint
+from sv.train.config import TrainConfig
+from sv.train.distributed import World
+from sv.train.loop import NonFiniteError, Run, Trainer, fit
+
+CONFIG = TrainConfig(num_epochs=3, schedule="constant", lr=0.1, log_interval=1, weight_decay=0.0, checkpoint_interval=2)
+
+
+@dataclass(frozen=True)
+class Batch:
+    waveforms: torch.Tensor
+    references: torch.Tensor
+    speaker_ids: torch.Tensor
+    utterances: tuple
+
+    def to(self, device):
+        return self
+
+
+class Plan:
+    steps_per_epoch = 5
+
+    def __init__(self, poisoned=None):
+        self.poisoned = poisoned
+
+    def batches(self, epoch, first_step):
+        for step in range(first_step, 5):
+            generator = torch.Generator().manual_seed(100 * epoch + step)
+            x = torch.randn(4, 3, generator=generator)
+            if self.poisoned == (epoch, step):
+                x[0, 0] = float("nan")
+            yield Batch(x, x, torch.zeros(4), tuple(f"utt-{epoch}-{step}-{i}" for i in range(4)))
+
+
+class Step(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.model = nn.Linear(3, 1)
+
+    def forward(self, waveforms, references, speaker_ids):
+        return {"loss": (self.model(waveforms) - waveforms.sum(dim=1, keepdim=True)).square().mean()}
+
+
+def evaluate(model):
+    return {"eer": float(model.weight.detach().sub(1).abs().sum())}
+
+
+def train(tmp_path, plan=None, config=CONFIG):
+    trainer, run = Trainer(Step(), config, World()), Run(exp_dir=tmp_path, identity={})
+    fit(trainer, plan or Plan(), evaluate, run, checkpoint.load_newest(run.checkpoints))
+    return trainer
+
+
+def journal(tmp_path):
+    return [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+
+
+class Killed(Exception):
+    pass
+
+
+class Cut(Plan):
+    def batches(self, epoch, first_step):
+        for step, batch in enumerate(super().batches(epoch, first_step), start=first_step):
+            if (epoch, step) == (1, 4):
+                raise Killed
+            yield batch
+
+
+def test_a_run_cut_off_and_resumed_ends_like_an_undisturbed_one(tmp_path):
+    train(tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(tmp_path / "cut", Cut())
+    assert (tmp_path / "cut/checkpoints/last.pt").resolve().name == "step-0000008.pt"
+    train(tmp_path / "cut")
+    for name in ("step-0000015.pt", "best.pt"):
+        whole, cut = (tmp_path / run / "checkpoints" / name for run in ("whole", "cut"))
+        assert whole.read_bytes() == cut.read_bytes()
+    timeless = [[{k: v for k, v in line.items() if k != "utterances_per_second"} for line in journal(tmp_path / run)] for run in ("whole", "cut")]
+    assert timeless[0] == timeless[1]
+    steps = [line["step"] for line in timeless[0] if "loss" in line]
+    assert steps == list(range(1, 16))
+
+
+def test_best_is_the_epoch_of_the_lowest_eer(tmp_path):
+    train(tmp_path)
+    eers = [line["valid_eer"] for line in journal(tmp_path) if "valid_eer" in line]
+    best = torch.load(tmp_path / "checkpoints/best.pt", weights_only=True)
+    assert best["valid_eer"] == min(eers)
+    assert best["step"] == 5 * (1 + eers.index(min(eers)))
+
+
+def test_a_finished_run_does_nothing_more(tmp_path):
+    train(tmp_path)
+    before = (tmp_path / "checkpoints/step-0000015.pt").read_bytes()
+    train(tmp_path)
+    assert (tmp_path / "checkpoints/step-0000015.pt").read_bytes() == before
+
+
+def test_more_epochs_continue_a_finished_run(tmp_path):
+    train(tmp_path / "a")
+    longer = replace(CONFIG, num_epochs=4)
+    train(tmp_path / "a", config=longer)
+    train(tmp_path / "b", config=longer)
+    a, b = (torch.load(tmp_path / run / "checkpoints/last.pt", weights_only=False) for run in "ab")
+    torch.testing.assert_close(a["system"], b["system"], rtol=0, atol=0)
+
+
+def test_a_nan_stops_before_the_update_and_names_the_batch(tmp_path):
+    with pytest.raises(NonFiniteError, match=r"step 6: the loss is not finite \(rank 0, utterances utt-1-1-0 utt-1-1-1"):
+        train(tmp_path, Plan(poisoned=(1, 1)))
+    state = checkpoint.load_newest(tmp_path / "checkpoints")
+    assert all(torch.isfinite(value).all() for value in state["system"].values())
+
+
+def test_clipping_bounds_the_update():
+    config = replace(CONFIG, max_grad_norm=1e-3)
+    trainer = Trainer(Step(), config, World())
+    _, norm = trainer.train_step(next(iter(Plan().batches(0, 0))), lr=0.1)
+    clipped = torch.nn.utils.get_total_norm([p.grad for p in trainer.module.parameters()])
+    assert norm > 1e-3
+    assert clipped == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_half_precision_needs_a_gpu():
+    with pytest.raises(ValueError, match="precision 'bf16' needs a GPU"):
+        Trainer(Step(), replace(CONFIG, precision="bf16"), World())

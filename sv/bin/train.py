@@ -149,6 +149,7 @@ def train(args: argparse.Namespace, world: distributed.World) -> None:
     sampler = PairSampler(
         index.speaker_ids, config.pairs_per_batch, args.seed,
         max_utterances=config.max_utterances, world_size=world.size, rank=world.rank, frozen=config.frozen_pairs,
+        augment_both=config.augment_both,
     )  # fmt: skip
     torch.manual_seed(args.seed)
     frontend, model = build_frontend(system), build_model(system)

@@ -188,6 +188,8 @@ class NoiseLibrary:
         return total if what == (category, pieces, num_samples) else self._read_pieces(category, pieces, num_samples)
 
     def _read_pieces(self, category: str, pieces: tuple[NoisePiece, ...], num_samples: int) -> np.ndarray:
+        if len(pieces) == 1 and pieces[0].num_samples == num_samples:  # the usual case, without a copy
+            return self.noises[category].read(pieces[0].recording, pieces[0].start, num_samples)
         total = np.zeros(num_samples, dtype=np.float32)
         for piece in pieces:
             part = self.noises[category].read(piece.recording, piece.start, piece.num_samples)

@@ -69,6 +69,8 @@ class PairSampler:
     seed : int
     max_utterances : int
         Of one speaker in one epoch.
+    augment_both : bool
+        Disturb the first views too.
     frozen : bool
         The same pairs in every epoch, as in the published code, whose sampler never learns the epoch.
 
@@ -95,6 +97,7 @@ class PairSampler:
         max_utterances: int = 500,
         world_size: int = 1,
         rank: int = 0,
+        augment_both: bool = False,
         frozen: bool = False,
     ) -> None:
         if pairs_per_batch % world_size:
@@ -111,7 +114,7 @@ class PairSampler:
                 "a batch holds each speaker once, so make it smaller"
             )
         self.pairs_per_batch, self.seed, self.max_utterances = pairs_per_batch, seed, max_utterances
-        self.world_size, self.rank, self.frozen = world_size, rank, frozen
+        self.world_size, self.rank, self.frozen, self.augment_both = world_size, rank, frozen, augment_both
         self.steps_per_epoch = len(self._plan(0))
         num_pairs = sum(min(len(group), max_utterances) // 2 for group in self.groups)
         self.num_left_over = num_pairs - self.steps_per_epoch * pairs_per_batch

@@ -1,7 +1,8 @@
 """Cosine scores of whole trial lists."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import count
 
 import numpy as np
 
@@ -18,11 +19,11 @@ def rows_of(known: Mapping[str, object], what: str, *sides: Sequence[str]) -> tu
     KeyError
         If an utterance is not `known`: the count and the first three.
     """
-    utts = list(dict.fromkeys(chain(*sides)))
-    if missing := [utt for utt in utts if utt not in known]:
-        raise KeyError(f"{len(missing)} of {len(utts)} trial utterances have no {what}, e.g. {sorted(missing)[:3]}")
-    row = dict(zip(utts, range(len(utts))))
-    return utts, [np.fromiter(map(row.__getitem__, side), dtype=np.int64, count=len(side)) for side in sides]
+    row: defaultdict[str, int] = defaultdict(count().__next__)  # numbers utterances as they come
+    rows = [np.fromiter(map(row.__getitem__, side), dtype=np.int64, count=len(side)) for side in sides]
+    if missing := [utt for utt in row if utt not in known]:
+        raise KeyError(f"{len(missing)} of {len(row)} trial utterances have no {what}, e.g. {sorted(missing)[:3]}")
+    return list(row), rows
 
 
 def unit_rows(vectors: np.ndarray, names: Iterable[str]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Scores over all pairs of two utterances' segments."""
 
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 
@@ -8,7 +9,6 @@ from sv.kaldi.trials import Trials
 from sv.scoring.cosine import row_products, rows_of, unit_rows
 
 DISTANCE_EPSILON = 1e-6  # what the published code's distance adds to every difference component
-BLOCK_VALUES = 1 << 20  # differences held at a time
 
 
 def _unit_segments(segments: Mapping[str, np.ndarray], utts: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -51,17 +51,18 @@ def neg_mean_l2(trials: Trials, segments: Mapping[str, np.ndarray]) -> np.ndarra
     """
     utts, (enrolment, test) = rows_of(segments, "segment embeddings", trials.enrolment, trials.test)
     units, counts = _unit_segments(segments, utts)
-    first = np.cumsum(counts) - counts
+    shifted = units + DISTANCE_EPSILON
+    squares, first = np.einsum("ij,ij->i", shifted, shifted), np.cumsum(counts) - counts
     scores = np.empty(len(trials))
-    # Trials of equal segment counts are array operations together.
     shapes = counts[enrolment] * (counts.max(initial=0) + 1) + counts[test]
-    for shape in np.unique(shapes):
+    for shape in np.unique(shapes):  # trials of equal segment counts are array operations together
         rows = np.flatnonzero(shapes == shape)
-        left_steps, right_steps = (np.arange(counts[side[rows[0]]]) for side in (enrolment, test))
-        size = max(1, BLOCK_VALUES // (len(left_steps) * len(right_steps) * units.shape[1]))
-        for start in range(0, len(rows), size):
-            block = rows[start : start + size]
-            left = units[first[enrolment[block], None] + left_steps][:, :, None]
-            right = units[first[test[block], None] + right_steps][:, None]
-            scores[block] = -np.linalg.norm(left - right + DISTANCE_EPSILON, axis=-1).mean(axis=(1, 2))
+        left, right = first[enrolment[rows]], first[test[rows]]
+        pairs = list(product(range(counts[enrolment[rows[0]]]), range(counts[test[rows[0]]])))
+        total = np.zeros(len(rows))
+        for i, j in pairs:
+            # |a - b|^2 = |a|^2 + |b|^2 - 2 a b; in double precision right to 1e-8 even for equal segments.
+            products = row_products(shifted, units, left + i, right + j)
+            total += np.sqrt(np.maximum(squares[left + i] + 1 - 2 * products, 0))
+        scores[rows] = -total / len(pairs)
     return scores

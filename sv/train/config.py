@@ -67,6 +67,8 @@ class TrainConfig:
     keep_checkpoints : int
     max_utterances : int
         Of one speaker in one epoch.
+    augment_both : bool
+        Disturb the first views of the pairs too, each by a draw of its own; the published ExU-Net code leaves them clean.
     frozen_pairs : bool
         The same pairs in every epoch, as in the published ExU-Net code.
     """
@@ -89,6 +91,7 @@ class TrainConfig:
     checkpoint_interval: int = 0
     keep_checkpoints: int = 2
     max_utterances: int = 500
+    augment_both: bool = False
     frozen_pairs: bool = False
 
     def __post_init__(self) -> None:

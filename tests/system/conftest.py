@@ -1,5 +1,6 @@
 """A tiny recipe: the synthetic corpus with few speakers, and a system that trains in seconds."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -31,7 +32,12 @@ def recipe(corpora):
         command = [RECIPE / "run.sh", *common, *small, "--snrs", "0,10", "--valid-fraction", "0.25", *options]
         env = os.environ | {"OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
-            list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, start_new_session=True
+            list(map(str, command)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=env,
+            start_new_session=True,
         )
 
     return start
@@ -49,9 +55,16 @@ def finish():
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory, recipe, finish):
+def new_folder(tmp_path_factory):
+    """new_folder() -> a path for a run; all have one length, so that a copied run's files keep their sizes."""
+    base, count = tmp_path_factory.mktemp("recipe"), itertools.count()
+    return lambda: base / f"run-{next(count):03d}"
+
+
+@pytest.fixture(scope="session")
+def whole(new_folder, recipe, finish):
     """The folder of an undisturbed run, and what it printed."""
-    work = tmp_path_factory.mktemp("whole")
+    work = new_folder()
     code, output = finish(recipe(work))
     assert code == 0, output
     return work, output

@@ -11,7 +11,16 @@ ENV = os.environ | {"PYTHONPATH": str(SCRIPT.parents[2]), "OMP_NUM_THREADS": "1"
 
 def test_two_ranks_give_the_gradients_of_one(tmp_path):
     one = [sys.executable, SCRIPT, tmp_path / "one.pt"]
-    two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", SCRIPT, tmp_path / "two.pt"]
+    two = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        SCRIPT,
+        tmp_path / "two.pt",
+    ]
     for command in (one, two):
         done = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]

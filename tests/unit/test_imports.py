@@ -129,7 +129,7 @@ def test_scoring_needs_numpy_and_scipy_alone(module) -> None:
     assert others <= {"numpy", "scipy", "sv"}
 
 
-@pytest.mark.parametrize("module", [name for name in SOURCES])
+@pytest.mark.parametrize("module", list(SOURCES))
 def test_slow_imports_happen_where_they_are_needed(module) -> None:
     assert not [name for name in imported(module, at_import_time_only=True) if within(name, SLOW)]
 

@@ -9,7 +9,9 @@ import soundfile
 from sv.data.audio import BadAudio, decode, inspect, load_checked, read_samples, read_whole, tile_to, to_mono_16k
 
 
-def riff(samples: np.ndarray, rate: int = 16_000, channels: int = 1, size: int | None = None, before: bytes = b"") -> bytes:
+def riff(
+    samples: np.ndarray, rate: int = 16_000, channels: int = 1, size: int | None = None, before: bytes = b""
+) -> bytes:
     """A wav file of int16 samples; `size` is what its data chunk claims, `before` stands ahead of that chunk."""
     data = samples.astype("<i2").tobytes()
     fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, 2 * rate * channels, 2 * channels, 16)
@@ -42,7 +44,7 @@ def test_a_header_written_to_a_pipe_does_not_know_its_length(tmp_path, claimed):
         np.testing.assert_array_equal(read_samples(path), RAMP / np.float32(32768))
         assert inspect(path).num_samples == len(RAMP)
     else:
-        with pytest.raises(BadAudio, match="^empty: no samples$"):
+        with pytest.raises(BadAudio, match=r"^empty: no samples$"):
             load_checked(path)
 
 
@@ -67,7 +69,7 @@ def test_a_wav_that_was_cut_off_is_refused(tmp_path):
     path.write_bytes(riff(RAMP)[:-201])
     with pytest.raises(BadAudio, match="wanted samples 0 to 1000, the file ends at 899"):
         read_samples(path)
-    with pytest.raises(BadAudio, match="^truncated: the header promises 1000 samples, the file holds 899$"):
+    with pytest.raises(BadAudio, match=r"^truncated: the header promises 1000 samples, the file holds 899$"):
         inspect(path)
 
 
@@ -75,7 +77,7 @@ def test_a_flac_that_was_cut_off_is_refused(tmp_path, noise):
     path = tmp_path / "a.flac"
     soundfile.write(path, noise(0, 30_000), 16_000)
     path.write_bytes(path.read_bytes()[:20_000])
-    with pytest.raises(BadAudio, match="^unreadable: "):
+    with pytest.raises(BadAudio, match=r"^unreadable: "):
         inspect(path)
     with pytest.raises(BadAudio, match=r"a\.flac: "):
         read_samples(path)
@@ -120,7 +122,7 @@ def test_what_no_system_should_see_is_refused(tmp_path, samples, reason):
 @pytest.mark.parametrize("name", ["a.wav", "a.m4a"])
 def test_what_is_no_audio_is_unreadable(tmp_path, name):
     (tmp_path / name).write_bytes(b"hello, world " * 100)
-    with pytest.raises(BadAudio, match="^unreadable: "):
+    with pytest.raises(BadAudio, match=r"^unreadable: "):
         decode(tmp_path / name)
 
 
@@ -149,7 +151,7 @@ def test_m4a_is_decoded(tmp_path):
 
 def test_a_container_without_a_packet_is_empty(tmp_path):
     (tmp_path / "a.m4a").write_bytes(riff(RAMP[:0]))  # the decoder goes by content, not by name
-    with pytest.raises(BadAudio, match="^empty: no samples$"):
+    with pytest.raises(BadAudio, match=r"^empty: no samples$"):
         decode(tmp_path / "a.m4a")
 
 

@@ -19,7 +19,9 @@ NUM_SAMPLES = 20_011
 def library(make_set, noise):
     talkers = {f"talker-{i}": noise(i, 9_000 + 7_000 * i, 0.03 * (i + 1)) for i in range(7)}
     decay = np.exp(-np.arange(5_000) / 700).astype(np.float32)
-    rooms = {f"room-{i}": noise(20 + i, 5_000, 0.02) * decay + np.eye(1, 5_000, 90 * i, dtype=np.float32)[0] for i in (1, 2)}
+    rooms = {
+        f"room-{i}": noise(20 + i, 5_000, 0.02) * decay + np.eye(1, 5_000, 90 * i, dtype=np.float32)[0] for i in (1, 2)
+    }
     noises = {
         "noise": make_set("noise", {f"noise-{i}": noise(30 + i, 60_000) for i in range(3)}),
         "short": make_set("short", {"short-0": noise(40, 3_001) * np.linspace(0, 1, 3_001, dtype=np.float32)}),
@@ -118,7 +120,7 @@ def test_pieces_cover_the_utterance_and_stay_inside_their_recordings(library):
         for piece in library.draw_noise(generator(9), category, NUM_SAMPLES):
             assert piece.offset == covered.get(piece.recording, 0)
             covered[piece.recording] = piece.offset + piece.num_samples
-            assert 0 <= piece.start
+            assert piece.start >= 0
             assert piece.start + piece.num_samples <= library.noises[category].num_samples[piece.recording]
         assert set(covered.values()) == {NUM_SAMPLES}
 
@@ -160,7 +162,7 @@ def test_silent_stretches_are_drawn_again(make_set, noise):
 
 def test_a_category_of_silence_is_an_error(make_set):
     library = NoiseLibrary({"noise": make_set("silent", {"silent-0": np.zeros(5_000, np.float32)})})
-    with pytest.raises(BadAudio, match="^noise: 20 draws in a row were silent$"):
+    with pytest.raises(BadAudio, match=r"^noise: 20 draws in a row were silent$"):
         library.draw_noise(generator(0), "noise", 4_000)
 
 
@@ -211,7 +213,9 @@ def test_the_library_must_have_what_the_configuration_asks_for(library, make_set
 
 def test_babble_needs_enough_recordings(make_set, noise):
     library = NoiseLibrary({"babble": make_set("few", {f"few-{i}": noise(i, 100) for i in range(5)})})
-    with pytest.raises(DataDirError, match="up to 6 different recordings are summed, there are 5; add speech recordings"):
+    with pytest.raises(
+        DataDirError, match="up to 6 different recordings are summed, there are 5; add speech recordings"
+    ):
         library.draw_noise(generator(0), "babble", 50)
 
 

@@ -31,7 +31,7 @@ def test_nothing_is_dropped_but_what_is_counted():
     counts = np.bincount(SPEAKERS)
     assert len(set(used.tolist())) == len(used)
     assert len(used) // 2 + sampler.num_left_over == (counts // 2).sum()
-    # Waiting pairs go first, so that only the last batches lack speakers; dropping loses a third here.
+    # Waiting pairs go first, so that only the last batches lack speakers.
     assert sampler.num_left_over < 2 * 16
 
 
@@ -95,7 +95,7 @@ def test_no_speaker_with_two_utterances():
 
 
 def test_more_pairs_in_a_batch_than_speakers():
-    with pytest.raises(ValueError, match="pairs_per_batch is 3, but only 2 speakers .* so make it smaller"):
+    with pytest.raises(ValueError, match=r"pairs_per_batch is 3, but only 2 speakers .* so make it smaller"):
         PairSampler([0, 0, 1, 1, 2], 3, seed=0)
 
 

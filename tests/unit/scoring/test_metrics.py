@@ -24,7 +24,9 @@ def gaussians() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def kaldi_scores() -> tuple[np.ndarray, np.ndarray]:
-    lines = [gzip.open(GOLDEN / f"{name}.gz", "rt").read().splitlines() for name in ("A.scores", "trials")]
+    lines = [
+        gzip.decompress((GOLDEN / f"{name}.gz").read_bytes()).decode().splitlines() for name in ("A.scores", "trials")
+    ]
     scores, trials = ([line.split() for line in table] for table in lines)
     assert [row[:2] for row in scores] == [row[:2] for row in trials]
     return np.array([float(row[2]) for row in scores]), np.array([row[2] == "target" for row in trials])
@@ -133,7 +135,7 @@ def test_undefined_metrics_are_refused(metric, scores, labels, message) -> None:
 def test_priors_and_costs_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match=r"p_target must be in \(0, 1\), got 1.5"):
         compute_min_dcf(np.array([0.0, 1.0]), np.array([False, True]), 1.5)
-    with pytest.raises(ValueError, match="c_miss and c_fa must be positive, got 1.0 and -1.0"):
+    with pytest.raises(ValueError, match=r"c_miss and c_fa must be positive, got 1.0 and -1.0"):
         compute_min_dcf(np.array([0.0, 1.0]), np.array([False, True]), 0.01, 1.0, -1.0)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sv.kaldi import Trials
-from sv.scoring import mean_cos, neg_mean_l2, pairwise, score_cosine
+from sv.scoring import cosine, mean_cos, neg_mean_l2, score_cosine
 
 ONE = Trials(["a"], ["b"], np.array([True]))
 
@@ -33,7 +33,7 @@ def test_right_angles_by_hand() -> None:
 
 @pytest.mark.parametrize("block_values", [1, 100, 1 << 20])
 def test_every_pair_of_segments_one_at_a_time(segments, monkeypatch, block_values) -> None:
-    monkeypatch.setattr(pairwise, "BLOCK_VALUES", block_values)
+    monkeypatch.setattr(cosine, "BLOCK_VALUES", block_values)
     trials = all_pairs(segments)
     units = {name: rows / np.linalg.norm(rows, axis=1, keepdims=True) for name, rows in segments.items()}
     distances, cosines = [], []
@@ -57,3 +57,8 @@ def test_unknown_utterances_and_zero_segments_are_refused(segments, score) -> No
         score(ONE, segments)
     with pytest.raises(ValueError, match=r"1 embeddings are zero, NaN or infinite, e.g. \['b'\]"):
         score(ONE, {"a": np.ones((2, 3)), "b": np.array([[1.0, 0, 0], [0, 0, 0]])})
+
+
+def test_equal_segments_are_as_far_apart_as_the_published_distance_has_them(segments) -> None:
+    trials = Trials(["u0"], ["u0"], np.array([True]))  # one segment
+    assert neg_mean_l2(trials, segments) == pytest.approx([-1e-6 * np.sqrt(6)], abs=3e-8)

@@ -28,9 +28,7 @@ from sv.seeding import generator
 
 RATE = 16_000
 ACCENTS = ("en-us", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-us-nyc")
-FEMALE = frozenset(
-    """f1 f4 Andrea Annie anika aunty belinda grandma linda shelby steph steph2 steph3""".split()
-)
+FEMALE = frozenset("""f1 f4 Andrea Annie anika aunty belinda grandma linda shelby steph steph2 steph3""".split())
 # Left out of eSpeak's variants: whispers, which have no pitch; effects that are no speakers; breathy voices, whose noise
 # differs from one run to the next.
 UNUSABLE = frozenset(

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Merge what the tasks of an array job wrote into one scp (and, on request, one ark), and check that nothing is missing.
+"""Merge what the tasks of an array job wrote into one scp a set (and, on request, one ark), and check that nothing is missing.
 
-utils/merge_scp.py --expect data/test exp/feats/test/feats.scp exp/feats/test/feats.{1,2}.scp
-utils/merge_scp.py --expect data/test --single-ark xvector.ark xvector.scp xvector.{1,2}.scp
+    utils/merge_scp.py --num-jobs 4 feats exp/feats/log_mel-1a2b3c data/valid data/test
+    utils/merge_scp.py --num-jobs 4 --single-ark xvector exp/exu_net/embeddings data/valid data/test
+
+Reads <folder>/<set>/<name>.{1..n}.scp, writes <folder>/<set>/<name>.scp. With --single-ark the records are copied into
+<name>.ark and the parts removed: what is left does not depend on the number of jobs.
 """
 
 import argparse
@@ -51,25 +54,34 @@ def copy_records(table: dict[str, str], ark: Path) -> dict[str, str]:
     return offsets
 
 
+def merge_set(data_dir: Path, folder: Path, name: str, num_jobs: int, single_ark: bool) -> None:
+    """Merge the parts of one set."""
+    out = (folder / data_dir.name / f"{name}.scp").absolute()
+    parts = [out.with_name(f"{name}.{job}.scp") for job in range(1, num_jobs + 1)]
+    table = merged_tables(parts)
+    check_complete(set(table), data_dir)
+    if single_ark:
+        table = copy_records(table, out.with_suffix(".ark"))
+    write_table(out, table)
+    if single_ark:
+        for part in parts:
+            part.unlink()
+            part.with_suffix(".ark").unlink()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--expect", type=Path, required=True, metavar="DATA_DIR", help="whose utterances must be there")
+    parser.add_argument("--num-jobs", type=int, required=True, help="tasks of the array job")
+    parser.add_argument("--single-ark", action="store_true", help="copy the records into one ark and remove the parts")
+    parser.add_argument("name", help="feats, xvector, ...")
+    parser.add_argument("folder", type=Path, help="of the sets' parts")
     parser.add_argument(
-        "--single-ark", type=Path, metavar="ARK", help="copy the records into this ark and remove the parts"
+        "data_dirs", type=Path, nargs="+", metavar="DATA_DIR", help="whose utterances must all be there"
     )
-    parser.add_argument("out", type=Path, help="scp to write")
-    parser.add_argument("parts", type=Path, nargs="+", help="scps of the tasks")
     args = parser.parse_args()
     try:
-        table = merged_tables(args.parts)
-        check_complete(set(table), args.expect)
-        if args.single_ark:
-            table = copy_records(table, args.single_ark.absolute())
-        write_table(args.out, table)
-        if args.single_ark:
-            for part in args.parts:
-                part.unlink()
-                part.with_suffix(".ark").unlink(missing_ok=True)
+        for data_dir in args.data_dirs:
+            merge_set(data_dir, args.folder, args.name, args.num_jobs, args.single_ark)
     except (DataDirError, OSError) as error:
         sys.exit(f"merge_scp.py: {error}")
 

@@ -73,7 +73,3 @@ mark_done() { # mark_done NUMBER MARKER OPTIONS OUTPUT...
   mv "$marker.tmp" "$marker"
   log "stage $number: done in $((SECONDS - stage_started)) s"
 }
-
-job_files() { # job_files PREFIX NUM_JOBS SUFFIX: the files that an array job's tasks wrote, one a line
-  seq -f "$1.%g.$3" "$2"
-}

@@ -121,11 +121,8 @@ for conf in "${configs[@]}"; do
     rm -rf "$feats"
     OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
       python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
-    for set in "${eval_sets[@]}"; do
-      mapfile -t parts < <(job_files "$feats/${set##*/}/feats" "$nj" scp)
-      utils/merge_scp.py --expect "$set" "$feats/${set##*/}/feats.scp" "${parts[@]}"
-      cp "$feats/${set##*/}/feats.scp" "$set/feats.scp"
-    done
+    utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${eval_sets[@]}"
+    for set in "${eval_sets[@]}"; do cp "$feats/${set##*/}/feats.scp" "$set/feats.scp"; done
     mark_done 3 "$marker" "$options" "$feats"/*/feats.scp "$feats"/*/feats.*.ark
   fi
 done
@@ -156,14 +153,11 @@ for conf in "${configs[@]}"; do
     jobs=$((num_gpus > 0 ? num_gpus : nj))
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
       python -m sv.bin.extract --model "$exp/$system" --feats "$feats" --job JOB --num-jobs "$jobs" --out "$embeddings" "${eval_sets[@]}"
-    for set in "${eval_sets[@]}"; do
-      for kind in xvector segments; do
-        out=$embeddings/${set##*/}/$kind
-        mapfile -t parts < <(job_files "$out" "$jobs" scp)
-        utils/merge_scp.py --expect "$set" --single-ark "$out.ark" "$out.scp" "${parts[@]}"
-      done
+    for name in xvector segments; do
+      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${eval_sets[@]}"
     done
-    mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments}.{ark,scp}
+    python -m sv.bin.speaker_means --embeddings "$embeddings" "${eval_sets[@]}"
+    mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
   fi
 done
 

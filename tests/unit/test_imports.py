@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "sv.figures": ("sv.report", "sv.results", "sv.scoring"),
     "sv.report_page": ("sv.report", "sv.figures", "sv.results", "sv.kaldi"),
     "sv.system": ("sv.features", "sv.models", "sv.losses", "sv.extract", "sv.train.config", "sv.data.augment"),
+    "sv.inputs": ("sv.data", "sv.extract", "sv.kaldi", "sv.system"),
     "sv.convert": ("sv.system", "sv.models", "sv.features", "sv.losses"),
     "sv.bin": ("sv",),
     "sv.__main__": (),

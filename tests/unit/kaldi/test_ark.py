@@ -106,7 +106,10 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path):
     if mounted.returncode:
         pytest.skip(f"needs the right to mount a tmpfs: {mounted.stderr.strip()}")
     try:
-        with pytest.raises(OSError, match="the disk is full") as caught, open_ark_scp(disk / "x.ark", disk / "x.scp") as write:
+        with (
+            pytest.raises(OSError, match="the disk is full") as caught,
+            open_ark_scp(disk / "x.ark", disk / "x.scp") as write,
+        ):
             for i in range(100):
                 write(f"utt-{i:03d}", np.zeros((100, 64)))
         assert caught.value.filename == str(disk / "x.ark")

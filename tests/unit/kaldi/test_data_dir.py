@@ -33,7 +33,11 @@ def test_a_written_directory_is_valid(data_dir):
         ("utt2spk", "s1-a s1\ns1-b s1\ns2-a x2\n", "utt2spk:3: speaker 'x2' is not a prefix of utterance 's2-a'"),
         ("spk2utt", "s1 s1-a\ns2 s2-a\n", "spk2utt: does not agree with utt2spk"),
         ("utt2dur", "s1-a 1\ns2-a 1\n", "utt2dur: 1 utterances of utt2spk are missing, e.g. 's1-b'"),
-        ("wav.scp", "s1-a /no/such.wav\ns1-b x |\ns2-a x |\n", "wav.scp:1: the file of 's1-a' is missing: /no/such.wav"),
+        (
+            "wav.scp",
+            "s1-a /no/such.wav\ns1-b x |\ns2-a x |\n",
+            "wav.scp:1: the file of 's1-a' is missing: /no/such.wav",
+        ),
         ("utt2spk", "", "utt2spk: no utterances"),
     ],
 )

@@ -12,7 +12,11 @@ def trials():
 def test_round_trip(tmp_path, trials):
     write_trials(tmp_path / "trials", trials)
     again = read_trials(tmp_path / "trials")
-    assert (again.enrolment, again.test, again.is_target.tolist()) == (trials.enrolment, trials.test, [True, False, False])
+    assert (again.enrolment, again.test, again.is_target.tolist()) == (
+        trials.enrolment,
+        trials.test,
+        [True, False, False],
+    )
 
 
 @pytest.mark.parametrize("line", ["a b imp", "a b", "a b target x", ""])

@@ -4,7 +4,8 @@ def test_found_corpora_are_listed(run, tmp_path):
     done = run("local/check_corpora.py", "--corpora", tmp_path)
     assert done.returncode == 0
     assert done.stdout == "".join(
-        f"{key}\t{tmp_path / name}\n" for key, name in (("voxceleb1", "voxceleb1"), ("musan", "musan"), ("nonspeech100", "Nonspeech100"))
+        f"{key}\t{tmp_path / name}\n"
+        for key, name in (("voxceleb1", "voxceleb1"), ("musan", "musan"), ("nonspeech100", "Nonspeech100"))
     )
 
 
@@ -28,5 +29,7 @@ def test_no_folder_at_all(run):
 def test_nonspeech100_is_not_needed_without_its_condition(run, tmp_path):
     (tmp_path / "v").mkdir()
     (tmp_path / "m").mkdir()
-    done = run("local/check_corpora.py", "--voxceleb1", tmp_path / "v", "--musan", tmp_path / "m", "--noises", "noise,babble")
+    done = run(
+        "local/check_corpora.py", "--voxceleb1", tmp_path / "v", "--musan", tmp_path / "m", "--noises", "noise,babble"
+    )
     assert done.stdout == f"voxceleb1\t{tmp_path}/v\nmusan\t{tmp_path}/m\n"

@@ -10,7 +10,11 @@ SMALL = ("--num-train-speakers", 3, "--num-test-speakers", 2, "--num-babble", 2,
 @pytest.fixture(scope="module")
 def digests():
     def of(root):
-        return {path.relative_to(root): hashlib.md5(path.read_bytes()).hexdigest() for path in root.rglob("*") if path.is_file()}
+        return {
+            path.relative_to(root): hashlib.md5(path.read_bytes()).hexdigest()
+            for path in root.rglob("*")
+            if path.is_file()
+        }
 
     return of
 

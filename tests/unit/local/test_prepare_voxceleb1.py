@@ -144,7 +144,10 @@ def test_a_second_file_of_one_utterance_is_quarantined(run, voxceleb1, speech, t
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1 id10001/aaaaaaaaaaa/00001.wav id10001/ccccccccccc/00001.wav", "veri_test2.txt:3: the trial names id10001-ccccccccccc-00001"),
+        (
+            "1 id10001/aaaaaaaaaaa/00001.wav id10001/ccccccccccc/00001.wav",
+            "veri_test2.txt:3: the trial names id10001-ccccccccccc-00001",
+        ),
         ("2 a/b/c.wav a/b/d.wav", "veri_test2.txt:3: expected '1|0 speaker/video/file speaker/video/file'"),
         ("1 a/b/c.wav", "veri_test2.txt:3: expected"),
     ],

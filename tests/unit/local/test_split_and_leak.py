@@ -40,7 +40,16 @@ def test_speakers_are_disjoint_and_the_trials_are_the_held_out_ones(run, source,
 
 def test_the_draw_is_seeded_and_keyed_by_speaker(run, source, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        run("local/split_validation.py", "--fraction", 0.4, "--seed", seed, source, tmp_path / f"t{name}", tmp_path / name)
+        run(
+            "local/split_validation.py",
+            "--fraction",
+            0.4,
+            "--seed",
+            seed,
+            source,
+            tmp_path / f"t{name}",
+            tmp_path / name,
+        )
     assert (tmp_path / "a/trials").read_bytes() == (tmp_path / "b/trials").read_bytes()
     assert (tmp_path / "a/cuts.jsonl.gz").read_bytes() == (tmp_path / "b/cuts.jsonl.gz").read_bytes()
     assert speakers(tmp_path / "a") != speakers(tmp_path / "c")

@@ -84,7 +84,10 @@ def test_a_run_cut_off_and_resumed_ends_like_an_undisturbed_one(tmp_path):
     for name in ("step-0000015.pt", "best.pt"):
         whole, cut = (tmp_path / run / "checkpoints" / name for run in ("whole", "cut"))
         assert whole.read_bytes() == cut.read_bytes()
-    timeless = [[{k: v for k, v in line.items() if k != "utterances_per_second"} for line in journal(tmp_path / run)] for run in ("whole", "cut")]
+    timeless = [
+        [{k: v for k, v in line.items() if k != "utterances_per_second"} for line in journal(tmp_path / run)]
+        for run in ("whole", "cut")
+    ]
     assert timeless[0] == timeless[1]
     steps = [line["step"] for line in timeless[0] if "loss" in line]
     assert steps == list(range(1, 16))
@@ -115,7 +118,9 @@ def test_more_epochs_continue_a_finished_run(tmp_path):
 
 
 def test_a_nan_stops_before_the_update_and_names_the_batch(tmp_path):
-    with pytest.raises(NonFiniteError, match=r"step 6: the loss is not finite \(rank 0, utterances utt-1-1-0 utt-1-1-1"):
+    with pytest.raises(
+        NonFiniteError, match=r"step 6: the loss is not finite \(rank 0, utterances utt-1-1-0 utt-1-1-1"
+    ):
         train(tmp_path, Plan(poisoned=(1, 1)))
     state = checkpoint.load_newest(tmp_path / "checkpoints")
     assert all(torch.isfinite(value).all() for value in state["system"].values())

@@ -1,0 +1,28 @@
+import pytest
+
+from sv.bin.common import existing_scp, fail_in_one_line
+
+
+@pytest.mark.parametrize("error", [ValueError("what is wrong"), KeyError("what is wrong")])
+def test_errors_of_our_checks_are_one_line_and_exit_code_one(error) -> None:
+    @fail_in_one_line
+    def command(argv: list[str]) -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as exit_:
+        command([])
+    assert exit_.value.code == "error: what is wrong"  # printed to stderr by Python, which then exits with 1
+
+
+def test_other_errors_keep_their_traceback() -> None:
+    @fail_in_one_line
+    def command(argv: list[str]) -> None:
+        raise ZeroDivisionError("a bug")
+
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        command([])
+
+
+def test_a_missing_file_is_told_with_its_remedy(tmp_path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"x.scp: not there; run stage 5 first"):
+        existing_scp(tmp_path / "x.scp", "run stage 5 first")

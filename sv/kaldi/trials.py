@@ -55,7 +55,7 @@ def write_trials(path: str | Path, trials: Trials) -> None:
 def read_scores(path: str | Path) -> dict[tuple[str, str], float]:
     """Read lines of `<enrolment-utt> <test-utt> <score>`; raises DataDirError with file and line.
 
-    A pair that stands twice, and a score that is not a finite number, are errors.
+    A pair with two different scores, and a score that is not a finite number, are errors.
     """
     scores: dict[tuple[str, str], float] = {}
     with Path(path).open(encoding="utf-8") as file:
@@ -70,7 +70,7 @@ def read_scores(path: str | Path) -> dict[tuple[str, str], float]:
                     f"{path}:{number}: expected '<enrolment-utt> <test-utt> <score>', got {line.rstrip()!r}"
                 )
             pair = (fields[0], fields[1])
-            if pair in scores:
+            if scores.get(pair, score) != score:  # a list may hold a trial twice; its score is one
                 raise DataDirError(f"{path}:{number}: trial {pair[0]} {pair[1]} has two scores")
             scores[pair] = score
     return scores

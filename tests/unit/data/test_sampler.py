@@ -63,15 +63,14 @@ def test_frozen_pairs_return_in_every_epoch_under_the_epoch_of_their_crops():
 
 
 def test_all_epochs_have_the_same_number_of_batches():
-    """A few large speakers: how many batches a shuffle fills varies, how many steps an epoch has must not."""
-    speakers = np.concatenate([np.repeat(np.arange(20), 10), np.repeat(np.arange(20, 24), 300)])
-    sampler = PairSampler(speakers, 20, seed=0)
-    filled = {len(sampler._plan(epoch)) for epoch in range(20)}
-    assert len(filled) > 1
+    """How many batches a shuffle fills varies where speakers are few, how many steps an epoch has must not."""
+    speakers = np.repeat(np.arange(42), 10)
+    sampler = PairSampler(speakers, 16, seed=0)
+    assert min(len(sampler._plan(epoch)) for epoch in range(20)) < sampler.steps_per_epoch
     for epoch in range(20):
         plan = batches(sampler, epoch)
         assert len(plan) == sampler.steps_per_epoch
-        assert all(len(set(speakers[pairs[:, 0]])) == 20 for pairs in plan)
+        assert all(len(set(speakers[pairs[:, 0]])) == 16 for pairs in plan)
 
 
 def test_a_speaker_gives_no_more_utterances_than_allowed():

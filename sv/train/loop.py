@@ -74,10 +74,10 @@ class Trainer:
             raise ValueError(f"[train] precision {config.precision!r} needs a GPU; use float32 here")
         self.dtype = dtype
         step_module.to(world.device)
-        if world.device.type == "cuda":
+        if world.device.type == "cuda" or _is_wide(step_module):
             step_module.model.to(memory_format=torch.channels_last)
-            if world.size > 1:
-                step_module = nn.SyncBatchNorm.convert_sync_batchnorm(step_module)
+        if world.device.type == "cuda" and world.size > 1:
+            step_module = nn.SyncBatchNorm.convert_sync_batchnorm(step_module)
         self.module = step_module
         self.parallel = step_module
         if world.size > 1:
@@ -142,6 +142,12 @@ class Trainer:
         if any_rank(bad_here, self.world.device):
             where = f"rank {self.world.rank}, utterances {' '.join(batch.utterances)}" if bad_here else "another rank"
             raise NonFiniteError(f"step {self.step}: the {what} is not finite ({where}); stopped before the update")
+
+
+def _is_wide(module: nn.Module) -> bool:
+    """Whether every convolution has at least 16 channels: on CPUs, channels-last is slower below."""
+    widths = [layer.out_channels for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+    return min(widths, default=0) >= 16
 
 
 def fit(

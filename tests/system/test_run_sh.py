@@ -175,3 +175,15 @@ def kill_all(leader):
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
+
+
+def test_training_in_two_processes(whole, recipe, finish, new_folder):
+    """The same batches, shared by two ranks (batch norm then sees half a batch, so the weights are not the same)."""
+    work = copy(whole, new_folder())
+    one = [json.loads(line) for line in (work / "exp/tiny/train.jsonl").read_text().splitlines()]
+    shutil.rmtree(work / "exp/tiny")
+    code, output = finish(recipe(work, "--num-ranks", "2", "--stage", "4", "--stop-stage", "4"))
+    assert code == 0, output + (work / "exp/tiny/log/train.log").read_text()
+    two = [json.loads(line) for line in (work / "exp/tiny/train.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in two] == [line["step"] for line in one]
+    assert two[0]["feature_mse"] == pytest.approx(one[0]["feature_mse"], rel=0.2)

@@ -6,6 +6,7 @@ utils/show_ark.py --verify exp/exu_net/embeddings/voxceleb1_test/xvector.scp
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -49,10 +50,10 @@ def main() -> None:
         records = kaldiio.load_ark(str(args.table)) if args.table.suffix == ".ark" else iter_matrices(args.table)
         for key, array in records:
             print(describe(key, array))
+    except BrokenPipeError:  # `show_ark.py ... | head`: what Python flushes at its end must not complain again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (DataDirError, OSError, ValueError) as error:
         sys.exit(f"show_ark.py: {error}")
-    except BrokenPipeError:
-        sys.stderr.close()
 
 
 if __name__ == "__main__":

@@ -42,6 +42,17 @@ def test_show_ark_verifies_each_entry(table):
     assert "1 broken entries" in done.stderr
 
 
+def test_show_ark_into_head_is_quiet(tmp_path):
+    with open_ark_scp(tmp_path / "x.ark", tmp_path / "x.scp") as write:
+        for i in range(3000):
+            write(f"utt-{i:05d}", np.ones(4))
+    command = f"set -o pipefail; {sys.executable} {ROOT}/utils/show_ark.py {tmp_path}/x.scp | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert (done.stderr, done.stdout.split()[0], done.returncode) == ("", "utt-00000", 0)
+
+
 def test_show_ark_of_nothing_is_one_line(tmp_path):
     done = run("show_ark.py", tmp_path / "none.scp")
     assert (done.returncode, "Traceback" in done.stderr, "none.scp" in done.stderr) == (1, False, True)

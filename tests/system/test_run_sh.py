@@ -133,9 +133,9 @@ def test_a_misspelt_setting_stops_training_with_its_name(whole, recipe, finish, 
 
 
 KILLS = {
-    3: ("exp/feats", "feats.1.ark.tmp"),
-    4: ("exp/tiny/checkpoints", "step-0000002.pt"),
-    5: ("exp/tiny/embeddings", "xvector.1.ark.tmp"),
+    3: ("exp/feats", "feats.1.*"),
+    4: ("exp/tiny/checkpoints", "step-*.pt"),
+    5: ("exp/tiny/embeddings", "xvector.1.*"),
 }
 
 

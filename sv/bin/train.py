@@ -113,6 +113,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--feats", type=Path, help="folder of the held-out set's features; computed if not given")
     parser.add_argument("--noise-dir", action="append", default=[], metavar="CATEGORY=DIR", help="noise to mix in")
     parser.add_argument("--rirs", type=Path, help="data directory of room responses; may be absent if none are used")
+    parser.add_argument("--channels", type=Path, help="data directory of microphone responses")
     parser.add_argument("--exp-dir", type=Path, required=True, help="model folder to write")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)
@@ -138,7 +139,7 @@ def train(args: argparse.Namespace, world: distributed.World) -> None:
         raise ValueError(f"{len(shared)} speakers of {args.valid_dir} are in training, e.g. {min(shared)}")
     system = load_system(args.config)
     rirs = args.rirs if args.rirs and args.rirs.is_dir() else None
-    noise = NoiseLibrary(dict(item.split("=", 1) for item in args.noise_dir), rirs)
+    noise = NoiseLibrary(dict(item.split("=", 1) for item in args.noise_dir), rirs, args.channels)
     dataset = TrainingSet(index, system.train.crop_samples, system.augment, noise, args.seed)
     system = with_speakers(system, dataset.num_speakers, args.seed)
     run = Run(exp_dir=args.exp_dir, identity=identity_of(system, args.train_dir))

@@ -28,6 +28,8 @@ class AugmentConfig:
         Drawn uniformly.
     num_babble : (low, high)
         Talkers in babble, drawn uniformly, both inclusive.
+    speeds : tuple of float
+        Each utterance is read at each of these speeds, pitch and all; a speaker at another speed is another speaker.
     snr_floor : float
         Added to both powers; 1e-4 for the behaviour of the published ExU-Net code, see `mixing.noise_gain`.
     """
@@ -37,6 +39,7 @@ class AugmentConfig:
     snr_db: tuple[float, float] = (0.0, 20.0)
     num_babble: tuple[int, int] = (3, 6)
     reverb_prob: float = 0.0
+    speeds: tuple[float, ...] = (1.0,)
     snr_floor: float = 0.0
 
     def __post_init__(self) -> None:
@@ -46,6 +49,8 @@ class AugmentConfig:
         for name in ("snr_db", "num_babble"):
             if getattr(self, name)[0] > getattr(self, name)[1]:
                 raise ValueError(f"{name} must be (low, high), got {getattr(self, name)}")
+        if not self.speeds or min(self.speeds) <= 0 or len(set(self.speeds)) < len(self.speeds):
+            raise ValueError(f"speeds must be positive, each once, got {self.speeds}")
         if self.noise_prob > 0 and not self.noises:
             raise ValueError("noises must name a category when noise_prob > 0")
 

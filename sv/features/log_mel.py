@@ -1,4 +1,8 @@
-"""Log-mel features with centred frames: those of ExU-Net (Kim et al. 2022, arXiv:2206.13044) and of voxceleb_trainer."""
+"""The log-mel features of ExU-Net (Kim et al. 2022, arXiv:2206.13044), as the published code computes them.
+
+With `keep_length` and `subtract_mean` they are those of Diff-SV (Kim et al. 2023, arXiv:2309.08320), with `keep_length`
+and another FFT length those of voxceleb_trainer.
+"""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +19,7 @@ CHUNK_FRAMES = 128  # their spectra stay in a CPU's cache
 
 @dataclass(frozen=True, kw_only=True)
 class LogMelConfig:
-    """Log-mel filterbank: centred frames, HTK mel scale. The defaults are ExU-Net's.
+    """Log-mel filterbank: centred frames, HTK mel scale.
 
     Attributes
     ----------
@@ -26,14 +30,16 @@ class LogMelConfig:
     low_hz, high_hz : float
         Edges of the lowest and the highest filter.
     pre_emphasis : float
-        y[n] = x[n] - pre_emphasis x[n - 1].
-    first_sample : "drop" or "reflect"
-        What becomes of y[0], which has no predecessor: y is one sample shorter than x, or x[1] stands in for x[-1].
+        y[n] = x[n + 1] - pre_emphasis x[n]: one sample shorter than x.
+    keep_length : bool
+        Pre-emphasis keeps the length: y[n] = x[n] - pre_emphasis x[n - 1], and x[1] stands for x[-1].
     window : "hamming" or "hann"
     input_scale : float
-        Multiplies the samples, which are in [-1, 1): 32768 for models trained on 16-bit integers.
+        Multiplies the samples, which are in [-1, 1): 32768 for models that were trained on 16-bit integers.
     log_floor : float
         Added to the mel power of the scaled samples before the natural logarithm.
+    subtract_mean : bool
+        Subtract each mel bin's mean over the frames.
     """
 
     sampling_rate: int = 16_000
@@ -44,10 +50,11 @@ class LogMelConfig:
     low_hz: float = 0.0
     high_hz: float = 8000.0
     pre_emphasis: float = 0.97
-    first_sample: Literal["drop", "reflect"] = "drop"
+    keep_length: bool = False
     window: Literal["hamming", "hann"] = "hamming"
     input_scale: float = 1.0
     log_floor: float = 1e-6
+    subtract_mean: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.low_hz < self.high_hz <= self.sampling_rate / 2:
@@ -97,7 +104,7 @@ class LogMel(nn.Module):
         Returns
         -------
         (batch, mels, frames) torch.Tensor, float32
-            samples // shift + 1 frames, counted after pre-emphasis took one sample, if it does.
+            (samples - 1) // shift + 1 frames, counted after pre-emphasis, which takes one sample unless it keeps the length.
 
         Raises
         ------
@@ -112,15 +119,16 @@ class LogMel(nn.Module):
 
     def _log_mel(self, waveforms: Tensor) -> Tensor:
         config = self.config
-        if config.first_sample == "reflect":
-            waveforms = F.pad(waveforms[:, None], (1, 0), mode="reflect")[:, 0]
+        if config.keep_length:
+            waveforms = torch.cat([waveforms[:, 1:2], waveforms], dim=1)
         emphasised = torch.sub(waveforms[:, 1:], waveforms[:, :-1], alpha=config.pre_emphasis).to(self.window.dtype)
         half = config.n_fft // 2
         centred = F.pad(emphasised[:, None], (half, half), mode="reflect")[:, 0]
         frames = centred.unfold(-1, config.n_fft, config.shift_length)
         chunk = CHUNK_FRAMES if frames.device.type == "cpu" else frames.shape[1]
         mels = [self.filters(power_spectrum(torch.fft.rfft(some * self.window))) for some in frames.split(chunk, dim=1)]
-        return torch.cat(mels, dim=-1).add_(config.log_floor).log_()
+        features = torch.cat(mels, dim=-1).add_(config.log_floor).log_()
+        return features.sub_(features.mean(dim=-1, keepdim=True)) if config.subtract_mean else features
 
 
 def centred_window(config: LogMelConfig) -> Tensor:

@@ -12,9 +12,9 @@ from sv.features import LogMel, LogMelConfig
 from sv.models.resnet_se34 import ResNetSE34L, ResNetSE34LConfig, ResNetSE34V2, ResNetSE34V2Config
 from sv.models.vggvox import VGGVox, VGGVoxConfig
 
-LIGHT_FEATURES = LogMelConfig(num_mel_bins=40, n_fft=512, pre_emphasis=0.0, first_sample="reflect")
-V2_FEATURES = LogMelConfig(num_mel_bins=64, n_fft=512, first_sample="reflect")
-VGG_FEATURES = LogMelConfig(num_mel_bins=40, n_fft=512, pre_emphasis=0.0, first_sample="reflect", window="hann")
+LIGHT_FEATURES = LogMelConfig(num_mel_bins=40, n_fft=512, pre_emphasis=0.0, keep_length=True)
+V2_FEATURES = LogMelConfig(num_mel_bins=64, n_fft=512, keep_length=True)
+VGG_FEATURES = LogMelConfig(num_mel_bins=40, n_fft=512, pre_emphasis=0.0, keep_length=True, window="hann")
 
 
 def chirp(count: int) -> torch.Tensor:
@@ -150,7 +150,7 @@ def test_single_precision_agrees(number, waves) -> None:
     ("scale", "expected"), [(1.0, (-0.008774, 0.237309, -0.256536)), (32768.0, (0.824593, 0.236877, -0.162276))]
 )
 def test_quiet_audio_depends_on_the_input_scale(scale, expected, waves) -> None:
-    config = LogMelConfig(num_mel_bins=64, n_fft=512, first_sample="reflect", input_scale=scale)
+    config = LogMelConfig(num_mel_bins=64, n_fft=512, keep_length=True, input_scale=scale)
     with torch.no_grad():
         found = nn.functional.instance_norm(LogMel(config).double()(0.01 * waves))
     assert found[0, BINS, 100].tolist() == pytest.approx(expected, abs=2e-5)

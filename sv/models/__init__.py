@@ -3,6 +3,7 @@
 A model maps features (batch, mels, frames) to `Embedded`; its `embed` gives the embedding alone, by the shortest way.
 """
 
+from sv.models.diff_sv import DiffSV, DiffSVConfig
 from sv.models.exu_net import ExUNet, ExUNetConfig, UNet, UNetConfig
 from sv.models.resnet import SEResNet, SEResNetConfig
 
@@ -10,4 +11,5 @@ MODELS = {
     "se_resnet": (SEResNetConfig, SEResNet),
     "unet": (UNetConfig, UNet),
     "exu_net": (ExUNetConfig, ExUNet),
+    "diff_sv": (DiffSVConfig, DiffSV),
 }

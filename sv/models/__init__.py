@@ -3,6 +3,7 @@
 A model maps features (batch, mels, frames) to `Embedded`; its `embed` gives the embedding alone, by the shortest way.
 """
 
+from sv.models.diff_sv import DiffSV, DiffSVConfig
 from sv.models.ecapa_tdnn import ECAPATDNN, ECAPATDNNConfig
 from sv.models.exu_net import ExUNet, ExUNetConfig, UNet, UNetConfig
 from sv.models.resnet import SEResNet, SEResNetConfig
@@ -17,4 +18,5 @@ MODELS = {
     "resnet_se34v2": (ResNetSE34V2Config, ResNetSE34V2),
     "vggvox": (VGGVoxConfig, VGGVox),
     "ecapa_tdnn": (ECAPATDNNConfig, ECAPATDNN),
+    "diff_sv": (DiffSVConfig, DiffSV),
 }

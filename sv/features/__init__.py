@@ -5,8 +5,10 @@ Every module maps waveforms (batch, samples) in [-1, 1) to features (batch, mels
 
 from sv.features.fbank import Fbank, FbankConfig
 from sv.features.log_mel import LogMel, LogMelConfig
+from sv.features.slaney_mel import SlaneyMel, SlaneyMelConfig
 
 FEATURES = {
     "log_mel": (LogMelConfig, LogMel),
     "fbank": (FbankConfig, Fbank),
+    "slaney_mel": (SlaneyMelConfig, SlaneyMel),
 }

@@ -1,4 +1,4 @@
-"""Speech by its energy: the trimming and splitting of the GE2E systems on VCTK, and what Resemblyzer does to voice flags.
+"""Speech by its energy: the trimming and splitting of the GE2E systems on VCTK.
 
 Levels are relative to the loudest frame of the recording. That suits studio recordings only: one click louder than the
 speech mutes all of it.
@@ -9,7 +9,6 @@ import numpy as np
 from sv.data.audio import BadAudio
 
 FLOOR = 1e-5  # of an RMS amplitude, before it is put into decibels
-SMOOTHING, DILATION = 8, 7  # windows
 
 
 def speech_frames(samples: np.ndarray, top_db: float, frame_length: int = 2048, hop_length: int = 512) -> np.ndarray:
@@ -51,19 +50,3 @@ def trim(samples: np.ndarray, top_db: float = 14.0, frame_length: int = 2048, ho
     """(first sample, end sample) of what lies between the first and the last speech frame, both included."""
     runs = split_speech(samples, top_db, frame_length, hop_length)
     return runs[0][0], runs[-1][1]
-
-
-def smooth_flags(voiced: np.ndarray) -> np.ndarray:
-    """Voice flags of successive windows, averaged over eight, rounded half to even, and widened by three on either side.
-
-    What Resemblyzer makes of a voice activity detector's flags; (windows,) bool to (windows,) bool.
-    """
-    padded = np.pad(voiced.astype(np.float64), ((SMOOTHING - 1) // 2, SMOOTHING // 2))
-    smoothed = np.round(np.convolve(padded, np.full(SMOOTHING, 1 / SMOOTHING), mode="valid"))
-    return np.convolve(smoothed, np.ones(DILATION), mode="same") > 0.5
-
-
-def keep_windows(samples: np.ndarray, flags: np.ndarray, window_length: int) -> np.ndarray:
-    """The flagged windows of (samples,), one after the other; a rest that fills no window is dropped."""
-    whole = samples[: len(flags) * window_length].reshape(len(flags), window_length)
-    return whole[flags].reshape(-1)

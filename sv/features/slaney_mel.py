@@ -30,8 +30,6 @@ class SlaneyMelConfig:
         FFT length; the window lies in its middle.
     log : bool
         log10(power + `log_floor`) instead of the power itself, which Resemblyzer's weights read.
-    raise_to_dbfs : float, optional
-        Level to which quieter waveforms are raised, each as a whole; louder ones stay as they are.
     """
 
     input_rate: int = 16_000
@@ -42,7 +40,6 @@ class SlaneyMelConfig:
     shift_ms: float = 10.0
     log: bool = True
     log_floor: float = 1e-6
-    raise_to_dbfs: float | None = None
 
     def __post_init__(self) -> None:
         if self.sampling_rate < 1 or self.input_rate % self.sampling_rate:
@@ -106,7 +103,7 @@ class SlaneyMel(nn.Module):
             If the waveforms are too short to be reflected at their ends.
         """
         config = self.config
-        samples = decimate(self._levelled(waveforms.float()), self.low_pass, config.decimation)
+        samples = decimate(waveforms.float(), self.low_pass, config.decimation)
         half = config.n_fft // 2
         if samples.shape[-1] <= half:
             shortest = half * config.decimation + 1
@@ -115,12 +112,6 @@ class SlaneyMel(nn.Module):
         frames = centred.unfold(-1, config.n_fft, config.shift_length)
         mels = self.filters(power_spectrum(torch.fft.rfft(frames * self.window)))
         return mels.add_(config.log_floor).log10_() if config.log else mels
-
-    def _levelled(self, waveforms: Tensor) -> Tensor:
-        if self.config.raise_to_dbfs is None:
-            return waveforms
-        level = waveforms.square().mean(dim=-1, keepdim=True).sqrt()  # of silence 0: it stays silence
-        return waveforms * (10 ** (self.config.raise_to_dbfs / 20) / level.clamp_min(1e-12)).clamp_min(1)
 
 
 def slaney_filters(config: SlaneyMelConfig) -> Tensor:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sv.data.audio import BadAudio
-from sv.data.vad import keep_windows, smooth_flags, speech_frames, split_speech, trim
+from sv.data.vad import speech_frames, split_speech, trim
 
 
 def speech_in_silence():
@@ -43,18 +43,3 @@ def test_pure_silence_is_refused():
     for function in (trim, split_speech):
         with pytest.raises(BadAudio, match="silent: every sample is zero, so no part of it is speech"):
             function(np.zeros(8000))
-
-
-def test_flags_are_averaged_over_eight_rounded_half_to_even_and_dilated_by_seven():
-    flags = np.zeros(40, dtype=bool)
-    flags[20:25] = True  # five of eight: 0.625 rounds up; four of eight, one half, rounds to even, that is down
-    smoothed = np.array([np.round(np.pad(flags, (3, 4))[i : i + 8].mean()) for i in range(40)])
-    expected = np.array([smoothed[max(0, i - 3) : i + 4].any() for i in range(40)])
-    np.testing.assert_array_equal(smooth_flags(flags), expected)
-    assert expected.sum() == 10
-    assert not smooth_flags(np.isin(np.arange(40), range(20, 24))).any()
-
-
-def test_kept_windows_lie_one_after_the_other_without_the_rest():
-    samples = np.arange(11)
-    assert keep_windows(samples, np.array([True, False, True]), 3).tolist() == [0, 1, 2, 6, 7, 8]

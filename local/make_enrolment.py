@@ -55,7 +55,9 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and enrol."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--num-enrol", type=int, default=5, help="utterances of a model (%(default)s)")
-    parser.add_argument("--by-phrase", action="store_true", help="models of a speaker and a phrase, tried on that phrase")
+    parser.add_argument(
+        "--by-phrase", action="store_true", help="models of a speaker and a phrase, tried on that phrase"
+    )
     parser.add_argument("data_dir", type=Path)
     args = parser.parse_args(argv)
     try:

@@ -64,7 +64,9 @@ def main(argv: list[str] | None = None) -> None:
         write_rendered_dir(args.out, cuts, utt2spk=utt2spk, utt2dur=utt2dur)
     except (DataDirError, BadAudio, OSError) as error:
         sys.exit(f"make_one_recording_test.py: {error}")
-    print(f"{args.out.name}: {len(set(utt2spk.values()))} speakers, {2 * args.copies} noisy copies of one recording each")
+    print(
+        f"{args.out.name}: {len(set(utt2spk.values()))} speakers, {2 * args.copies} noisy copies of one recording each"
+    )
 
 
 if __name__ == "__main__":

@@ -56,9 +56,7 @@ def audio_files(folder: str | Path) -> list[Path]:
     return sorted(found, key=lambda path: byte_order(str(path)))
 
 
-def check_source(
-    source: Source, converted_dir: str, first_channel: bool = False, edit: Edit | None = None
-) -> Checked:
+def check_source(source: Source, converted_dir: str, first_channel: bool = False, edit: Edit | None = None) -> Checked:
     """Decode the file; write a 16 kHz mono wav of it into `converted_dir` if training could not read it as it is."""
     try:
         samples, rate = load_checked(source.path)

@@ -55,7 +55,7 @@ TOP_NAMES = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SIZES)
 def test_sizes_are_the_published_ones(name: str) -> None:
     config, model_class = MODELS[name]
     model = model_class(config())
@@ -67,7 +67,7 @@ def test_sizes_are_the_published_ones(name: str) -> None:
     assert sizes == SIZES[name]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SIZES)
 def test_state_dict_has_the_published_names(name: str) -> None:
     config, model_class = MODELS[name]
     names = set(model_class(config()).state_dict())
@@ -99,7 +99,7 @@ def test_first_extractor_block_of_equal_widths_has_an_identity_shortcut() -> Non
     assert has_convolution == [[False, True, True, True], [True, True, True, False], [False] * 4]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SIZES)
 def test_golden_embeddings(name: str, golden_model, golden_features) -> None:
     with torch.inference_mode():
         embedding, enhanced = golden_model(name)(golden_features(256))
@@ -163,7 +163,7 @@ def test_float32_agrees_with_float64(golden_model, golden_features) -> None:
     assert (single.double() - exact).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SIZES)
 def test_embed_is_the_embedding_of_forward(name: str, golden_model, golden_features) -> None:
     model, features = golden_model(name), golden_features(62)
     with torch.inference_mode():

@@ -37,7 +37,10 @@ class Side:
 
 
 class Scorer(Protocol):
-    """Turns two sides into (n, k) and (m, k) arrays whose rows' dot products are the scores."""
+    """Turns two sides into (n, k) and (m, k) arrays whose rows' dot products are the scores.
+
+    Where both sides are the same object, each of its vectors is one utterance.
+    """
 
     def __call__(self, enrolment: Side, test: Side) -> tuple[np.ndarray, np.ndarray]: ...
 
@@ -50,7 +53,8 @@ class CosineScorer:
 
     def __call__(self, enrolment: Side, test: Side) -> tuple[np.ndarray, np.ndarray]:
         """As `Scorer`."""
-        return self._units(enrolment), self._units(test)
+        units = self._units(enrolment)
+        return units, units if test is enrolment else self._units(test)
 
     def _units(self, side: Side) -> np.ndarray:
         vectors = self.backend.preprocess(side.vectors, side.names) if self.backend else side.vectors
@@ -66,11 +70,12 @@ class PldaScorer:
 
     def __call__(self, enrolment: Side, test: Side) -> tuple[np.ndarray, np.ndarray]:
         """As `Scorer`."""
-        plda = self.backend.plda
-        left = self.backend.preprocess(enrolment.vectors, enrolment.names)
-        right = self.backend.preprocess(test.vectors, test.names)
-        enrolled = project(plda, left, enrolment.num_utts, self.length_norm)
-        return llr_sides(plda, enrolled, enrolment.num_utts, project(plda, right, 1, self.length_norm))
+        enrolled = self._project(enrolment, enrolment.num_utts)
+        tested = enrolled if test is enrolment else self._project(test, 1)
+        return llr_sides(self.backend.plda, enrolled, enrolment.num_utts, tested)
+
+    def _project(self, side: Side, num_utts: np.ndarray | int) -> np.ndarray:
+        return project(self.backend.plda, self.backend.preprocess(side.vectors, side.names), num_utts, self.length_norm)
 
 
 def score_trials(

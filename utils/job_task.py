@@ -60,7 +60,8 @@ def main() -> None:
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
             signal.signal(signum, lambda *_: os.killpg(process.pid, signal.SIGTERM))
 
-    state = run_task(request, task, attempt, environment_of(request, devices), pass_signals_on)
+    environment = environment_of(request, devices) | {"JOB_FOLDER": str(folder)}
+    state = run_task(request, task, attempt, environment, pass_signals_on)
     sys.exit(state.status != "done")  # 0 or 1: Grid Engine takes 99 and 100 for wishes
 
 

@@ -40,9 +40,10 @@ mini=false        # the synthetic corpus, small models; data/mini and exp/mini
 data=             # data directories: data
 exp=              # experiments: exp
 nj=               # parallel jobs: one per core
-num_gpus=         # GPUs for training and extraction: all there are
-num_ranks=        # training processes: one per GPU, at least one
-launcher=local    # local, slurm or sge
+num_gpus=         # GPUs of a node for training, and tasks with a GPU in extraction: all there are here
+num_nodes=1       # nodes for training, with --launcher slurm
+num_ranks=        # training processes: one per GPU, at least one per node
+launcher=local    # where jobs run: local, slurm or sge
 seed=0            # of everything random
 dry_run=false     # say what would run and why, and run nothing
 # End of options
@@ -58,7 +59,9 @@ if [[ $mini == true ]]; then
 fi
 : "${data:=data}" "${exp:=exp}" "${config:=conf/exu_net.toml}" "${baseline:=conf/se_resnet.toml}"
 : "${valid_fraction:=0.04}" "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
-((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : (num_gpus > 0 ? num_gpus : 1)))
+((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : num_nodes * (num_gpus > 0 ? num_gpus : 1)))
+nodes=()
+if ((num_nodes > 1)); then nodes=(--num-nodes "$num_nodes"); fi
 if [[ $baseline == none || $baseline -ef $config ]]; then configs=("$config"); else configs=("$config" "$baseline"); fi
 for conf in "${configs[@]}"; do [[ -f $conf ]] || die "no system configuration $conf; there are: $(echo conf/*.toml)"; done
 
@@ -73,7 +76,7 @@ marker=$data/.stage0.done
 options="corpora=$corpora voxceleb1=$voxceleb1 musan=$musan rirs=$rirs nonspeech100=$nonspeech100 trials=$trials noises=$noises max_bad=$max_bad seed=$seed"
 if stage_needs_run 0 prepare "$marker" "$options"; then
   if [[ $mini == true ]]; then
-    "${train_cmd[@]}" "$data/log/synthesise.log" local/make_synthetic_corpus.py --nj "$nj" --seed "$seed" "$corpora"
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/synthesise.log" local/make_synthetic_corpus.py --nj "$nj" --seed "$seed" "$corpora"
   fi
   for corpus in ${download//,/ }; do local/download_corpora.py "$corpora" "$corpus"; done
   corpus_dirs=$(local/check_corpora.py --corpora "$corpora" --voxceleb1 "$voxceleb1" --musan "$musan" --rirs "$rirs" \
@@ -82,7 +85,7 @@ if stage_needs_run 0 prepare "$marker" "$options"; then
     extra=()
     if [[ $corpus == voxceleb1 && -n $trials ]]; then extra=(--trials "$trials"); fi
     log "stage 0: $corpus in $dir"
-    "${train_cmd[@]}" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" --nj "$nj" --max-bad "$max_bad" \
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" --nj "$nj" --max-bad "$max_bad" \
       ${extra[@]+"${extra[@]}"} "$dir" "$data"
   done <<< "$corpus_dirs"
   mark_done 0 "$marker" "$options" "$data"/{voxceleb1_dev,voxceleb1_test,musan_*}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} "$data/$test_set/trials"
@@ -102,7 +105,7 @@ fi
 marker=$data/.stage2.done
 options="noises=$noises snrs=$snrs seed=$seed"
 if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data/.stage1.done"; then
-  "${train_cmd[@]}" "$data/log/make_noisy_test.log" local/make_noisy_test.py --noises "$noises" --snrs "$snrs" \
+  "${train_cmd[@]}" --num-threads "$nj" "$data/log/make_noisy_test.log" local/make_noisy_test.py --noises "$noises" --snrs "$snrs" \
     --seed "$seed" --nj "$nj" "$data/$test_set" "$data"
   mark_done 2 "$marker" "$options" "${conditions[@]/%//cuts.jsonl.gz}" "${conditions[@]/%//wav.scp}"
 fi
@@ -118,7 +121,7 @@ for conf in "${configs[@]}"; do
   marker=$feats/.stage3.done
   options="compress=$compress"
   if stage_needs_run 3 "features $features" "$marker" "$options" "$data/.stage2.done"; then
-    rm -rf "$feats"
+    for set in "${eval_sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
     OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
       python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
     utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${eval_sets[@]}"
@@ -133,9 +136,8 @@ for conf in "${configs[@]}"; do
   marker=$exp/$system/.stage4.done
   options="seed=$seed"
   if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data/.stage1.done"; then
-    train=(python -m sv.bin.train)
-    if ((num_ranks > 1)); then train=(torchrun --standalone --nproc-per-node "$num_ranks" -m sv.bin.train); fi
-    "${cuda_cmd[@]}" --gpu "$num_gpus" "$exp/$system/log/train.log" "${train[@]}" --config "$conf" --seed "$seed" \
+    "${cuda_cmd[@]}" --gpu "$num_gpus" ${nodes[@]+"${nodes[@]}"} "$exp/$system/log/train.log" \
+      utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
       --train-dir "$data/voxceleb1_train" --valid-dir "$data/voxceleb1_valid" --feats "$exp/feats/$(utils/feature_set.py "$conf")" \
       --noise-dir noise="$data/musan_noise_train" --noise-dir music="$data/musan_music_train" \
       --noise-dir babble="$data/musan_speech_train" --rirs "$data/rirs" --exp-dir "$exp/$system"

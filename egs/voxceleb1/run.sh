@@ -94,7 +94,9 @@ if stage_needs_run 0 prepare "$marker" "$options"; then
       ${extra[@]+"${extra[@]}"} "$dir" "$data"
   done <<< "$corpus_dirs"
   local/make_channels.py --seed "$seed" "$data"
-  mark_done 0 "$marker" "$options" "$data"/{voxceleb1_dev,voxceleb1_test,musan_*,channels}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} "$data/$test_set/trials"
+  outputs=()
+  for set in rirs nonspeech100; do if [[ -d $data/$set ]]; then outputs+=("$data/$set/wav.scp"); fi; done
+  mark_done 0 "$marker" "$options" ${outputs[@]+"${outputs[@]}"} "$data"/{voxceleb1_dev,voxceleb1_test,musan_*,channels}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} "$data/$test_set/trials"
 fi
 
 # --- 1: valid data, a speaker-disjoint validation set, no trial speaker in training ---------------------------------
@@ -110,7 +112,7 @@ fi
 # --- 2: noisy copies of the test set, as lhotse cuts ----------------------------------------------------------------
 marker=$data/.stage2.done
 options="noises=$noises snrs=$snrs seed=$seed"
-if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data/.stage1.done"; then
+if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done; then
   "${train_cmd[@]}" --num-threads "$nj" "$data/log/make_noisy_test.log" local/make_noisy_test.py --noises "$noises" --snrs "$snrs" \
     --seed "$seed" --nj "$nj" "$data/$test_set" "$data"
   mark_done 2 "$marker" "$options" "${conditions[@]/%//cuts.jsonl.gz}" "${conditions[@]/%//wav.scp}"
@@ -125,7 +127,7 @@ for conf in "${configs[@]}"; do
   fi
   marker=$feats/.stage3.done
   options="compress=$compress"
-  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "$data/.stage2.done"; then
+  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "$data"/.stage{0,1,2}.done; then
     for set in "${eval_sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
     OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
       python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
@@ -140,7 +142,7 @@ for conf in "${configs[@]}"; do
   system=$(system_of "$conf") feats=$(feats_of "$conf")
   marker=$exp/$system/.stage4.done
   options="seed=$seed"
-  if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data/.stage1.done"; then
+  if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data"/.stage{0,1}.done; then
     "${cuda_cmd[@]}" --gpu "$num_gpus" ${nodes[@]+"${nodes[@]}"} "$exp/$system/log/train.log" \
       utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
       --train-dir "$data/voxceleb1_train" --valid-dir "$data/voxceleb1_valid" ${feats:+--feats "$feats"} \
@@ -153,10 +155,10 @@ done
 # --- 5: embeddings of every condition -------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
   system=$(system_of "$conf") feats=$(feats_of "$conf")
-  marker=$exp/$system/.stage5.done inputs=$data/.stage2.done
-  if [[ -n $feats ]]; then inputs=$feats/.stage3.done; fi
+  marker=$exp/$system/.stage5.done inputs=("$data"/.stage{0,1,2}.done)
+  if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
   options=
-  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "$inputs"; then
+  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "${inputs[@]}"; then
     embeddings=$exp/$system/embeddings
     jobs=$((num_gpus > 0 ? num_gpus : nj))
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
@@ -177,7 +179,7 @@ for conf in "${configs[@]}"; do
   system=$(system_of "$conf")
   marker=$exp/$system/.stage7.done
   options="noises=$noises snrs=$snrs"
-  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
+  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system/.stage5.done" "$data"/.stage{0,2}.done; then
     "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" \
       "$data/$test_set" ${conditions[@]+"${conditions[@]}"}
     mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores

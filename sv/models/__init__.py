@@ -4,10 +4,20 @@ A model maps features (batch, mels, frames) to `Embedded`; its `embed` gives the
 """
 
 from sv.models.exu_net import ExUNet, ExUNetConfig, UNet, UNetConfig
+from sv.models.rawnet1 import RawNet1, RawNet1Cnn, RawNet1CnnConfig, RawNet1Config, RawNet1PyTorch, RawNet1PyTorchConfig
+from sv.models.rawnet2 import RawNet2, RawNet2Config
+from sv.models.rawnet2_modified import RawNet2Modified, RawNet2ModifiedConfig
+from sv.models.rawnet3 import RawNet3, RawNet3Config
 from sv.models.resnet import SEResNet, SEResNetConfig
 
 MODELS = {
     "se_resnet": (SEResNetConfig, SEResNet),
     "unet": (UNetConfig, UNet),
     "exu_net": (ExUNetConfig, ExUNet),
+    "rawnet1": (RawNet1Config, RawNet1),
+    "rawnet1_cnn": (RawNet1CnnConfig, RawNet1Cnn),
+    "rawnet1_pytorch": (RawNet1PyTorchConfig, RawNet1PyTorch),
+    "rawnet2": (RawNet2Config, RawNet2),
+    "rawnet2_modified": (RawNet2ModifiedConfig, RawNet2Modified),
+    "rawnet3": (RawNet3Config, RawNet3),
 }

@@ -1,7 +1,8 @@
 """Embeddings of whole utterances: cut into segments of one length, embedded in batches of one size."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,28 +19,43 @@ class ExtractConfig:
     ----------
     segment_samples : int
         Length of a test-time segment at 16 kHz.
+    scheme : "consecutive" or "even"
+        "consecutive": one after the other, and a last one that ends with the utterance, as the published ExU-Net code
+        has it. "even": `num_segments` of them, spread evenly from the first sample to the last, as voxceleb_trainer.
+    num_segments : int
+        Of "even".
     batch_size : int
         Segments in a forward pass; embeddings do not depend on it beyond rounding.
     """
 
     segment_samples: int = 61_360
+    scheme: Literal["consecutive", "even"] = "consecutive"
+    num_segments: int = 10
     batch_size: int = 8
 
     def __post_init__(self) -> None:
-        if self.segment_samples < 1 or self.batch_size < 1:
-            raise ValueError(f"segment_samples and batch_size must be positive, got {self}")
+        for name in ("segment_samples", "num_segments", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
 
-def segment_starts(num_samples: int, segment_samples: int) -> list[int]:
-    """First samples of the segments: one after the other, and a last one that ends with the utterance.
+def segment_options(config: ExtractConfig) -> dict[str, object]:
+    """What stored features depend on."""
+    return {name: getattr(config, name) for name in ("segment_samples", "scheme", "num_segments")}
 
-    The published ExU-Net evaluation: ceil((N - C) / C) + 1 segments of C samples, one if N <= C.
+
+def segment_starts(num_samples: int, config: ExtractConfig) -> list[int]:
+    """First samples of an utterance's segments.
+
+    "consecutive" makes ceil((N - C) / C) + 1 segments of C samples, one if N <= C.
     """
-    last = num_samples - segment_samples
-    return [*range(0, last, segment_samples), last] if last > 0 else [0]
+    last = max(num_samples - config.segment_samples, 0)
+    if config.scheme == "even":
+        return np.linspace(0, last, config.num_segments).astype(int).tolist()
+    return [*range(0, last, config.segment_samples), last]
 
 
-def cut_segments(samples: np.ndarray, segment_samples: int) -> np.ndarray:
+def cut_segments(samples: np.ndarray, config: ExtractConfig) -> np.ndarray:
     """Cut (samples,) into (num_segments, segment_samples); an utterance shorter than a segment is repeated.
 
     Raises
@@ -49,27 +65,27 @@ def cut_segments(samples: np.ndarray, segment_samples: int) -> np.ndarray:
     """
     if len(samples) == 0:
         raise ValueError("an utterance without samples has no segments")
-    if len(samples) < segment_samples:
-        samples = np.tile(samples, -(-segment_samples // len(samples)))[:segment_samples]
-    return np.stack(
-        [samples[start : start + segment_samples] for start in segment_starts(len(samples), segment_samples)]
-    )
+    length = config.segment_samples
+    if len(samples) < length:
+        samples = np.tile(samples, -(-length // len(samples)))[:length]
+    return np.stack([samples[start : start + length] for start in segment_starts(len(samples), config)])
 
 
-def compute_features(frontend: nn.Module, samples: np.ndarray, segment_samples: int) -> np.ndarray:
+def compute_features(frontend: nn.Module, samples: np.ndarray, config: ExtractConfig) -> np.ndarray:
     """Features of an utterance's segments, stacked in time: (num_segments * frames, mels) float32.
 
     What stage 3 stores: each segment's features are computed from that segment alone, as at the model's input.
     """
-    device = next(iter([*frontend.buffers(), *frontend.parameters()])).device
-    segments = torch.from_numpy(cut_segments(samples, segment_samples)).to(device)
+    device = next((buffer.device for buffer in frontend.buffers()), "cpu")
+    segments = torch.from_numpy(cut_segments(samples, config)).to(device)
     features = frontend(segments).transpose(1, 2)  # (num_segments, frames, mels)
     return features.reshape(-1, features.shape[-1]).cpu().numpy()
 
 
-def frames_per_segment(frontend: nn.Module, segment_samples: int) -> int:
+def frames_per_segment(frontend: nn.Module, config: ExtractConfig) -> int:
     """Frames that the front end makes of a segment."""
-    return len(compute_features(frontend, np.zeros(segment_samples, dtype=np.float32), segment_samples))
+    one = replace(config, scheme="consecutive")
+    return len(compute_features(frontend, np.zeros(config.segment_samples, dtype=np.float32), one))
 
 
 class Embedder:
@@ -81,7 +97,7 @@ class Embedder:
     Parameters
     ----------
     model : torch.nn.Module
-        A trunk-based model; a copy made for inference is what runs.
+        A copy made for inference is what runs.
     num_frames : int
         Of a segment.
     batch_size : int

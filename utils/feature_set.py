@@ -19,7 +19,8 @@ def feature_set(system: dict) -> str:
     features = system.get("features", {})
     if features.get("type") in (None, "waveform"):
         return "none"
-    key = {"features": features, "segment_samples": system.get("extract", {}).get("segment_samples")}
+    extract = system.get("extract", {})
+    key = {"features": features} | {name: extract.get(name) for name in ("segment_samples", "scheme", "num_segments")}
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return f"{features['type']}-{digest[:6]}"
 

@@ -6,7 +6,7 @@
 #   ./run.sh --stage 3 --stop-stage 5    just those
 #
 # Stage                 reads                                writes
-#   0 prepare           corpora                              data/voxceleb1_{dev,test} data/musan_* data/nonspeech100 data/rirs
+#   0 prepare           corpora                              data/voxceleb1_{dev,test} data/musan_* data/nonspeech100 data/rirs data/channels
 #   1 validate and cut  data/voxceleb1_{dev,test}            data/voxceleb1_{train,valid}, speaker-disjoint
 #   2 noisy sets        data/voxceleb1_test, noise (test)    data/voxceleb1_test-<noise>-snr<db>
 #   3 features          data/voxceleb1_{valid,test*}         exp/feats/<features>/<set>, data/<set>/feats.scp
@@ -67,6 +67,11 @@ conditions=()
 for noise in ${noises//,/ }; do for snr in ${snrs//,/ }; do conditions+=("$data/$test_set-$noise-snr$snr"); done; done
 eval_sets=("$data/voxceleb1_valid" "$data/$test_set" ${conditions[@]+"${conditions[@]}"})
 system_of() { basename "$1" .toml; }
+feats_of() { # where a system's stored features lie; nothing if it reads waveforms
+  local features
+  features=$(utils/feature_set.py "$1")
+  if [[ $features != none ]]; then echo "$exp/feats/$features"; fi
+}
 
 # --- 0: corpora -> data directories ---------------------------------------------------------------------------------
 marker=$data/.stage0.done
@@ -85,7 +90,8 @@ if stage_needs_run 0 prepare "$marker" "$options"; then
     "${train_cmd[@]}" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" --nj "$nj" --max-bad "$max_bad" \
       ${extra[@]+"${extra[@]}"} "$dir" "$data"
   done <<< "$corpus_dirs"
-  mark_done 0 "$marker" "$options" "$data"/{voxceleb1_dev,voxceleb1_test,musan_*}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} "$data/$test_set/trials"
+  local/make_channels.py --seed "$seed" "$data"
+  mark_done 0 "$marker" "$options" "$data"/{voxceleb1_dev,voxceleb1_test,musan_*,channels}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} "$data/$test_set/trials"
 fi
 
 # --- 1: valid data, a speaker-disjoint validation set, no trial speaker in training ---------------------------------
@@ -109,15 +115,14 @@ fi
 
 # --- 3: features of what is evaluated; training computes its own from augmented waveforms ---------------------------
 for conf in "${configs[@]}"; do
-  features=$(utils/feature_set.py "$conf")
-  if [[ $features == none ]]; then
+  feats=$(feats_of "$conf")
+  if [[ -z $feats ]]; then
     if runs_stage 3; then log "stage 3: features of $(system_of "$conf"): not needed, it reads waveforms"; fi
     continue
   fi
-  feats=$exp/feats/$features
   marker=$feats/.stage3.done
   options="compress=$compress"
-  if stage_needs_run 3 "features $features" "$marker" "$options" "$data/.stage2.done"; then
+  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "$data/.stage2.done"; then
     rm -rf "$feats"
     OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
       python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
@@ -129,30 +134,31 @@ done
 
 # --- 4: train -------------------------------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
-  system=$(system_of "$conf")
+  system=$(system_of "$conf") feats=$(feats_of "$conf")
   marker=$exp/$system/.stage4.done
   options="seed=$seed"
   if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data/.stage1.done"; then
     train=(python -m sv.bin.train)
     if ((num_ranks > 1)); then train=(torchrun --standalone --nproc-per-node "$num_ranks" -m sv.bin.train); fi
     "${cuda_cmd[@]}" --gpu "$num_gpus" "$exp/$system/log/train.log" "${train[@]}" --config "$conf" --seed "$seed" \
-      --train-dir "$data/voxceleb1_train" --valid-dir "$data/voxceleb1_valid" --feats "$exp/feats/$(utils/feature_set.py "$conf")" \
+      --train-dir "$data/voxceleb1_train" --valid-dir "$data/voxceleb1_valid" ${feats:+--feats "$feats"} \
       --noise-dir noise="$data/musan_noise_train" --noise-dir music="$data/musan_music_train" \
-      --noise-dir babble="$data/musan_speech_train" --rirs "$data/rirs" --exp-dir "$exp/$system"
+      --noise-dir babble="$data/musan_speech_train" --rirs "$data/rirs" --channels "$data/channels" --exp-dir "$exp/$system"
     mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
   fi
 done
 
 # --- 5: embeddings of every condition -------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
-  system=$(system_of "$conf") feats=$exp/feats/$(utils/feature_set.py "$conf")
-  marker=$exp/$system/.stage5.done
+  system=$(system_of "$conf") feats=$(feats_of "$conf")
+  marker=$exp/$system/.stage5.done inputs=$data/.stage2.done
+  if [[ -n $feats ]]; then inputs=$feats/.stage3.done; fi
   options=
-  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "$feats/.stage3.done"; then
+  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "$inputs"; then
     embeddings=$exp/$system/embeddings
     jobs=$((num_gpus > 0 ? num_gpus : nj))
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
-      python -m sv.bin.extract --model "$exp/$system" --feats "$feats" --job JOB --num-jobs "$jobs" --out "$embeddings" "${eval_sets[@]}"
+      python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${eval_sets[@]}"
     for name in xvector segments; do
       utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${eval_sets[@]}"
     done

@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     inputs = named_inputs(args.inputs)
     system, frontend, model = load_model(args.model, "cuda" if torch.cuda.is_available() else "cpu")
-    frames = frames_per_segment(frontend, system.extract.segment_samples)
+    frames = frames_per_segment(frontend, system.extract)
     reader, embedder = FeatureReader(system, frontend), Embedder(model, frames, system.extract.batch_size)
     out = args.out.absolute()
     with open_ark_scp(out, out.with_suffix(".scp")) as write:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sv.models.blocks import SEBasicBlock
+from sv.models.resnet import Trunk
 
 
 class ChannelAffine(nn.Module):
@@ -24,13 +25,15 @@ class ChannelAffine(nn.Module):
 
 
 def for_inference(model: nn.Module) -> nn.Module:
-    """Return a copy of a trunk-based model that computes the same, faster, but cannot be trained or saved.
+    """Return a copy of a model that computes the same, faster if it is trunk-based, but cannot be trained or saved.
 
     Normalisations that follow a convolution are folded into it. A block's first one follows the ReLU and precedes a
     zero-padded convolution, in which it would change the border: it stays, as one affine map. Weights are laid out
     channels-last, and maps follow them.
     """
-    model = copy.deepcopy(model).eval()
+    model = copy.deepcopy(model).eval().requires_grad_(False)
+    if not isinstance(model, Trunk):
+        return model
     with torch.no_grad():
         for block in (module for module in model.modules() if isinstance(module, SEBasicBlock)):
             block.bn1 = ChannelAffine(block.bn1)
@@ -40,7 +43,7 @@ def for_inference(model: nn.Module) -> nn.Module:
         model.conv1, model.bn1 = _fold(model.conv1, model.bn1)
         if hasattr(model, "conv2"):  # the second stem of ExU-Net
             model.conv2, model.bn2 = _fold(model.conv2, model.bn2)
-    return model.requires_grad_(False).to(memory_format=torch.channels_last)
+    return model.to(memory_format=torch.channels_last)
 
 
 def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[nn.Conv2d, nn.Identity]:

@@ -64,6 +64,7 @@ class Trunk(nn.Module):
 
     def __init__(self, config: TrunkConfig, *, in_channels: int = 1, mels_as_channels: bool = False) -> None:
         super().__init__()
+        self.config = config
         self.mels_as_channels = mels_as_channels
         pooled = config.channels[-1] * (config.num_mel_bins // MEL_STRIDE if mels_as_channels else 1)
         self.conv1, self.bn1 = stem_layers(in_channels, config.channels[0])

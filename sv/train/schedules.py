@@ -11,6 +11,8 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float
     epoch = step // steps_per_epoch
     if config.schedule == "constant":
         return warmup * config.lr
+    if config.schedule == "inverse_time":
+        return warmup * config.lr / (1 + config.lr_decay * step)
     if config.schedule == "step":
         return warmup * config.lr * config.lr_decay ** (epoch // config.lr_decay_epochs)
     period = (config.restart_epochs or config.num_epochs) * steps_per_epoch

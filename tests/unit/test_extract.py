@@ -15,6 +15,7 @@ from sv.features.log_mel import LogMel, LogMelConfig
 from sv.models import MODELS
 
 SEGMENT = 4000  # samples
+CONFIG = ExtractConfig(segment_samples=SEGMENT)
 NUM_MELS = 16
 
 
@@ -36,7 +37,7 @@ def features(frontend) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     lengths = (1000, 4000, 4001, 12_000, 9000, 20_001, 8000)
     return {
-        f"utt{i}": compute_features(frontend, 0.1 * rng.normal(size=n).astype(np.float32), SEGMENT)
+        f"utt{i}": compute_features(frontend, 0.1 * rng.normal(size=n).astype(np.float32), CONFIG)
         for i, n in enumerate(lengths)
     }
 
@@ -45,41 +46,51 @@ def features(frontend) -> dict[str, np.ndarray]:
     ("seconds", "count"), [(4.0, 2), (8.2, 3), (20.0, 6), (60.0, 16), (61_360 / 16_000, 1), (1.0, 1)]
 )
 def test_number_of_segments_of_the_published_evaluation(seconds, count) -> None:
-    assert len(segment_starts(round(16_000 * seconds), 61_360)) == count
+    assert len(segment_starts(round(16_000 * seconds), ExtractConfig())) == count
 
 
 def test_segments_follow_each_other_and_the_last_ends_with_the_utterance() -> None:
-    assert cut_segments(np.arange(10), 4).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [6, 7, 8, 9]]
-    assert cut_segments(np.arange(8), 4).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    assert cut_segments(np.arange(4), 4).tolist() == [[0, 1, 2, 3]]
+    assert cut_segments(np.arange(10), ExtractConfig(segment_samples=4)).tolist() == [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+        [6, 7, 8, 9],
+    ]
+    assert cut_segments(np.arange(8), ExtractConfig(segment_samples=4)).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert cut_segments(np.arange(4), ExtractConfig(segment_samples=4)).tolist() == [[0, 1, 2, 3]]
 
 
 def test_a_short_utterance_is_repeated_as_a_whole() -> None:
-    assert cut_segments(np.arange(3), 8).tolist() == [[0, 1, 2, 0, 1, 2, 0, 1]]
+    assert cut_segments(np.arange(3), ExtractConfig(segment_samples=8)).tolist() == [[0, 1, 2, 0, 1, 2, 0, 1]]
 
 
 def test_an_utterance_without_samples_is_refused() -> None:
     with pytest.raises(ValueError, match="an utterance without samples has no segments"):
-        cut_segments(np.zeros(0), 8)
+        cut_segments(np.zeros(0), ExtractConfig(segment_samples=8))
 
 
-@pytest.mark.parametrize("field", ["segment_samples", "batch_size"])
+def test_even_segments_reach_from_the_first_sample_to_the_last():
+    config = ExtractConfig(segment_samples=4, scheme="even", num_segments=3)
+    assert cut_segments(np.arange(11), config).tolist() == [[0, 1, 2, 3], [3, 4, 5, 6], [7, 8, 9, 10]]
+    assert cut_segments(np.arange(3), config).tolist() == [[0, 1, 2, 0]] * 3
+
+
+@pytest.mark.parametrize("field", ["segment_samples", "num_segments", "batch_size"])
 def test_config_refuses_what_is_not_positive(field) -> None:
-    with pytest.raises(ValueError, match="segment_samples and batch_size must be positive"):
+    with pytest.raises(ValueError, match=f"{field} must be positive"):
         ExtractConfig(**{field: 0})
 
 
 def test_features_of_a_segment_depend_on_that_segment_alone(frontend) -> None:
     samples = 0.1 * np.random.default_rng(1).normal(size=2 * SEGMENT).astype(np.float32)
-    frames = frames_per_segment(frontend, SEGMENT)
-    whole = compute_features(frontend, samples, SEGMENT)
+    frames = frames_per_segment(frontend, CONFIG)
+    whole = compute_features(frontend, samples, CONFIG)
     assert whole.shape == (2 * frames, NUM_MELS)
     assert whole.dtype == np.float32
-    np.testing.assert_array_equal(whole[frames:], compute_features(frontend, samples[SEGMENT:], SEGMENT))
+    np.testing.assert_array_equal(whole[frames:], compute_features(frontend, samples[SEGMENT:], CONFIG))
 
 
 def test_embeddings_are_those_of_the_model_one_segment_at_a_time(frontend, model, features) -> None:
-    frames = frames_per_segment(frontend, SEGMENT)
+    frames = frames_per_segment(frontend, CONFIG)
     embedded = dict(Embedder(model, frames, 4)(features.items()))
     assert list(embedded) == list(features)
     for utt, matrix in features.items():
@@ -91,7 +102,7 @@ def test_embeddings_are_those_of_the_model_one_segment_at_a_time(frontend, model
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8, 64])
 def test_an_embedding_does_not_depend_on_order_or_batches(frontend, model, features, batch_size) -> None:
-    embedder = Embedder(model, frames_per_segment(frontend, SEGMENT), batch_size)
+    embedder = Embedder(model, frames_per_segment(frontend, CONFIG), batch_size)
     together, backwards = dict(embedder(features.items())), dict(embedder(reversed(features.items())))
     for utt, matrix in features.items():
         (alone,) = (found for _, found in embedder([(utt, matrix)]))
@@ -101,14 +112,14 @@ def test_an_embedding_does_not_depend_on_order_or_batches(frontend, model, featu
 
 
 def test_an_embedding_does_not_depend_on_its_company_to_the_bit(frontend, model, features) -> None:
-    embedder = Embedder(model, frames_per_segment(frontend, SEGMENT), 4)
+    embedder = Embedder(model, frames_per_segment(frontend, CONFIG), 4)
     found = [next(embedder([("one", features["utt3"]), ("other", features[other])])) for other in features]
     for _, embedding in found[1:]:
         np.testing.assert_array_equal(embedding, found[0][1])
 
 
 def test_nothing_in_nothing_out(frontend, model) -> None:
-    assert list(Embedder(model, frames_per_segment(frontend, SEGMENT), 4)([])) == []
+    assert list(Embedder(model, frames_per_segment(frontend, CONFIG), 4)([])) == []
 
 
 @pytest.mark.parametrize("num_frames", [0, 27])
@@ -121,7 +132,7 @@ def test_an_embedding_that_is_not_finite_is_refused_by_name(frontend, model, fea
     broken = {utt: matrix.copy() for utt, matrix in features.items()}
     broken["utt4"][3] = np.inf
     with pytest.raises(ValueError, match="utt4: its embedding is not finite"):
-        list(Embedder(model, frames_per_segment(frontend, SEGMENT), 4)(broken.items()))
+        list(Embedder(model, frames_per_segment(frontend, CONFIG), 4)(broken.items()))
 
 
 def test_dot_product_of_utterance_embeddings_is_the_mean_cosine_over_segment_pairs() -> None:

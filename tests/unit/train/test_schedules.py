@@ -1,7 +1,8 @@
 import pytest
 
-from sv.train.config import LossConfig, TrainConfig
+from sv.train.config import TrainConfig
 from sv.train.schedules import learning_rate
+from sv.train.steps import PairLossConfig
 
 
 def test_published_step_decay():
@@ -40,6 +41,6 @@ def test_values_are_checked(values, message):
 
 def test_a_loss_that_trains_nothing_is_refused():
     with pytest.raises(ValueError, match="no loss reaches the embedding"):
-        LossConfig(speaker=0.0, feature_mse=1.0)
+        PairLossConfig(speaker=0.0, feature_mse=1.0)
     with pytest.raises(ValueError, match="must not be negative"):
-        LossConfig(speaker=-1.0)
+        PairLossConfig(speaker=-1.0)

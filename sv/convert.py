@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sv.config import to_dict, write_json
+from sv.convert_rawnet import LAYOUTS, PublishedError, from_published
 from sv.features.log_mel import LogMelConfig, htk_filters
 from sv.files import atomic_write
 from sv.models import MODELS
@@ -19,6 +20,8 @@ from sv.models.diff_sv import DiffSVConfig
 from sv.models.resnet import MEL_STRIDE, NUM_LEVELS
 
 LEVEL_PREFIX = {"se_resnet": "layer", "unet": "d_res_", "exu_net": "d_res_", "diff_sv": "layer"}
+CONVERTIBLE = (*LEVEL_PREFIX, *LAYOUTS)
+RAWNET_ENTRIES = ("model", "model_state_dict")  # of the published RawNet3, and of its trainer's newer checkpoints
 DIFF_SV_FEATURES = LogMelConfig(
     num_mel_bins=80, n_fft=512, low_hz=20.0, high_hz=7600.0, keep_length=True, subtract_mean=True
 )
@@ -36,11 +39,11 @@ def convert_checkpoint(system: str, path: str | Path, out_dir: str | Path) -> No
 
     Parameters
     ----------
-    system : {"se_resnet", "unet", "exu_net", "diff_sv"}
-        The model of `sv.models.MODELS` whose weights the file holds.
+    system : str
+        One of `CONVERTIBLE`: the model of `sv.models.MODELS` whose weights the file holds.
     path : path
         A state dict as the published training code saves it, with or without the prefix of a distributed wrapper;
-        Diff-SV's is the entry `model` of a training state. Only tensors and numbers are unpickled.
+        Diff-SV's and RawNet3's may be an entry of a training state. Only tensors and numbers are unpickled.
     out_dir : path
         Created if need be.
 
@@ -49,9 +52,35 @@ def convert_checkpoint(system: str, path: str | Path, out_dir: str | Path) -> No
     CheckpointError
         If the file is no state dict, or not one of this system: every name and shape must fit.
     """
-    if system not in LEVEL_PREFIX:
-        raise CheckpointError(f"no converter for {system!r}; known: {', '.join(LEVEL_PREFIX)}")
-    state = read_state_dict(path, entry="model" if system == "diff_sv" else None)
+    if system not in CONVERTIBLE:
+        raise CheckpointError(f"no converter for {system!r}; known: {', '.join(CONVERTIBLE)}")
+    tables, weights = (rawnet_folder if system in LAYOUTS else spectral_folder)(system, path)
+    checkpoint = Path(out_dir) / "checkpoints" / "best.pt"
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(checkpoint, "wb") as file:
+        torch.save({"model": weights}, file)
+    write_json(Path(out_dir) / "config.json", {"name": system, **tables})
+
+
+def rawnet_folder(system: str, path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Tables of config.json, with the published way to cut utterances, and weights of a RawNet."""
+    state = read_state_dict(path, *RAWNET_ENTRIES)
+    try:
+        published = from_published(system, state)
+    except PublishedError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    tables = {
+        "num_speakers": published.num_speakers,
+        "features": {"type": "waveform"},
+        "model": {"type": system, **to_dict(published.config)},
+        "extract": LAYOUTS[system].extract,
+    }
+    return tables, published.state
+
+
+def spectral_folder(system: str, path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Tables of config.json and weights of a model on log-mel features, whose published names are ours."""
+    state = read_state_dict(path, *(["model"] if system == "diff_sv" else []))
     features = LogMelConfig()
     if system == "diff_sv":
         features = DIFF_SV_FEATURES
@@ -62,29 +91,22 @@ def convert_checkpoint(system: str, path: str | Path, out_dir: str | Path) -> No
         model.load_state_dict(state)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: not a checkpoint of {system}: {_first_lines(str(error))}") from error
-    checkpoint = Path(out_dir) / "checkpoints" / "best.pt"
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(checkpoint, "wb") as file:
-        torch.save({"model": model.state_dict()}, file)
     features = replace(features, num_mel_bins=config.num_mel_bins)
-    write_json(
-        Path(out_dir) / "config.json",
-        {
-            "name": system,
-            "features": {"type": "log_mel", **to_dict(features)},
-            "model": {"type": system, **to_dict(config)},
-        },
-    )
+    tables = {
+        "features": {"type": "log_mel", **to_dict(features)},
+        "model": {"type": system, **to_dict(config)},
+    }
+    return tables, model.state_dict()
 
 
-def read_state_dict(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
+def read_state_dict(path: str | Path, *entries: str) -> dict[str, Tensor]:
     """Read a state dict without executing what the file may contain; a `module.` prefix is dropped.
 
     Parameters
     ----------
     path : path
-    entry : str, optional
-        Where in a training state the state dict is; a file that holds the state dict alone will do as well.
+    entries : str
+        Where in a training state the state dict may be; a file that holds the state dict alone will do as well.
 
     Raises
     ------
@@ -98,8 +120,9 @@ def read_state_dict(path: str | Path, entry: str | None = None) -> dict[str, Ten
         raise CheckpointError(
             f"{path}: not a PyTorch checkpoint of tensors only: {_first_lines(str(error))}"
         ) from error
-    if entry is not None and isinstance(state, Mapping) and entry in state:
-        state = state[entry]
+    for entry in entries:
+        if isinstance(state, Mapping) and entry in state:
+            state = state[entry]
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path}: expected a mapping from parameter names to tensors, got {type(state).__name__}")
     return {name.removeprefix("module."): value for name, value in state.items()}

@@ -63,14 +63,17 @@ class Layout:
         Patterns of published names that have no counterpart.
     classifier : str
         Published name of the speaker classifier's weight.
+    extract : dict
+        The [extract] section of the published evaluation.
     speaker_axis : int
-        Of that weight.
+        Of the classifier's weight.
     """
 
     config: Callable[[Mapping[str, Tensor]], Any]
     rules: Callable[[Mapping[str, Tensor]], Rules]
     unused: tuple[str, ...]
     classifier: str
+    extract: dict[str, Any]
     speaker_axis: int = 0
 
 
@@ -266,18 +269,27 @@ LAYOUTS = {
         rules=_rawnet1_rules,
         unused=(r"fc2_gru\.(weight|bias)", r"block\d\.\d\.bn1\..*"),
         classifier="fc2_gru.weight",
+        extract={"scheme": "whole", "segment_samples": 2188},  # the least that makes a frame, pre-emphasised
     ),
     "rawnet2": Layout(
         config=_rawnet2_config,
         rules=_rawnet2_rules,
         unused=(r"fc2_gru\.(weight|bias)", r"block[1-9]\.0\.bn1\..*"),
         classifier="fc2_gru.weight",
+        extract={
+            "scheme": "overlapping",
+            "segment_samples": 59_049,
+            "step_samples": 47_239,
+            "unit_segments": False,
+            "peak_normalise": True,
+        },
     ),
     "rawnet2_modified": Layout(
         config=_modified_config,
         rules=_modified_rules,
         unused=(r"class_head\.W",),
         classifier="class_head.W",
+        extract={"scheme": "even", "segment_samples": 59_050, "num_segments": 10},
         speaker_axis=1,
     ),
     "rawnet3": Layout(
@@ -285,5 +297,6 @@ LAYOUTS = {
         rules=_rawnet3_rules,
         unused=(r"bn[16]\..*", r"preprocess\.0\.flipped_filter", r"conv1\.filterbank\.(window_|n_)", r"__L__\..*"),
         classifier="__L__.weight",
+        extract={"scheme": "even", "segment_samples": 64_000, "num_segments": 10},
     ),
 }

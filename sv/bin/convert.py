@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from sv.bin.common import fail_in_one_line
-from sv.convert import LEVEL_PREFIX, convert_checkpoint
+from sv.convert import CONVERTIBLE, convert_checkpoint
 
 
 @fail_in_one_line
@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="sv convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("system", choices=sorted(LEVEL_PREFIX))
+    parser.add_argument("system", choices=CONVERTIBLE)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("out", type=Path, help="model folder to write")
     args = parser.parse_args(argv)

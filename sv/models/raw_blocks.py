@@ -117,8 +117,11 @@ class RecurrentEmbedding(nn.Module):
         return self.fc(self.gru(frames)[1][-1])
 
 
-def waveforms_of(features: Tensor, min_samples: int) -> Tensor:
-    """The (batch, samples) waveforms that `features`, (batch, 1, samples), are.
+def waveforms_of(features: Tensor, min_samples: int, pre_emphasis: float = 0.0) -> Tensor:
+    """The waveforms (batch, samples) that `features`, (batch, 1, samples), are.
+
+    With pre-emphasis, y[n] = x[n + 1] - pre_emphasis x[n]: one sample less, and nothing assumed about the one before
+    the first, so that a segment's is part of the whole utterance's.
 
     Raises
     ------
@@ -127,8 +130,10 @@ def waveforms_of(features: Tensor, min_samples: int) -> Tensor:
     """
     if features.ndim != 3 or features.shape[1] != 1:
         raise ValueError(f"a waveform model reads features (batch, 1, samples), got {tuple(features.shape)}")
-    if features.shape[2] < min_samples:
-        raise ValueError(
-            f"the model needs at least {min_samples} samples, got {features.shape[2]}: repeat the utterance"
-        )
-    return features[:, 0]
+    waveforms = features[:, 0]
+    if pre_emphasis:
+        waveforms = torch.sub(waveforms[:, 1:], waveforms[:, :-1], alpha=pre_emphasis)
+    if waveforms.shape[1] < min_samples:
+        needed = min_samples + (pre_emphasis != 0)
+        raise ValueError(f"this model needs at least {needed} samples, got {features.shape[2]}; make segments longer")
+    return waveforms

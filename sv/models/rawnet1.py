@@ -1,7 +1,7 @@
 """RawNet (Jung et al. 2019, "RawNet: Advanced end-to-end deep neural network using raw waveforms", arXiv:1904.08104).
 
 Three models: the paper's, whose published code and weights are Keras'; the CNN from which its training starts; and the
-authors' later port to PyTorch, which differs in blocks, GRU and embedding. All read pre-emphasised waveforms.
+authors' later port to PyTorch, which differs in blocks, GRU and embedding. All pre-emphasise the waveform.
 """
 
 from dataclasses import dataclass
@@ -29,11 +29,14 @@ class RawNet1CnnConfig:
     embedding_dim : int
     dropout : float
         Of the last maps.
+    pre_emphasis : float
+        Of the waveform; 0 for none.
     """
 
     channels: tuple[int, ...] = (128, 128, 256, 256, 256, 256)
     embedding_dim: int = 128
     dropout: float = 0.5
+    pre_emphasis: float = 0.97
 
     def __post_init__(self) -> None:
         _check(self.channels, self.embedding_dim, self.dropout)
@@ -50,12 +53,14 @@ class RawNet1Config:
     gru_dim, embedding_dim : int
     dropout : float
         Of the GRU's state.
+    pre_emphasis : float
     """
 
     channels: tuple[int, ...] = (128, 128, 256, 256, 256, 256)
     gru_dim: int = 1024
     embedding_dim: int = 128
     dropout: float = 0.3
+    pre_emphasis: float = 0.97
 
     def __post_init__(self) -> None:
         _check((*self.channels, self.gru_dim), self.embedding_dim, self.dropout)
@@ -71,12 +76,14 @@ class RawNet1PyTorchConfig:
         Leave out each block's first normalisation and ReLU, as the published code does.
     channels : tuple of int
     gru_dim, embedding_dim : int
+    pre_emphasis : float
     """
 
     preact_bypass: bool = False
     channels: tuple[int, ...] = (128, 128, 256, 256, 256, 256)
     gru_dim: int = 1024
     embedding_dim: int = 1024
+    pre_emphasis: float = 0.97
 
     def __post_init__(self) -> None:
         _check((*self.channels, self.gru_dim), self.embedding_dim)
@@ -124,7 +131,7 @@ class PostActivationBlock(nn.Module):
 
 
 class RawNet1Trunk(nn.Module):
-    """Pre-emphasised waveforms in [-1, 1) to maps; what pre-training hands on."""
+    """Waveforms in [-1, 1) to maps; what pre-training hands on."""
 
     def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()
@@ -152,7 +159,7 @@ class RawNet1(nn.Module):
 
     def embed(self, features: Tensor) -> Tensor:
         """Embed waveforms (batch, 1, samples): (batch, embedding_dim)."""
-        maps = self.trunk(waveforms_of(features, POOL ** (len(self.config.channels) + 1)))
+        maps = self.trunk(waveforms_of(features, POOL ** (len(self.config.channels) + 1), self.config.pre_emphasis))
         return leaky_relu(self.bn_fc(self.fc(self.gru(maps.transpose(1, 2)))))
 
     def forward(self, features: Tensor) -> Embedded:
@@ -177,7 +184,9 @@ class RawNet1Cnn(nn.Module):
 
     def embed(self, features: Tensor) -> Tensor:
         """Embed waveforms (batch, 1, samples): (batch, embedding_dim)."""
-        maps = self.last_block(self.trunk(waveforms_of(features, POOL ** (len(self.config.channels) + 2))))
+        maps = self.last_block(
+            self.trunk(waveforms_of(features, POOL ** (len(self.config.channels) + 2), self.config.pre_emphasis))
+        )
         mean = self.dropout(leaky_relu(self.last_bn(self.last_conv(maps)))).mean(dim=-1)
         return leaky_relu(self.bn_fc(self.fc(mean)))
 
@@ -201,7 +210,7 @@ class RawNet1PyTorch(nn.Module):
 
     def embed(self, features: Tensor) -> Tensor:
         """Embed waveforms (batch, 1, samples): (batch, embedding_dim)."""
-        waveforms = waveforms_of(features, POOL ** (len(self.config.channels) + 1))
+        waveforms = waveforms_of(features, POOL ** (len(self.config.channels) + 1), self.config.pre_emphasis)
         return self.tail(self.blocks(leaky_relu(self.first_bn(self.first_conv(waveforms[:, None])))))
 
     def forward(self, features: Tensor) -> Embedded:

@@ -25,12 +25,15 @@ class RawNet2ModifiedConfig:
     channels, blocks : tuple of int
         Width and number of residual blocks of each layer; the last block of a layer pools three frames into one.
     attention_dim, embedding_dim : int
+    pre_emphasis : float
+        Of the waveform; 0 for none.
     """
 
     channels: tuple[int, ...] = (128, 128, 256, 256, 512, 512)
     blocks: tuple[int, ...] = (1, 1, 1, 2, 1, 2)
     attention_dim: int = 128
     embedding_dim: int = 512
+    pre_emphasis: float = 0.97
 
     def __post_init__(self) -> None:
         if not self.channels or len(self.channels) != len(self.blocks) or min(*self.channels, *self.blocks) < 1:
@@ -87,7 +90,7 @@ def alpha_layers(channels: Sequence[int], blocks: Sequence[int]) -> nn.Sequentia
 
 
 class RawNet2Modified(nn.Module):
-    """Pre-emphasised waveforms to embeddings."""
+    """Waveforms to embeddings."""
 
     def __init__(self, config: RawNet2ModifiedConfig) -> None:
         super().__init__()
@@ -110,7 +113,7 @@ class RawNet2Modified(nn.Module):
 
     def embed(self, features: Tensor) -> Tensor:
         """Embed waveforms (batch, 1, samples): (batch, embedding_dim)."""
-        waveforms = waveforms_of(features, self.config.min_samples)
+        waveforms = waveforms_of(features, self.config.min_samples, self.config.pre_emphasis)
         maps = leaky_relu(self.bn_before_agg(self.layers(self.conv1(waveforms[:, None]))))
         return self.fc(weighted_statistics(maps, self.attention(maps)))
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sv.losses import AAMSoftmax, AngularPrototypical, SoftmaxLoss
 from sv.models.output import Embedded
 from sv.train.distributed import gather_rows
+from sv.train.rawnet_steps import NormSoftmaxConfig, NormSoftmaxStep, RawNet1LossConfig, RawNet1Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,4 +105,8 @@ class PairStep(nn.Module):
         return losses
 
 
-STEPS = {"pairs": (PairLossConfig, PairStep)}
+STEPS = {
+    "pairs": (PairLossConfig, PairStep),
+    "norm_softmax": (NormSoftmaxConfig, NormSoftmaxStep),
+    "rawnet1": (RawNet1LossConfig, RawNet1Step),
+}

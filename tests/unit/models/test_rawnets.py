@@ -1,5 +1,6 @@
 """The RawNet family with published names and golden weights: embeddings, stages, losses and gradients."""
 
+import dataclasses
 import functools
 import json
 from collections.abc import Callable
@@ -19,9 +20,11 @@ Build = Callable[[str, str], nn.Module]
 
 
 def load(system: str, weights: dict[str, Tensor]) -> nn.Module:
-    """The model with weights of published names."""
+    """The model with weights of published names, without pre-emphasis: the golden numbers have none."""
     published = from_published(system, weights)
-    model = MODELS[system][1](published.config)
+    fields = {field.name for field in dataclasses.fields(published.config)}
+    config = dataclasses.replace(published.config, **{"pre_emphasis": 0.0} if "pre_emphasis" in fields else {})
+    model = MODELS[system][1](config)
     model.load_state_dict(published.state)
     return model
 

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from sv.losses import AAMSoftmax, AngularPrototypical, SoftmaxLoss
 from sv.models.output import Embedded
+from sv.train.classification_step import ClassificationConfig, ClassificationStep
 from sv.train.distributed import gather_rows
+from sv.train.metric_step import MetricConfig, MetricStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,4 +106,8 @@ class PairStep(nn.Module):
         return losses
 
 
-STEPS = {"pairs": (PairLossConfig, PairStep)}
+STEPS = {
+    "pairs": (PairLossConfig, PairStep),
+    "classification": (ClassificationConfig, ClassificationStep),
+    "metric": (MetricConfig, MetricStep),
+}

@@ -95,5 +95,7 @@ def test_what_does_not_fit_is_named_and_nothing_written(kind: str, message: str,
 
 
 def test_unknown_system_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no converter for 'exunet'; known: se_resnet, unet, exu_net"):
+    with pytest.raises(
+        CheckpointError, match="no converter for 'exunet'; known: se_resnet, unet, exu_net, resnet_se34l"
+    ):
         convert_checkpoint("exunet", tmp_path / "x.pt", tmp_path)

@@ -41,12 +41,15 @@ class Published:
         What `load_state_dict` takes.
     num_speakers : int
         Of the classifier, which is not kept; 0 if the file has none.
+    notes : list of str
+        What the user should know of what was found.
     """
 
     model_type: str
     config: Any
     state: dict[str, Tensor]
     num_speakers: int
+    notes: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +99,16 @@ def from_published(system: str, state: Mapping[str, Tensor]) -> Published:
     check_parameters(system, state, {names[ours]: value for ours, value in model.state_dict().items()}, layout.unused)
     check_constants(system, state, model)
     head = state.get(layout.classifier)
+    num_speakers = 0 if head is None else head.shape[layout.speaker_axis]
+    notes = [f"classifier of {num_speakers} speakers: not kept"] if num_speakers else []
+    if getattr(config, "preact_bypass", False):
+        notes.append("trained with the blocks' first normalisation discarded: preact_bypass is set")
     return Published(
         model_type=system,
         config=config,
         state={ours: state[theirs] for ours, theirs in names.items()},
-        num_speakers=0 if head is None else head.shape[layout.speaker_axis],
+        num_speakers=num_speakers,
+        notes=notes,
     )
 
 

@@ -157,7 +157,7 @@ def damaged(kind: str) -> tuple[str, object]:
         ("window", r"its window, \(400,\), is neither Hamming nor Hann"),
         ("mel matrix", r"its mel matrix \(257, 40\) is not that of 40 HTK filters"),
         ("no front end", "not a checkpoint of resnet_se34l: it has no torchfb.mel_scale.fb"),
-        ("other mels", "it reads 32 mels, its front end makes 40"),
+        ("other mels", "not a checkpoint of resnet_se34v2: it reads 32 mels, its front end makes 40"),
         ("extra front end", r"the front end holds more than a known one: \['spectrogram.other'\]"),
         ("list", "expected a mapping from parameter names to tensors, got list"),
         ("no tensors", "expected a mapping from parameter names to tensors, alone or as"),

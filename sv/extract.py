@@ -47,10 +47,10 @@ def segment_options(config: ExtractConfig) -> dict[str, object]:
 def segment_starts(num_samples: int, config: ExtractConfig) -> list[int]:
     """First samples of an utterance's segments.
 
-    "consecutive" makes ceil((N - C) / C) + 1 segments of C samples, one if N <= C.
+    "consecutive" makes ceil((N - C) / C) + 1 segments of C samples. Either makes one if N <= C: several would be the same.
     """
     last = max(num_samples - config.segment_samples, 0)
-    if config.scheme == "even":
+    if config.scheme == "even" and last:
         return np.linspace(0, last, config.num_segments).astype(int).tolist()
     return [*range(0, last, config.segment_samples), last]
 

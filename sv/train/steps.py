@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sv.losses import AAMSoftmax, AngularPrototypical, SoftmaxLoss
 from sv.models.output import Embedded
+from sv.train.diff_sv_step import DiffSVLossConfig, DiffSVStep
 from sv.train.distributed import gather_rows
 
 
@@ -104,4 +105,4 @@ class PairStep(nn.Module):
         return losses
 
 
-STEPS = {"pairs": (PairLossConfig, PairStep)}
+STEPS = {"pairs": (PairLossConfig, PairStep), "diff_sv": (DiffSVLossConfig, DiffSVStep)}

@@ -37,7 +37,7 @@ MAY_IMPORT = {
         "sv.data.sampler",
     ),
     "sv.inputs": ("sv.data", "sv.extract", "sv.kaldi", "sv.system"),
-    "sv.convert": ("sv.system", "sv.models", "sv.features", "sv.losses"),
+    "sv.convert": ("sv.system", "sv.models", "sv.features", "sv.losses", "sv.extract"),
     "sv.bin": ("sv",),
     "sv.__main__": (),
     "local": ("sv.kaldi", "sv.data", "local"),

@@ -1,10 +1,12 @@
 """The log-mel features of ExU-Net (Kim et al. 2022, arXiv:2206.13044), as the published code computes them.
 
-With `keep_length` and `subtract_mean` they are those of Diff-SV (Kim et al. 2023, arXiv:2309.08320).
+With `keep_length` and `subtract_mean` they are those of Diff-SV (Kim et al. 2023, arXiv:2309.08320), with `keep_length`
+and another FFT length those of voxceleb_trainer.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +19,7 @@ CHUNK_FRAMES = 128  # their spectra stay in a CPU's cache
 
 @dataclass(frozen=True, kw_only=True)
 class LogMelConfig:
-    """Log-mel filterbank: centred frames, Hamming window, HTK mel scale.
+    """Log-mel filterbank: centred frames, HTK mel scale.
 
     Attributes
     ----------
@@ -31,8 +33,11 @@ class LogMelConfig:
         y[n] = x[n + 1] - pre_emphasis x[n]: one sample shorter than x.
     keep_length : bool
         Pre-emphasis keeps the length: y[n] = x[n] - pre_emphasis x[n - 1], and x[1] stands for x[-1].
+    window : "hamming" or "hann"
+    input_scale : float
+        Multiplies the samples, which are in [-1, 1): 32768 for models that were trained on 16-bit integers.
     log_floor : float
-        Added to the mel power of samples in [-1, 1) before the natural logarithm.
+        Added to the mel power of the scaled samples before the natural logarithm.
     subtract_mean : bool
         Subtract each mel bin's mean over the frames.
     """
@@ -46,6 +51,8 @@ class LogMelConfig:
     high_hz: float = 8000.0
     pre_emphasis: float = 0.97
     keep_length: bool = False
+    window: Literal["hamming", "hann"] = "hamming"
+    input_scale: float = 1.0
     log_floor: float = 1e-6
     subtract_mean: bool = False
 
@@ -61,6 +68,9 @@ class LogMelConfig:
             )
         if self.shift_length < 1:
             raise ValueError(f"shift_ms must be at least one sample, got {self.shift_ms}")
+        for name in ("input_scale", "log_floor"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
     @property
     def window_length(self) -> int:
@@ -89,7 +99,7 @@ class LogMel(nn.Module):
         Parameters
         ----------
         waveforms : (batch, samples) torch.Tensor
-            In [-1, 1). Pre-emphasis is computed in their dtype, the rest in float32.
+            In [-1, 1). Pre-emphasis is computed in their dtype, the rest in the module's, float32.
 
         Returns
         -------
@@ -111,7 +121,7 @@ class LogMel(nn.Module):
         config = self.config
         if config.keep_length:
             waveforms = torch.cat([waveforms[:, 1:2], waveforms], dim=1)
-        emphasised = torch.sub(waveforms[:, 1:], waveforms[:, :-1], alpha=config.pre_emphasis).float()
+        emphasised = torch.sub(waveforms[:, 1:], waveforms[:, :-1], alpha=config.pre_emphasis).to(self.window.dtype)
         half = config.n_fft // 2
         centred = F.pad(emphasised[:, None], (half, half), mode="reflect")[:, 0]
         frames = centred.unfold(-1, config.n_fft, config.shift_length)
@@ -122,9 +132,11 @@ class LogMel(nn.Module):
 
 
 def centred_window(config: LogMelConfig) -> Tensor:
-    """Periodic Hamming window with zeros to both sides, (n_fft,) float32."""
+    """Periodic window, times the input scale, with zeros to both sides: (n_fft,) float32."""
     missing = config.n_fft - config.window_length
-    return F.pad(torch.hamming_window(config.window_length), (missing // 2, missing - missing // 2))
+    make = torch.hamming_window if config.window == "hamming" else torch.hann_window
+    window = config.input_scale * make(config.window_length)
+    return F.pad(window, (missing // 2, missing - missing // 2))
 
 
 def htk_filters(config: LogMelConfig) -> Tensor:

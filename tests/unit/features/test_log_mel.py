@@ -91,6 +91,8 @@ def test_too_short_a_waveform_is_named() -> None:
     [
         ({"high_hz": 9000.0}, r"low_hz and high_hz must be ascending in \[0, 8000.0\], got 0.0 and 9000.0"),
         ({"low_hz": 8000.0}, r"low_hz and high_hz must be ascending in \[0, 8000.0\], got 8000.0 and 8000.0"),
+        ({"input_scale": 0.0}, "input_scale must be positive, got 0.0"),
+        ({"log_floor": 0.0}, "log_floor must be positive, got 0.0"),
         ({"window_ms": 70.0}, r"window_ms must be in \(0, 64.0\], got 70.0"),
         ({"shift_ms": 0.0}, "shift_ms must be at least one sample, got 0.0"),
         ({"num_mel_bins": 400}, "too many filters for this FFT length: filter 0 covers no FFT bin"),

@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "sv.convert": (
         "sv.convert_rawnet",
         "sv.convert_voxceleb_trainer",
+        "sv.extract",
         "sv.system",
         "sv.models",
         "sv.features",

@@ -7,6 +7,7 @@ xvector.scp; `neg_mean_l2` is the published ExU-Net evaluation, over pairs of se
 """
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,17 @@ import numpy as np
 from sv.bin.common import existing_scp, fail_in_one_line
 from sv.files import sha256_of
 from sv.kaldi import Trials, iter_matrices, read_trials, read_utt2spk, read_vectors, write_scores
+from sv.kaldi.enrolment import read_enrolment, with_models
 from sv.results import Provenance, git_commit, make_row, update_results
-from sv.scoring import neg_mean_l2, score_cosine
+from sv.scoring import model_embeddings, model_segments, neg_mean_l2, score_cosine
 
 
-def score_set(embeddings: Path, trials: Trials) -> dict[str, np.ndarray]:
-    """Scores of a trial list by back end, from a set's folder of embeddings."""
+def score_set(embeddings: Path, trials: Trials, models: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+    """Scores of a trial list by back end, from a set's folder of embeddings and the utterances of enrolled models."""
     vectors = read_vectors(existing_scp(embeddings / "xvector.scp", "run stage 5 first"))
     segments = dict(iter_matrices(existing_scp(embeddings / "segments.scp", "run stage 5 first")))
+    vectors |= model_embeddings(models, vectors)
+    segments |= model_segments(models, segments)
     return {"cosine": score_cosine(trials, vectors), "neg_mean_l2": neg_mean_l2(trials, segments)}
 
 
@@ -37,6 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = []
     for data_dir in args.data_dirs:
         trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
+        models = read_enrolment(data_dir, utt2spk)
         provenance = Provenance(
             system=args.model.name,
             trials_sha256=sha256_of(data_dir / "trials"),
@@ -45,9 +50,9 @@ def main(argv: list[str] | None = None) -> None:
             seed=args.seed,
         )
         try:
-            for backend, scores in score_set(args.model / "embeddings" / data_dir.name, trials).items():
+            for backend, scores in score_set(args.model / "embeddings" / data_dir.name, trials, models).items():
                 write_scores(args.model / "scores" / data_dir.name / f"{backend}.scores", trials, scores)
-                rows.append(make_row(data_dir.name, backend, trials, scores, utt2spk, provenance))
+                rows.append(make_row(data_dir.name, backend, trials, scores, with_models(utt2spk, models), provenance))
         except (KeyError, ValueError) as error:
             raise ValueError(f"{data_dir}/trials: {error.args[0]}") from error
     update_results(args.model / "results.json", rows)

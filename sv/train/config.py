@@ -21,8 +21,9 @@ class TrainConfig:
     lr : float
         Peak of the learning rate.
     schedule : "step", "cosine", "inverse_time" or "constant"
-        "step": times `lr_decay` every `lr_decay_epochs`. "cosine": from the peak down to `lr_floor` over
-        `restart_epochs`, again and again (0: once, over all epochs). "inverse_time": divided by 1 + `lr_decay` x step.
+        "step": times `lr_decay` every `lr_decay_epochs`, or every `lr_decay_steps` if that is not 0. "cosine": from the
+        peak down to `lr_floor` over `restart_epochs`, again and again (0: once, over all epochs). "inverse_time": divided
+        by 1 + `lr_decay` x step.
     warmup_steps : int
         Over which the rate rises linearly from 0.
     weight_decay : float
@@ -48,6 +49,7 @@ class TrainConfig:
     schedule: Literal["step", "cosine", "inverse_time", "constant"] = "step"
     lr_decay: float = 0.95
     lr_decay_epochs: int = 10
+    lr_decay_steps: int = 0
     lr_floor: float = 1e-7
     restart_epochs: int = 80
     warmup_steps: int = 0
@@ -69,7 +71,7 @@ class TrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("num_workers", "warmup_steps", "checkpoint_interval", "restart_epochs", "weight_decay"):
+        for name in ("num_workers", "warmup_steps", "lr_decay_steps", "checkpoint_interval", "restart_epochs", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if not self.lr > 0:

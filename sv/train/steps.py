@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sv.losses import AAMSoftmax, AngularPrototypical, SoftmaxLoss
 from sv.models.output import Embedded
 from sv.train.distributed import gather_rows
+from sv.train.ge2e_step import GE2ELossConfig, GE2EStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,4 +105,4 @@ class PairStep(nn.Module):
         return losses
 
 
-STEPS = {"pairs": (PairLossConfig, PairStep)}
+STEPS = {"pairs": (PairLossConfig, PairStep), "ge2e": (GE2ELossConfig, GE2EStep)}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The utterances of a data directory whose speakers another one has.
 
-    local/subset_speakers.py data/vctk_valid data/vctk_phrase data/vctk_phrase_valid
+local/subset_speakers.py data/vctk_valid data/vctk_phrase data/vctk_phrase_valid
 """
 
 import argparse

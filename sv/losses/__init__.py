@@ -1,15 +1,36 @@
-"""Training losses by name; each is a module that returns a scalar. Feature and embedding regression is `F.mse_loss`."""
+"""Training losses by name; each is a module that returns a scalar. Feature regression is `F.mse_loss`."""
 
 from sv.losses.aam_softmax import AAMSoftmax
+from sv.losses.am_softmax import AMSoftmax
 from sv.losses.angular_prototypical import AngularPrototypical
 from sv.losses.ge2e import GE2E
+from sv.losses.prototypes import split_queries
+from sv.losses.prototypical import Prototypical
 from sv.losses.softmax import SoftmaxLoss
+from sv.losses.softmax_prototypical import SoftmaxPrototypical
 from sv.losses.te2e import TE2E
+from sv.losses.triplet import Triplet
 
 LOSSES = {
     "softmax": SoftmaxLoss,
+    "am": AMSoftmax,
     "aam": AAMSoftmax,
+    "triplet": Triplet,
+    "prototypical": Prototypical,
     "angular_prototypical": AngularPrototypical,
+    "softmax_prototypical": SoftmaxPrototypical,
     "ge2e": GE2E,
     "te2e": TE2E,
 }
+
+__all__ = [
+    "LOSSES",
+    "AAMSoftmax",
+    "AMSoftmax",
+    "AngularPrototypical",
+    "Prototypical",
+    "SoftmaxLoss",
+    "SoftmaxPrototypical",
+    "Triplet",
+    "split_queries",
+]

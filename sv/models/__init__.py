@@ -3,13 +3,22 @@
 A model maps features (batch, mels, frames) to `Embedded`; its `embed` gives the embedding alone, by the shortest way.
 """
 
+from sv.models.diff_sv import DiffSV, DiffSVConfig
+from sv.models.ecapa_tdnn import ECAPATDNN, ECAPATDNNConfig
 from sv.models.exu_net import ExUNet, ExUNetConfig, UNet, UNetConfig
 from sv.models.ge2e_lstm import GE2ELSTM, GE2ELSTMConfig
 from sv.models.resnet import SEResNet, SEResNetConfig
+from sv.models.resnet_se34 import ResNetSE34L, ResNetSE34LConfig, ResNetSE34V2, ResNetSE34V2Config
+from sv.models.vggvox import VGGVox, VGGVoxConfig
 
 MODELS = {
     "se_resnet": (SEResNetConfig, SEResNet),
     "unet": (UNetConfig, UNet),
     "exu_net": (ExUNetConfig, ExUNet),
+    "resnet_se34l": (ResNetSE34LConfig, ResNetSE34L),
+    "resnet_se34v2": (ResNetSE34V2Config, ResNetSE34V2),
+    "vggvox": (VGGVoxConfig, VGGVox),
+    "ecapa_tdnn": (ECAPATDNNConfig, ECAPATDNN),
+    "diff_sv": (DiffSVConfig, DiffSV),
     "ge2e_lstm": (GE2ELSTMConfig, GE2ELSTM),
 }

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from local.make_channels import NUM_TAPS, main, random_channel
 
+from local.make_channels import NUM_TAPS, main, random_channel
 from sv.data.audio import read_samples
 from sv.data.augment import Recordings
 from sv.kaldi.data_dir import validate_data_dir

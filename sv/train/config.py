@@ -71,7 +71,14 @@ class TrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("num_workers", "warmup_steps", "lr_decay_steps", "checkpoint_interval", "restart_epochs", "weight_decay"):
+        for name in (
+            "num_workers",
+            "warmup_steps",
+            "lr_decay_steps",
+            "checkpoint_interval",
+            "restart_epochs",
+            "weight_decay",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if not self.lr > 0:

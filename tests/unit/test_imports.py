@@ -38,6 +38,7 @@ MAY_IMPORT = {
     ),
     "sv.inputs": ("sv.data", "sv.extract", "sv.kaldi", "sv.system"),
     "sv.convert": ("sv.system", "sv.models", "sv.features", "sv.losses"),
+    "sv.convert_ge2e": ("sv.convert", "sv.models", "sv.features", "sv.extract"),
     "sv.bin": ("sv",),
     "sv.__main__": (),
     "local": ("sv.kaldi", "sv.data", "local"),

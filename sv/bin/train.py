@@ -158,7 +158,7 @@ def train(args: argparse.Namespace, world: distributed.World) -> None:
     """Put the parts together and run the loop."""
     system = load_system(args.config)
     dataset = make_training_set(args, system)
-    if shared := set(dataset.index.speakers) & set(UtteranceIndex(args.valid_dir).speakers):
+    if shared := set(dataset.index.speakers) & set(read_utt2spk(args.valid_dir / "utt2spk").values()):
         raise ValueError(f"{len(shared)} speakers of {args.valid_dir} are in training, e.g. {min(shared)}")
     system = with_speakers(system, dataset.num_speakers, args.seed)
     run = Run(exp_dir=args.exp_dir, identity=identity_of(system, args.train_dir))

@@ -2,6 +2,7 @@
 
 from sv.scoring.backend import Backend, read_backend, train_backend, write_backend
 from sv.scoring.cosine import score_cosine
+from sv.scoring.enrolment import model_embeddings, model_segments
 from sv.scoring.lda import train_lda
 from sv.scoring.metrics import compute_eer, compute_eer_kaldi, compute_min_dcf, det_points, eer_interval
 from sv.scoring.pairwise import mean_cos, neg_mean_l2
@@ -24,6 +25,8 @@ __all__ = [
     "det_points",
     "eer_interval",
     "mean_cos",
+    "model_embeddings",
+    "model_segments",
     "neg_mean_l2",
     "read_backend",
     "s_norm",

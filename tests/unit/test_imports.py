@@ -48,6 +48,7 @@ MAY_IMPORT = {
         "sv.features",
         "sv.losses",
     ),
+    "sv.convert_ge2e": ("sv.convert", "sv.models", "sv.features", "sv.extract"),
     "sv.bin": ("sv",),
     "sv.__main__": (),
     "local": ("sv.kaldi", "sv.data", "local"),

@@ -23,6 +23,8 @@ MAY_IMPORT = {
     "sv.extract": ("sv.kaldi", "sv.models", "sv.features"),
     "sv.scoring": ("sv.kaldi",),
     "sv.results": ("sv.kaldi", "sv.scoring"),
+    "sv.breakdown": ("sv.kaldi", "sv.results", "sv.scoring"),
+    "sv.challenge_rules": ("sv.kaldi", "sv.system", "sv.data"),
     "sv.report": ("sv.results",),
     "sv.figures": ("sv.report", "sv.results", "sv.scoring"),
     "sv.report_page": ("sv.report", "sv.figures", "sv.results", "sv.kaldi"),

@@ -1,7 +1,7 @@
 """Which noise, from where, at which level: draws that can be rendered here or written out as lhotse cuts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +26,15 @@ class AugmentConfig:
         Categories, drawn uniformly.
     snr_db : (low, high)
         Drawn uniformly.
+    music_snr_db, babble_snr_db : (low, high), optional
+        Of these categories, where they differ.
     num_babble : (low, high)
         Talkers in babble, drawn uniformly, both inclusive.
     speeds : tuple of float
         Each utterance is read at each of these speeds, pitch and all; a speaker at another speed is another speaker.
+    exclusive : bool
+        Nothing, a room, or one category of noise, all equally likely, whatever the probabilities above: the rule of
+        voxceleb_trainer.
     snr_floor : float
         Added to both powers; 1e-4 for the behaviour of the published ExU-Net code, see `mixing.noise_gain`.
     """
@@ -37,23 +42,31 @@ class AugmentConfig:
     noise_prob: float = 1.0
     noises: tuple[str, ...] = ("noise", "music", "babble")
     snr_db: tuple[float, float] = (0.0, 20.0)
+    music_snr_db: tuple[float, float] | None = None
+    babble_snr_db: tuple[float, float] | None = None
     num_babble: tuple[int, int] = (3, 6)
     reverb_prob: float = 0.0
     channel_prob: float = 0.0
     speeds: tuple[float, ...] = (1.0,)
+    exclusive: bool = False
     snr_floor: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("noise_prob", "reverb_prob", "channel_prob"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
-        for name in ("snr_db", "num_babble"):
-            if getattr(self, name)[0] > getattr(self, name)[1]:
+        for name in ("snr_db", "music_snr_db", "babble_snr_db", "num_babble"):
+            low, high = getattr(self, name) or (0, 0)
+            if low > high:
                 raise ValueError(f"{name} must be (low, high), got {getattr(self, name)}")
         if not self.speeds or min(self.speeds) <= 0 or len(set(self.speeds)) < len(self.speeds):
             raise ValueError(f"speeds must be positive, each once, got {self.speeds}")
         if self.noise_prob > 0 and not self.noises:
             raise ValueError("noises must name a category when noise_prob > 0")
+
+    def snr_range(self, category: str) -> tuple[float, float]:
+        """Lowest and highest SNR of a category in dB."""
+        return {"music": self.music_snr_db, "babble": self.babble_snr_db}.get(category) or self.snr_db
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,15 +145,18 @@ class NoiseLibrary:
     def check(self, config: AugmentConfig) -> None:
         """Raise ValueError if the configuration asks for what the library does not have."""
         absent = [category for category in config.noises if category not in self.noises]
-        if config.noise_prob > 0 and absent:
+        if (config.exclusive or config.noise_prob > 0) and absent:
             raise ValueError(f"[augment] noises: no recordings of {absent[0]!r}; there are {sorted(self.noises)}")
-        if config.reverb_prob > 0 and self.rirs is None:
-            raise ValueError("[augment] reverb_prob > 0, but there are no room responses; prepare RIRS_NOISES")
+        if (config.exclusive or config.reverb_prob > 0) and self.rirs is None:
+            wants = "exclusive" if config.exclusive else "reverb_prob > 0"
+            raise ValueError(f"[augment] {wants}, but there are no room responses; prepare RIRS_NOISES")
         if config.channel_prob > 0 and self.channels is None:
             raise ValueError("[augment] channel_prob > 0, but there are no channels; run local/make_channels.py")
 
     def draw(self, rng: np.random.Generator, config: AugmentConfig, num_samples: int) -> Draw:
         """Draw what disturbs a training utterance of `num_samples`."""
+        if config.exclusive:
+            return self._draw_one(rng, config, num_samples)
         rir = channel = category = None
         if rng.random() < config.reverb_prob:
             rir = self.rirs.ids[rng.integers(len(self.rirs.ids))]
@@ -150,9 +166,21 @@ class NoiseLibrary:
             category = config.noises[rng.integers(len(config.noises))]
         if category is None:
             return Draw(rir=rir, channel=channel)
-        snr_db = float(rng.uniform(*config.snr_db))
-        pieces = self.draw_noise(rng, category, num_samples, config.num_babble)
-        return Draw(category=category, snr_db=snr_db, pieces=pieces, rir=rir, channel=channel)
+        return replace(self._noisy(rng, config, category, num_samples), rir=rir, channel=channel)
+
+    def _draw_one(self, rng: np.random.Generator, config: AugmentConfig, num_samples: int) -> Draw:
+        kind = int(rng.integers(2 + len(config.noises)))
+        if kind == 0:
+            return Draw()
+        if kind == 1:
+            return Draw(rir=self.rirs.ids[rng.integers(len(self.rirs.ids))])
+        return self._noisy(rng, config, config.noises[kind - 2], num_samples)
+
+    def _noisy(self, rng: np.random.Generator, config: AugmentConfig, category: str, num_samples: int) -> Draw:
+        snr_db = float(rng.uniform(*config.snr_range(category)))
+        return Draw(
+            category=category, snr_db=snr_db, pieces=self.draw_noise(rng, category, num_samples, config.num_babble)
+        )
 
     def draw_noise(
         self, rng: np.random.Generator, category: str, num_samples: int, num_babble: tuple[int, int] = (3, 6)

@@ -26,7 +26,10 @@ class TrainConfig:
     warmup_steps : int
         Over which the rate rises linearly from 0.
     weight_decay : float
-        L2 on every parameter; coupled but for adamw.
+        L2; coupled but for adamw.
+    decayed : "all", "all_but_bn" or "matrices"
+        Which parameters: every one; those without `bn` in their name, as the published RawNet code has it; or those
+        with more than one row and column, that is no biases, gains or cut-off frequencies.
     max_grad_norm : float, optional
     precision : "float32", "bf16" or "fp16"
         The last two on GPUs only.
@@ -37,6 +40,8 @@ class TrainConfig:
     checkpoint_interval : int
         Steps; 0 for the ends of epochs only.
     keep_checkpoints : int
+    initial : str, optional
+        Folder of another system, beside this one's, whose weights of the same names and shapes training starts from.
     """
 
     num_epochs: int = 500
@@ -52,12 +57,14 @@ class TrainConfig:
     restart_epochs: int = 80
     warmup_steps: int = 0
     weight_decay: float = 1e-4
+    decayed: Literal["all", "all_but_bn", "matrices"] = "all"
     max_grad_norm: float | None = None
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     num_workers: int = 2
     log_interval: int = 10
     checkpoint_interval: int = 0
     keep_checkpoints: int = 2
+    initial: str | None = None
 
     def __post_init__(self) -> None:
         for name in (

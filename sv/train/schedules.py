@@ -1,8 +1,12 @@
-"""Learning rate as a function of the step: nothing to restore on resume."""
+"""Learning rate and margin as functions of the step or epoch: nothing to restore on resume."""
 
 import math
+from typing import Literal
 
 from sv.train.config import TrainConfig
+
+MarginRise = Literal["exponential", "linear"]
+LEFT_OVER = 1e-3  # what an exponential rise lacks at its end
 
 
 def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
@@ -18,3 +22,22 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float
     period = (config.restart_epochs or config.num_epochs) * steps_per_epoch
     fraction = (step % period) / period
     return warmup * (config.lr_floor + (config.lr - config.lr_floor) * (1 + math.cos(math.pi * fraction)) / 2)
+
+
+def rising_margin(epoch: float, margin: float, first: float, last: float, rise: MarginRise) -> float:
+    """Margin at a moment of training: 0 up to epoch `first`, `margin` from epoch `last` on, in between as `rise` says.
+
+    Parameters
+    ----------
+    epoch : float
+        Epochs done so far, with the fraction of the current one.
+    margin, first, last : float
+    rise : "exponential" or "linear"
+        "exponential" approaches the margin, fast at first, to a thousandth of it; as WeSpeaker's schedule.
+    """
+    if epoch >= last:
+        return margin
+    if epoch < first:
+        return 0.0
+    fraction = (epoch - first) / (last - first)
+    return margin * (fraction if rise == "linear" else 1 - LEFT_OVER**fraction)

@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 from sv.losses import AAMSoftmax, AngularPrototypical, SoftmaxLoss
 from sv.models.output import Embedded
+from sv.train.classification_step import ClassificationConfig, ClassificationStep
 from sv.train.distributed import gather_rows
+from sv.train.metric_step import MetricConfig, MetricStep
+from sv.train.rawnet_steps import NormSoftmaxConfig, NormSoftmaxStep, RawNet1LossConfig, RawNet1Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,4 +107,10 @@ class PairStep(nn.Module):
         return losses
 
 
-STEPS = {"pairs": (PairLossConfig, PairStep)}
+STEPS = {
+    "pairs": (PairLossConfig, PairStep),
+    "norm_softmax": (NormSoftmaxConfig, NormSoftmaxStep),
+    "rawnet1": (RawNet1LossConfig, RawNet1Step),
+    "classification": (ClassificationConfig, ClassificationStep),
+    "metric": (MetricConfig, MetricStep),
+}

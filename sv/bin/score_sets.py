@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from sv.bin.common import existing_scp, fail_in_one_line
-from sv.files import sha256_of
 from sv.kaldi import Trials, iter_matrices, read_trials, read_utt2spk, read_vectors, write_scores
-from sv.results import Provenance, git_commit, make_row, update_results
+from sv.results import make_row, stamp_of, update_results
 from sv.scoring import neg_mean_l2, score_cosine
 
 
@@ -33,21 +32,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the run; also of the confidence intervals")
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR", help="with trials and utt2spk")
     args = parser.parse_args(argv)
-    checkpoint, commit = sha256_of(args.model / "checkpoints" / "best.pt"), git_commit(Path(__file__).parent)
     rows = []
     for data_dir in args.data_dirs:
         trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
-        provenance = Provenance(
-            system=args.model.name,
-            trials_sha256=sha256_of(data_dir / "trials"),
-            checkpoint_sha256=checkpoint,
-            commit=commit,
-            seed=args.seed,
-        )
+        stamp = stamp_of(args.model, data_dir, args.seed)
         try:
             for backend, scores in score_set(args.model / "embeddings" / data_dir.name, trials).items():
                 write_scores(args.model / "scores" / data_dir.name / f"{backend}.scores", trials, scores)
-                rows.append(make_row(data_dir.name, backend, trials, scores, utt2spk, provenance))
+                rows.append(make_row(args.model.name, data_dir.name, backend, trials, scores, utt2spk, stamp))
         except (KeyError, ValueError) as error:
             raise ValueError(f"{data_dir}/trials: {error.args[0]}") from error
     update_results(args.model / "results.json", rows)

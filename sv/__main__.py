@@ -7,7 +7,10 @@ from collections.abc import Sequence
 COMMANDS = {
     "embed": "embeddings of audio files, a wav.scp or a feats.scp",
     "score": "scores of a trial list",
-    "metrics": "EER and minDCF of a score file",
+    "verify": "whether two recordings hold the same speaker",
+    "metrics": "EER, minDCF, Cllr of a score file",
+    "calibrate": "scores to log-likelihood ratios",
+    "fuse": "scores of several systems to log-likelihood ratios",
     "convert": "a published checkpoint into a model folder",
     "report": "results of several systems as tables and a page",
 }

@@ -31,6 +31,7 @@ KEY = ("system", "test_set", "condition", "backend")
 # The third is that of the ExU-Net and Diff-SV evaluation.
 POINTS = (OperatingPoint(0.01), OperatingPoint(0.05), OperatingPoint(0.01, 10.0, 1.0))
 NONE = "none"
+CALIBRATED = "-calibrated"  # ends the name of a back end whose scores are log-likelihood ratios
 
 
 @dataclass(frozen=True, kw_only=True)

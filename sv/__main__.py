@@ -12,6 +12,7 @@ COMMANDS = {
     "calibrate": "scores to log-likelihood ratios",
     "fuse": "scores of several systems to log-likelihood ratios",
     "convert": "a published checkpoint into a model folder",
+    "results": "the tables of RESULTS.md, from recorded results",
     "report": "results of several systems as tables and a page",
 }
 USAGE = "usage: sv COMMAND ... (sv COMMAND --help tells more)\n" + "\n".join(

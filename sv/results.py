@@ -181,12 +181,17 @@ def read_results(path: str | Path) -> list[Row]:
         rows = json.loads(Path(path).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: {error}; remove it and score again") from error
+    check_rows(rows, path)
+    return rows
+
+
+def check_rows(rows: Any, path: str | Path) -> None:
+    """Raise ValueError naming the file unless these are rows with all that a row must have."""
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path}: expected a list of rows; remove it and score again")
     for number, row in enumerate(rows, start=1):
         if lacking := [name for name in REQUIRED if name not in row]:
             raise ValueError(f"{path}: row {number} lacks {', '.join(lacking)}; remove it and score again")
-    return rows
 
 
 def row_key(row: Row) -> tuple[str, ...]:

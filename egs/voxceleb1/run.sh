@@ -13,7 +13,7 @@
 #   4 train             data/voxceleb1_{train,valid}, noise  exp/<system>/{config.json,checkpoints,train.jsonl}
 #   5 extract           exp/feats, exp/<system>              exp/<system>/embeddings/<set>
 #   6 back end          -                                    - (cosine scoring needs none)
-#   7 score             embeddings, trials                   exp/<system>/scores/<set>, exp/<system>/results.json
+#   7 score             embeddings, trials, valid trials     exp/<system>/{scores/<set>,calibration,results.json}
 #   8 report            results of both systems              exp/<system>/report/index.html
 
 set -euo pipefail
@@ -170,9 +170,11 @@ for conf in "${configs[@]}"; do
   marker=$exp/$system/.stage7.done
   options="noises=$noises snrs=$snrs"
   if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
-    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" \
-      "$data/$test_set" ${conditions[@]+"${conditions[@]}"}
-    mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores
+    scored=("$data/$test_set" ${conditions[@]+"${conditions[@]}"} "$data/voxceleb1_valid")
+    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" "${scored[@]}"
+    "${train_cmd[@]}" "$exp/$system/log/calibrate.log" python -m sv.bin.calibrate_sets --model "$exp/$system" --seed "$seed" \
+      --held-out "$data/voxceleb1_valid" "$data/$test_set" ${conditions[@]+"${conditions[@]}"}
+    mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores "$exp/$system"/calibration/*.json
   fi
 done
 

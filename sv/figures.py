@@ -23,9 +23,11 @@ LINES = {"solid": "-", "dotted": ":", "dashed": "--", "dash-dotted": "-."}  # of
 DET_TICKS = (0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 80)  # percent
 DET_LIMITS = (0.05, 90)  # percent
 NUM_BINS = 40
-STYLE = {"font.size": 10, "axes.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-         "grid.color": "#e3e3e3", "legend.frameon": False, "legend.fontsize": 9, "svg.fonttype": "none",
-         "svg.hashsalt": "report", "figure.constrained_layout.use": True}  # fmt: skip
+STYLE = {
+    "font.size": 10, "axes.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+    "axes.axisbelow": True, "grid.color": "#e3e3e3", "legend.frameon": False, "legend.fontsize": 9,
+    "svg.fonttype": "none", "svg.hashsalt": "report", "figure.constrained_layout.use": True,
+}  # fmt: skip
 
 
 def colour_of(index: int) -> str:

@@ -27,11 +27,17 @@ def record(markdown: Path, name: str, folders: Sequence[Path], note: str, despit
     systems = [read_results(folder / "results.json") for folder in folders]
     entry = {"note": note, "despite": list(despite), "systems": systems}
     text = render(entry, markdown.parent / "results" / f"{name}.json")
-    write_text(markdown.parent / "results" / f"{name}.json", json.dumps(entry, indent=1) + "\n")
+    write_text(markdown.parent / "results" / f"{name}.json", _dump(entry))
     old = markdown.read_text(encoding="utf-8") if markdown.exists() else "# Results\n"
     source = f"results/{name}.json"
     if f"<!-- {source}: begin -->" not in old:
         write_text(markdown, f"{old.rstrip()}\n\n{_block(source, text)}\n")
+
+
+def _dump(entry: dict) -> str:
+    """JSON with a line a row, for readable differences between versions."""
+    rows = ",\n".join("[\n" + ",\n".join(map(json.dumps, system)) + "\n]" for system in entry["systems"])
+    return f'{{"note": {json.dumps(entry["note"])},\n"despite": {json.dumps(entry["despite"])},\n"systems": [\n{rows}\n]}}\n'
 
 
 def render(entry: dict, path: Path) -> str:
@@ -83,9 +89,9 @@ def generated(markdown: Path) -> str:
 
 
 def _check_markers(markdown: Path, text: str) -> None:
-    outside = BLOCK.sub("", text)
-    if any(match[1] != match[3] for match in BLOCK.finditer(text)) or (lone := MARKER.search(outside)):
-        raise ValueError(f"{markdown}: a block's begin or end marker is missing" + (f": {lone[0]}" if lone else ""))
+    outside = BLOCK.sub(lambda match: match[0] if match[1] != match[3] else "", text)
+    if lone := MARKER.search(outside):
+        raise ValueError(f"{markdown}: a block's begin or end marker has no partner: {lone[0]}")
     for line in outside.splitlines():
         if line.startswith("|"):
             raise ValueError(f"{markdown}: a table outside the generated blocks: {line[:60]!r}; record its results")

@@ -10,9 +10,9 @@ from sv.results import OF_ONE_SYSTEM, Row
 NOISE_ORDER = ("noise", "music", "babble", "nonspeech")
 COLUMNS = ("EER %", "[95 %]", "minDCF .01", "minDCF .05")  # of each system
 ABSENT = "-"
+BACKEND_MEASURES = ("EER %", "minDCF .01", "actDCF .01", "Cllr", "minCllr")
 BACKEND_COLUMNS = (
-    "system", "back end",
-    *(f"{where} {what}" for where in ("clean", "noisy") for what in ("EER %", "minDCF .01", "actDCF .01", "Cllr", "minCllr")),
+    "system", "back end", *(f"{where} {what}" for where in ("clean", "noisy") for what in BACKEND_MEASURES),
 )  # fmt: skip
 # What has to be the same in all cells of a row, for its numbers to be compared.
 COMPARED = (

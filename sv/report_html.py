@@ -23,18 +23,19 @@ th, td { padding: .16rem .5rem; text-align: right; border-top: 1px solid #eee; v
 th { font-weight: 500; }
 thead th { border-top: 0; border-bottom: 2px solid #999; }
 th:first-child, td:first-child, .words { text-align: left; }
-.words { overflow-wrap: anywhere; }
-.numbers th, .numbers td { white-space: nowrap; }
+th { vertical-align: bottom; }
+.words { overflow-wrap: anywhere; white-space: pre-line; }
+.numbers td { white-space: nowrap; } .numbers td.words { white-space: pre-line; overflow-wrap: normal; }
 .matrix { width: 100%; table-layout: fixed; }
 .matrix th, .matrix td { padding: .2rem .15rem; text-align: center; }
-.matrix th:first-child { text-align: left; width: 5.2rem; }
+.matrix th:first-child { text-align: left; width: 5.2rem; vertical-align: top; }
 .matrix small { display: block; font-size: .68rem; line-height: 1.2; color: #444; white-space: nowrap; }
 .matrix .mean { border-left: 2px solid #999; }
 .better { background: #d8ebf4; } .worse { background: #fbe3cf; } .same { color: #666; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(21rem, 100%), 1fr)); gap: .6rem 1.6rem; }
 .grid > * { min-width: 0; }
 svg { display: block; width: 100%; height: auto; max-width: 30rem; }
-.bar { display: inline-block; height: .6rem; background: #b0413e; vertical-align: middle; }
+.bar { display: block; height: .6rem; margin: .4rem 0 0; background: #b0413e; }
 .key span { margin-right: 1.2rem; white-space: nowrap; }
 .key i { display: inline-block; width: 1.4rem; height: .25rem; vertical-align: middle; margin-right: .4rem; }
 pre, code { font-size: .8rem; white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -110,8 +111,15 @@ def _td(cell: Cell, mean: bool = False, colspan: int = 1) -> str:
 
 
 def brief(value: float) -> str:
-    """A number in two digits, for small print."""
-    return f"{value:.0f}" if abs(value) >= 9.95 else f"{value:.1f}"
+    """A number in two digits, for small print: 12, 3.4, .56."""
+    digits = 0 if abs(value) >= 9.95 else 1 if abs(value) >= 0.995 else 2
+    text = f"{value:.{digits}f}"
+    return text.replace("0.", ".", 1) if digits == 2 and float(text) else "0" if digits == 2 else text
+
+
+def signed(value: float, digits: int) -> str:
+    """A number with its sign, a proper minus."""
+    return f"{value:+.{digits}f}".replace("-", "\u2212")
 
 
 def of_system(comparison: Comparison, index: int) -> list[tuple[Row, Row]]:

@@ -8,14 +8,14 @@ from statistics import fmean
 from typing import Any
 
 from sv import figures
-from sv.report import BACKEND_COLUMNS, Comparison, backend_table, compare, condition_label, footnotes, short_commit
+from sv.report import ABSENT, BACKEND_MEASURES, Comparison, backend_table, compare, condition_label, short_commit
 from sv.report_data import ScoreList, SystemResults, Verdicts, read_score_list, shown_conditions, verdicts
-from sv.report_html import CSS, Cell, brief, matrix, of_system, shade, table
+from sv.report_html import CSS, Cell, brief, matrix, of_system, shade, signed, table
 from sv.results import CALIBRATED, Row
 from sv.scoring.breakdown import SpeakerErrors, eer_threshold, speaker_errors, worst_trials
 
 SIGNIFICANT = 0.05
-NUM_WORST = 8  # speakers and trials that are listed
+NUM_SPEAKERS, NUM_TRIALS = 8, 5  # that are listed as the worst
 Section = tuple[str, str]  # heading, content
 
 
@@ -39,7 +39,7 @@ def rate_cell(value: Callable[[Row], float], bounds: Callable[[Row], tuple], dig
     def cell(rows: Sequence[Row]) -> Cell:
         mean = fmean(map(value, rows))
         low, high = bounds(rows[0])
-        interval = f"{brief(low)}\u2013{brief(high)}" if digits == 1 else f"{low:.2f}\u2013{high:.2f}"
+        interval = f"{brief(low)}\u2013{brief(high)}"
         return f"{mean:.{digits}f}", interval if len(rows) == 1 else "", shade(mean, highest)
 
     return cell
@@ -75,7 +75,8 @@ def verdict_text(first_name: str, verdict: Verdicts) -> str:
     """The outcome of the comparison in a sentence."""
     test, noisy = verdict.overall, sum(row["noise"] is not None for row, _ in verdict.conditions)
     where = f"on average over {noisy} noisy conditions" if noisy else "on clean speech"
-    numbers = f"{test.difference:+.2f} points of EER, 95 % interval {test.low:+.2f} to {test.high:+.2f}, {p_text(test.p_value)}"
+    bounds = f"{signed(test.low, 2)} to {signed(test.high, 2)}"
+    numbers = f"{signed(test.difference, 2)} points of EER, 95 % interval {bounds}, {p_text(test.p_value)}"
     if test.p_value >= SIGNIFICANT:
         return f"{first_name} and {verdict.other}: no difference shown {where} ({numbers})."
     better, worse = (first_name, verdict.other) if test.difference < 0 else (verdict.other, first_name)
@@ -84,17 +85,17 @@ def verdict_text(first_name: str, verdict: Verdicts) -> str:
 
 def p_text(p_value: float) -> str:
     """A p-value in words."""
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    return "p\u00a0<\u00a00.001" if p_value < 0.001 else f"p\u00a0=\u00a0{p_value:.3f}"
 
 
 def verdict_cell(tests: Sequence) -> Cell:
     """Difference and interval; coloured where it is significant."""
     difference = fmean(test.difference for test in tests)
     if len(tests) > 1:
-        return f"{difference:+.1f}", "", ""
+        return signed(difference, 1), "", ""
     (test,) = tests
     kind = "same" if test.p_value >= SIGNIFICANT else "better" if test.difference < 0 else "worse"
-    return f"{difference:+.1f}", f"{test.low:+.0f} to {test.high:+.0f}", kind
+    return signed(difference, 1), f"\u00b1 {brief((test.high - test.low) / 2)}", kind
 
 
 def paired_section(first_name: str, found: Sequence[Verdicts]) -> str:
@@ -107,7 +108,7 @@ def paired_section(first_name: str, found: Sequence[Verdicts]) -> str:
     legend = (
         f"Blue: {first_name} errs less; orange: it errs more; white: no difference shown at the 5 % level, after Holm's "
         "correction for the number of conditions. Same trials and the same draws of speakers for both systems; Student's t "
-        "over speakers. Means are not tested here but above."
+        "over speakers. Small print: 95 % intervals. Means are not tested here but above."
     )
     return f'<div class="grid">{panels}</div>{paragraph(legend)}' if found else ""
 
@@ -198,8 +199,8 @@ def _errors_of(item: ScoreList) -> tuple[SpeakerErrors, list[str]]:
 def _speaker_table(item: ScoreList, errors: SpeakerErrors, names: Sequence[str]) -> str:
     order = sorted(range(len(names)), key=lambda i: (-errors.share[i], names[i]))
     lines = []
-    for i in order[:NUM_WORST]:
-        bar = f'<span class="bar" style="width:{4 * errors.share[i]:.2f}rem"></span>'
+    for i in order[:NUM_SPEAKERS]:
+        bar = f'<span class="bar" style="width:{5 * errors.share[i] / max(errors.share.max(), 1e-9):.2f}rem"></span>'
         lines.append(
             f"<tr><td>{html.escape(names[i])}</td><td>{errors.misses[i]}/{errors.targets[i]}</td>"
             f"<td>{errors.false_alarms[i]}/{errors.nontargets[i]}</td><td>{100 * errors.share[i]:.0f} %</td>"
@@ -217,9 +218,9 @@ def worst_section(lists: Sequence[ScoreList]) -> str:
     """The most confident errors, by the ids of their recordings."""
     panels = []
     for item in lists:
-        kinds = zip(("misses", "false alarms"), worst_trials(item.scores, item.is_target, NUM_WORST))
+        kinds = zip(("misses", "false alarms"), worst_trials(item.scores, item.is_target, NUM_TRIALS))
         for kind, chosen in kinds:
-            rows = [[f"{item.trials.enrolment[i]} {item.trials.test[i]}", f"{item.scores[i]:.3f}"] for i in chosen]
+            rows = [[f"{item.trials.enrolment[i]}\n{item.trials.test[i]}", f"{item.scores[i]:.3f}"] for i in chosen]
             title = html.escape(f"{item.system}, {item.condition}: {kind}")
             panels.append(f'<div class="keep"><h3>{title}</h3>{table(["enrolment and test", "score"], rows)}</div>')
     listen = (
@@ -240,20 +241,17 @@ def flatten(table: dict[str, Any], prefix: str = "") -> dict[str, str]:
 
 def provenance(results: Sequence[SystemResults]) -> str:
     """What each system's numbers come from, and where the configurations differ."""
-    facts = []
-    for result in results:
-        row, steps = result.rows[0], [record["step"] for record in result.journal]
-        held_out = [record["valid_eer"] for record in result.journal if "valid_eer" in record]
-        training = f"{max(steps)} steps, best held-out EER {min(held_out):.2f} %" if held_out else "not recorded"
-        hashes = (row["checkpoint_sha256"][:12], short_commit(row["commit"]), str(row["seed"]))
-        facts.append([result.name, training, row["crop_scheme"], *hashes])
+    facts = [
+        ["training", *map(training_text, results)],
+        *([name, *(fact(result.rows[0]) for result in results)] for name, fact in FACTS.items()),
+    ]
     flat = [flatten(result.config) for result in results]
     keys = [key for key in dict.fromkeys(key for table in flat for key in table) if key != "name"]
     differing = [
         [key, *(table.get(key, "-") for table in flat)] for key in keys if len({table.get(key) for table in flat}) > 1
     ]
     names = [result.name for result in results]
-    parts = [table(["system", "training", "crops", "checkpoint", "commit", "seed"], facts, 6)]
+    parts = [table(["", *names], facts, 1 + len(names))]
     if differing:
         parts.append("<h3>Where the configurations differ</h3>" + table(["", *names], differing, 1 + len(names)))
     parts += [
@@ -261,8 +259,39 @@ def provenance(results: Sequence[SystemResults]) -> str:
         f"<pre>{html.escape(json.dumps(result.config, indent=1))}</pre></details>"
         for result in results
     ]
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in footnotes([result.rows for result in results]))
-    return "".join(parts) + f'<ul class="small">{notes}</ul>'
+    return "".join(parts)
+
+
+def training_text(result: SystemResults) -> str:
+    """How long a system was trained, and how good it was on held-out speakers."""
+    held_out = [record["valid_eer"] for record in result.journal if "valid_eer" in record]
+    steps = max((record["step"] for record in result.journal), default=0)
+    return f"{steps} steps, best held-out EER {min(held_out):.2f} %" if held_out else "not recorded"
+
+
+FACTS: dict[str, Callable[[Row], str]] = {
+    "trials": lambda row: f"{row['trials_sha256'][:12]}, {row['num_dropped']} dropped",
+    "crops": lambda row: row["crop_scheme"],
+    "normalisation": lambda row: row["normalisation"],
+    "priors and costs": lambda row: "; ".join(row["operating_points"]),
+    "checkpoint": lambda row: row["checkpoint_sha256"][:12],
+    "commit": lambda row: short_commit(row["commit"]),
+    "seed": lambda row: str(row["seed"]),
+}
+
+
+def backends_section(comparisons: Sequence[Comparison]) -> str:
+    """Every back end on clean speech and on the mean of the noisy conditions."""
+    rows = backend_table(comparisons)
+    clean = ("clean speech", slice(2, 7))
+    noisy = ("mean of the noisy conditions", slice(7, 12))
+    return "".join(
+        f'<div class="keep"><h3>{title}</h3>'
+        + table(["system", "back end", *BACKEND_MEASURES], [[*row[:2], *row[part]] for row in rows], 2)
+        + "</div>"
+        for title, part in (clean, noisy)
+        if any(cell != ABSENT for row in rows for cell in row[part])
+    )
 
 
 def score_sections(results: Sequence[SystemResults], comparisons: Sequence[Comparison], data: Path) -> list[Section]:
@@ -313,7 +342,7 @@ def page(results: Sequence[SystemResults], data: Path, note: str = "", despite: 
         ("Side by side", paired_section(results[0].name, found)),
         ("EER over SNR", snr_section(main)),
         *score_sections(results, comparisons, data),
-        ("Back ends", table(BACKEND_COLUMNS, backend_table(comparisons), 2)),
+        ("Back ends", backends_section(comparisons)),
         ("Where the numbers come from", provenance(results)),
     ]
     title = html.escape(f"{' and '.join(result.name for result in results)} on {main.test_set}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "embed": "embeddings of audio files, a wav.scp or a feats.scp",
+    "backend": "mean, LDA and PLDA of a training set's embeddings",
     "score": "scores of a trial list",
     "verify": "whether two recordings hold the same speaker",
     "metrics": "EER, minDCF, Cllr of a score file",

@@ -14,7 +14,7 @@ from scipy.stats import norm
 from sv.report import Comparison
 from sv.report_data import ScoreList
 from sv.results import Row
-from sv.scoring.breakdown import SpeakerErrors, bayes_error_curve
+from sv.scoring.errors import SpeakerErrors, bayes_error_curve
 from sv.scoring.metrics import det_points
 
 COLOURS = ("#0b6e99", "#d9730d", "#4d7c3a", "#8a4b9e", "#b0413e", "#6b6b6b")  # of systems, in order

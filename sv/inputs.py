@@ -66,12 +66,52 @@ class FeatureReader:
             yield key, self._computed(samples)
 
     def _computed(self, samples: np.ndarray) -> np.ndarray:
-        return compute_features(self.frontend, samples, self.system.extract.segment_samples)
+        return compute_features(self.frontend, samples, self.system.extract)
 
     def _stored(self, key: str, location: str) -> np.ndarray:
         matrix = read_matrix(location)
+        if self.system.features_type == "waveform":
+            raise DataDirError(f"{key}: stored features, but the system reads waveforms; give it wav.scp")
         if matrix.ndim != 2 or matrix.shape[1] != self.system.features.num_mel_bins:
             raise DataDirError(
                 f"{key}: stored features are {matrix.shape}, the system reads (frames, {self.system.features.num_mel_bins})"
             )
         return matrix
+
+
+def set_features(
+    system: SystemConfig, frontend: nn.Module, data_dir: Path, feats: Path | None, utterances: Sequence[str]
+) -> Stream:
+    """Features of some utterances of a data directory: stored ones of stage 3, or, if `feats` is None, computed here.
+
+    Parameters
+    ----------
+    system, frontend
+        What reads them.
+    data_dir : Path
+    feats : Path, optional
+        Folder of stored features.
+    utterances : sequence of str
+        In byte order.
+
+    Yields
+    ------
+    utterance, (num_segments * frames, mels) float32 numpy.ndarray
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing is stored for the data directory.
+    """
+    if feats is None:
+        for utterance, samples in iter_waveforms(data_dir, utterances):
+            yield utterance, compute_features(frontend, samples, system.extract)
+        return
+    path = feats / data_dir.name / "feats.scp"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not there; run stage 3 first")
+    scp = read_scp(path)
+    if missing := [utterance for utterance in utterances if utterance not in scp]:
+        raise DataDirError(f"{path}: {len(missing)} utterances are not there, e.g. {missing[:3]}; run stage 3 again")
+    for utterance in utterances:
+        yield utterance, read_matrix(scp[utterance])

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from sv.breakdown import tables_of
 from sv.files import write_text
 from sv.report import BACKEND_COLUMNS, backend_table, compare, footnotes, markdown_rows, markdown_table
 from sv.results import Row, check_rows, read_results
@@ -25,7 +26,9 @@ def record(markdown: Path, name: str, folders: Sequence[Path], note: str, despit
         If the systems cannot share a table.
     """
     systems = [read_results(folder / "results.json") for folder in folders]
-    entry = {"note": note, "despite": list(despite), "systems": systems}
+    paths = [folder / "breakdown.json" for folder in folders]
+    breakdowns = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    entry = {"note": note, "despite": list(despite), "systems": systems, "breakdowns": breakdowns}
     text = render(entry, markdown.parent / "results" / f"{name}.json")
     write_text(markdown.parent / "results" / f"{name}.json", _dump(entry))
     old = markdown.read_text(encoding="utf-8") if markdown.exists() else "# Results\n"
@@ -36,8 +39,12 @@ def record(markdown: Path, name: str, folders: Sequence[Path], note: str, despit
 
 def _dump(entry: dict) -> str:
     """JSON with a line a row, for readable differences between versions."""
-    rows = ",\n".join("[\n" + ",\n".join(map(json.dumps, system)) + "\n]" for system in entry["systems"])
-    return f'{{"note": {json.dumps(entry["note"])},\n"despite": {json.dumps(entry["despite"])},\n"systems": [\n{rows}\n]}}\n'
+
+    def dump(value: object) -> str:
+        lists = isinstance(value, list) and value and isinstance(value[0], list | dict)
+        return "[\n" + ",\n".join(map(dump, value)) + "\n]" if lists else json.dumps(value)
+
+    return "{" + ",\n".join(f"{json.dumps(key)}: {dump(value)}" for key, value in entry.items()) + "}\n"
 
 
 def render(entry: dict, path: Path) -> str:
@@ -53,12 +60,14 @@ def render(entry: dict, path: Path) -> str:
         for rows in systems:
             check_rows(rows, path)
         comparisons = compare(systems, entry["despite"])
+        breakdowns = tables_of([rows for rows in entry["breakdowns"] if rows])
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"{path}: not what sv results --record writes ({error!r})") from error
     parts = [
         entry["note"],
         markdown_table(comparisons[0]),
         markdown_rows(BACKEND_COLUMNS, backend_table(comparisons), num_words=2),
+        *(f"{test_set} by {by}\n\n{markdown_rows(cells[0], cells[1:])}" for test_set, by, cells in breakdowns),
         "\n".join(f"- {line}" for line in [LEGEND, *footnotes(systems)]),
     ]
     return "\n\n".join(filter(None, parts))

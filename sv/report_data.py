@@ -10,6 +10,7 @@ import numpy as np
 
 from sv.config import load_json
 from sv.files import sha256_of
+from sv.kaldi.enrolment import read_enrolment, with_models
 from sv.kaldi.scp import read_utt2spk
 from sv.kaldi.trials import Trials, read_trials, scores_of_trials
 from sv.report import Comparison, condition_label, first
@@ -54,6 +55,7 @@ class ScoreList:
     trials : Trials
     scores : (num_trials,) numpy.ndarray
     utt2spk : dict
+        Of utterances and enrolled models.
     """
 
     system: str
@@ -104,13 +106,14 @@ def read_score_list(result: SystemResults, row: Row, data: Path) -> ScoreList:
     if sha256_of(path) != row["trials_sha256"]:
         raise ValueError(f"{path}: changed since {result.name} was scored on it; run stage 7 again")
     trials = read_trials(path)
+    utt2spk = read_utt2spk(data / name / "utt2spk")
     return ScoreList(
         system=result.name,
         condition=condition_label(row),
         set_name=name,
         trials=trials,
         scores=scores_of_trials(result.folder / "scores" / name / f"{row['backend']}.scores", trials),
-        utt2spk=read_utt2spk(data / name / "utt2spk"),
+        utt2spk=with_models(utt2spk, read_enrolment(data / name, utt2spk)),
     )
 
 

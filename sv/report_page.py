@@ -12,7 +12,7 @@ from sv.report import ABSENT, BACKEND_MEASURES, Comparison, backend_table, compa
 from sv.report_data import ScoreList, SystemResults, Verdicts, read_score_list, shown_conditions, verdicts
 from sv.report_html import CSS, Cell, brief, matrix, of_system, shade, signed, table
 from sv.results import CALIBRATED, Row
-from sv.scoring.breakdown import SpeakerErrors, eer_threshold, speaker_errors, worst_trials
+from sv.scoring.errors import SpeakerErrors, eer_threshold, speaker_errors, worst_trials
 
 SIGNIFICANT = 0.05
 NUM_SPEAKERS, NUM_TRIALS = 8, 5  # that are listed as the worst

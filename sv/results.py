@@ -97,9 +97,16 @@ def stamp_of(model: Path, data_dir: Path, seed: int, normalisation: str = NONE, 
     )
 
 
+# Options of [extract] that count in some schemes only, and those that never do.
+ONLY_IN = {"num_segments": ("even", "even_padded"), "step_samples": ("overlapping", "sliding"), "batch_size": ()}
+
+
 def crop_scheme(extract: Mapping[str, Any]) -> str:
-    """What the [extract] table says of the cuts; on batches no number depends."""
-    return ", ".join(f"{key} {value}" for key, value in extract.items() if key != "batch_size") or "defaults"
+    """What the [extract] table says of the cuts: scheme, length, and every option that counts and is not off."""
+    scheme = extract.get("scheme", "consecutive")
+    counts = {key: value for key, value in extract.items() if scheme in ONLY_IN.get(key, (scheme,)) and key != "scheme"}
+    said = [key if value is True else f"{key} {value}" for key, value in counts.items() if value not in (None, False)]
+    return ", ".join([scheme, *said])
 
 
 def parse_condition(set_name: str) -> tuple[str, str, str | None, float | None]:

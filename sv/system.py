@@ -10,10 +10,12 @@ from torch import nn
 
 from sv.config import ConfigError, check_keys, from_dict, load_json, load_toml, to_dict, write_json
 from sv.data.augment import AugmentConfig
+from sv.data.sampler import BATCHES, PairsConfig
 from sv.extract import ExtractConfig
 from sv.features import FEATURES
 from sv.models import MODELS
-from sv.train.config import LossConfig, TrainConfig
+from sv.train.config import TrainConfig
+from sv.train.steps import STEPS, PairLossConfig
 
 CONFIG = "config.json"
 BEST = Path("checkpoints") / "best.pt"
@@ -26,11 +28,12 @@ class SystemConfig:
     Attributes
     ----------
     name : str
-    features, model : dataclass
-        Of the types named by `features_type` (see `sv.features.FEATURES`) and `model_type` (`sv.models.MODELS`).
+    features, model, loss, batches : dataclass
+        Of the types named by `features_type` (see `sv.features.FEATURES`), `model_type` (`sv.models.MODELS`), `loss_type`
+        (`sv.train.steps.STEPS`) and `batches_type` (`sv.data.sampler.BATCHES`).
     seed : int
     num_speakers : int
-        Of the training set; 0 before training.
+        Of the training set, speed-perturbed copies included; 0 before training.
     """
 
     name: str
@@ -38,7 +41,10 @@ class SystemConfig:
     features: Any
     model_type: str
     model: Any
-    loss: LossConfig = field(default_factory=LossConfig)
+    loss_type: str = "pairs"
+    loss: Any = field(default_factory=PairLossConfig)
+    batches_type: str = "pairs"
+    batches: Any = field(default_factory=PairsConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     extract: ExtractConfig = field(default_factory=ExtractConfig)
@@ -46,34 +52,35 @@ class SystemConfig:
     num_speakers: int = 0
 
 
-_SECTIONS = {"loss": LossConfig, "augment": AugmentConfig, "train": TrainConfig, "extract": ExtractConfig}
+_TYPED = {"features": FEATURES, "model": MODELS, "loss": STEPS, "batches": BATCHES}
+_DEFAULT_TYPES = {"loss": "pairs", "batches": "pairs"}
+_SECTIONS = {"augment": AugmentConfig, "train": TrainConfig, "extract": ExtractConfig}
 _SCALARS = ("name", "seed", "num_speakers")
 
 
 def parse_system(table: Mapping[str, Any], where: str) -> SystemConfig:
     """Build a system's record from the tables of its TOML or JSON file; raises ConfigError naming file and key."""
-    check_keys(table, (*_SECTIONS, "features", "model", *_SCALARS), where)
-    features_type, features = _typed_section(table, "features", FEATURES, where)
-    model_type, model = _typed_section(table, "model", MODELS, where)
-    if model.num_mel_bins != features.num_mel_bins:
+    check_keys(table, (*_SECTIONS, *_TYPED, *_SCALARS), where)
+    typed = {}
+    for key in _TYPED:
+        typed[f"{key}_type"], typed[key] = _typed_section(table, key, where)
+    bins = {key: getattr(typed[key], "num_mel_bins", None) for key in ("model", "features")}
+    if bins["model"] != bins["features"]:
         raise ConfigError(
-            f"{where}: model.num_mel_bins is {model.num_mel_bins}, features.num_mel_bins {features.num_mel_bins}; they must agree"
+            f"{where}: model.num_mel_bins is {bins['model']}, features.num_mel_bins {bins['features']}; they must agree"
         )
     sections = {key: from_dict(cls, table.get(key, {}), where, f"{key}.") for key, cls in _SECTIONS.items()}
     scalars = {key: table[key] for key in _SCALARS if key in table}
     return SystemConfig(
         **({"name": Path(where).stem} | scalars),
-        features_type=features_type,
-        features=features,
-        model_type=model_type,
-        model=model,
+        **typed,
         **sections,
     )
 
 
-def _typed_section(table: Mapping[str, Any], key: str, known: Mapping[str, tuple], where: str) -> tuple[str, Any]:
-    section = dict(table.get(key, {}))
-    kind = section.pop("type", None)
+def _typed_section(table: Mapping[str, Any], key: str, where: str) -> tuple[str, Any]:
+    section, known = dict(table.get(key, {})), _TYPED[key]
+    kind = section.pop("type", _DEFAULT_TYPES.get(key))
     if kind not in known:
         raise ConfigError(f"{where}: '{key}.type' must be one of {', '.join(sorted(known))}, got {kind!r}")
     return kind, from_dict(known[kind][0], section, where, f"{key}.")
@@ -87,7 +94,7 @@ def load_system(path: str | Path) -> SystemConfig:
 def system_to_dict(system: SystemConfig) -> dict[str, Any]:
     """The tables that `parse_system` reads."""
     record = to_dict(system)
-    for key in ("features", "model"):
+    for key in _TYPED:
         record[key] = {"type": record.pop(f"{key}_type"), **record[key]}
     return record
 

@@ -13,13 +13,16 @@ import sys
 import tomllib
 from pathlib import Path
 
+SEGMENT_KEYS = ("segment_samples", "scheme", "num_segments", "step_samples", "raise_to_dbfs")
+
 
 def feature_set(system: dict) -> str:
     """Return the folder name for the system's [features] table and [extract] segment length."""
     features = system.get("features", {})
     if features.get("type") in (None, "waveform"):
         return "none"
-    key = {"features": features, "segment_samples": system.get("extract", {}).get("segment_samples")}
+    extract = system.get("extract", {})
+    key = {"features": features} | {name: extract.get(name) for name in SEGMENT_KEYS}
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return f"{features['type']}-{digest[:6]}"
 

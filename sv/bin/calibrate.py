@@ -15,8 +15,9 @@ import numpy as np
 
 from sv.bin.common import fail_in_one_line
 from sv.files import sha256_of
-from sv.kaldi import Trials, read_trials, read_vectors, scores_of_trials, write_scores
+from sv.kaldi import Trials, read_trials, read_utt2spk, read_vectors, scores_of_trials, write_scores
 from sv.kaldi.scp import DataDirError, read_table
+from sv.results import speakers_of
 from sv.scoring.calibration import LogisticCalibration, quality_inputs, read_calibration, write_calibration
 
 
@@ -60,6 +61,7 @@ def parse(prog: str, about: str, several: bool, argv: Sequence[str] | None) -> a
             help="duration, snr or norm of the utterances: a table of numbers, or an scp of embeddings for their norm",
         )  # fmt: skip
     fit.add_argument("--p-target", type=float, default=0.05, help="prior about which to be best (%(default)s)")
+    fit.add_argument("--utt2spk", type=Path, help="how many speakers there are, so that few are trusted less")
     fit.add_argument("out", type=Path, metavar="OUT.json")
     use.add_argument("out", type=Path, help="lines of <enrolment-utt> <test-utt> <log-likelihood ratio>")
     args = parser.parse_args(argv)
@@ -76,7 +78,8 @@ def run(args: argparse.Namespace) -> None:
     except KeyError as error:
         raise ValueError(f"{args.trials}: {error.args[0]}") from error
     if args.command == "fit":
-        calibration = LogisticCalibration(args.p_target).fit(inputs, trials.is_target)
+        num_speakers = len({*speakers_of(trials, read_utt2spk(args.utt2spk))[0].tolist()}) if args.utt2spk else None
+        calibration = LogisticCalibration(args.p_target).fit(inputs, trials.is_target, num_speakers)
         write_calibration(args.out, calibration, names, sha256_of(args.trials))
         return
     calibration, record = read_calibration(args.calibration)

@@ -12,6 +12,7 @@ from pathlib import Path
 from sv.bin.common import fail_in_one_line
 from sv.files import sha256_of
 from sv.kaldi import read_trials, read_utt2spk, scores_of_trials, write_scores
+from sv.kaldi.enrolment import read_enrolment, with_models
 from sv.results import CALIBRATED, Row, make_row, parse_condition, read_results, stamp_of, update_results
 from sv.scoring.calibration import LogisticCalibration, write_calibration
 
@@ -19,8 +20,10 @@ from sv.scoring.calibration import LogisticCalibration, write_calibration
 def fit_backends(model: Path, held_out: Path) -> dict[str, LogisticCalibration]:
     """A calibration of each back end that has scored the held-out set, written into the model folder."""
     trials, fitted = read_trials(held_out / "trials"), {}
+    num_speakers = len({*read_utt2spk(held_out / "utt2spk").values()})
     for path in sorted((model / "scores" / held_out.name).glob("*.scores")):
-        calibration = LogisticCalibration().fit(scores_of_trials(path, trials)[:, None], trials.is_target)
+        scores = scores_of_trials(path, trials)[:, None]
+        calibration = LogisticCalibration().fit(scores, trials.is_target, num_speakers)
         name = model / "calibration" / f"{path.stem}.json"
         write_calibration(name, calibration, ["score"], sha256_of(held_out / "trials"))
         fitted[path.stem] = calibration
@@ -64,6 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = []
     for data_dir in args.data_dirs:
         trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
+        utt2spk = with_models(utt2spk, read_enrolment(data_dir, utt2spk))
         folder = args.model / "scores" / data_dir.name
         for backend, calibration in fitted.items():
             llrs = calibration.llrs(scores_of_trials(folder / f"{backend}.scores", trials)[:, None])

@@ -13,7 +13,7 @@ import torch
 from sv.bin.common import fail_in_one_line, job_options
 from sv.config import to_dict, write_json
 from sv.data.manifests import iter_waveforms
-from sv.extract import compute_features
+from sv.extract import compute_features, segment_options
 from sv.kaldi.ark import open_ark_scp
 from sv.kaldi.data_dir import split_keys
 from sv.kaldi.scp import read_utt2spk
@@ -36,18 +36,18 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     system = load_system(args.config)
-    frontend, length = build_frontend(system).eval(), system.extract.segment_samples
+    frontend = build_frontend(system).eval()
     for data_dir in args.data_dirs:
         out = (args.out / data_dir.name).absolute()
         utts = split_keys(list(read_utt2spk(data_dir / "utt2spk")), args.num_jobs, args.job)
         compression = TWO_BYTES if args.compress == "true" else None
         with open_ark_scp(out / f"feats.{args.job}.ark", out / f"feats.{args.job}.scp", compression) as write:
             for utt, samples in iter_waveforms(data_dir, utts):
-                write(utt, compute_features(frontend, samples, length))
+                write(utt, compute_features(frontend, samples, system.extract))
         print(f"{data_dir.name}: {len(utts)} utterances", flush=True)
     if args.job == 1:
-        kind = {"type": system.features_type, **to_dict(system.features), "segment_samples": length}
-        write_json(args.out / "config.json", kind)
+        kind = {"type": system.features_type, **to_dict(system.features)}
+        write_json(args.out / "config.json", kind | segment_options(system.extract))
 
 
 if __name__ == "__main__":

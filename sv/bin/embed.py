@@ -46,12 +46,12 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     inputs = named_inputs(args.inputs)
     system, frontend, model = load_model(args.model, "cuda" if torch.cuda.is_available() else "cpu")
-    frames = frames_per_segment(frontend, system.extract.segment_samples)
+    frames = frames_per_segment(frontend, system.extract)
     reader, embedder = FeatureReader(system, frontend), Embedder(model, frames, system.extract.batch_size)
     out = args.out.absolute()
     with open_ark_scp(out, out.with_suffix(".scp")) as write:
         for key, segments in embedder(reader(inputs)):
-            write(key, utterance_embedding(segments))
+            write(key, utterance_embedding(segments, system.extract.unit_segments))
         for line in reader.bad:
             print(f"cannot use {line}", file=sys.stderr)
         if len(reader.bad) == len(inputs) or (reader.bad and not args.skip_bad):

@@ -1,4 +1,4 @@
-"""Embed this job's share of each data directory from stored features (stage 5).
+"""Embed this job's share of each data directory, from stored features or waveforms (stage 5).
 
     python -m sv.bin.extract --model exp/exu_net --feats exp/feats/x --job 1 --num-jobs 4 --out exp/exu_net/embeddings data/test
 
@@ -12,8 +12,9 @@ import torch
 
 from sv.bin.common import existing_scp, fail_in_one_line, job_options
 from sv.config import load_json, to_dict
-from sv.extract import Embedder, frames_per_segment, utterance_embedding
-from sv.kaldi.ark import open_ark_scp, read_matrix
+from sv.extract import Embedder, frames_per_segment, segment_options, utterance_embedding
+from sv.inputs import set_features
+from sv.kaldi.ark import open_ark_scp
 from sv.kaldi.data_dir import split_keys
 from sv.kaldi.scp import read_scp
 from sv.system import SystemConfig, load_model
@@ -25,7 +26,7 @@ def check_features(feats: Path, system: SystemConfig) -> None:
     wanted = {
         "type": system.features_type,
         **to_dict(system.features),
-        "segment_samples": system.extract.segment_samples,
+        **segment_options(system.extract),
     }
     if differing := [key for key in wanted if stored.get(key) != wanted[key]]:
         raise ValueError(f"{feats}: its features differ from the system's in {', '.join(differing)}; run stage 3 again")
@@ -36,27 +37,27 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and embed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--model", type=Path, required=True, help="model folder")
-    parser.add_argument("--feats", type=Path, required=True, help="folder of the features, of stage 3")
+    parser.add_argument("--feats", type=Path, help="folder of stored features; without it they are computed here")
     parser.add_argument("--out", type=Path, required=True, help="folder of the embeddings")
     job_options(parser)
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR")
     args = parser.parse_args(argv)
     device = torch.device("cuda", (args.job - 1) % torch.cuda.device_count()) if torch.cuda.is_available() else "cpu"
     system, frontend, model = load_model(args.model, device)
-    check_features(args.feats, system)
-    frames = frames_per_segment(frontend, system.extract.segment_samples)
+    if args.feats:
+        check_features(args.feats, system)
+    frames = frames_per_segment(frontend, system.extract)
     embedder = Embedder(model, frames, system.extract.batch_size)
     for data_dir in args.data_dirs:
-        scp = read_scp(existing_scp(args.feats / data_dir.name / "feats.scp", "run stage 3 first"))
-        utts = split_keys(list(scp), args.num_jobs, args.job)
+        utts = split_keys(list(read_scp(data_dir / "wav.scp")), args.num_jobs, args.job)
         out = (args.out / data_dir.name).absolute()
         names = [out / f"{kind}.{args.job}" for kind in ("xvector", "segments")]
         with (
             open_ark_scp(f"{names[0]}.ark", f"{names[0]}.scp") as write,
             open_ark_scp(f"{names[1]}.ark", f"{names[1]}.scp") as write_segments,
         ):
-            for utt, segments in embedder((utt, read_matrix(scp[utt])) for utt in utts):
-                write(utt, utterance_embedding(segments))
+            for utt, segments in embedder(set_features(system, frontend, data_dir, args.feats, utts)):
+                write(utt, utterance_embedding(segments, system.extract.unit_segments))
                 write_segments(utt, segments)
         print(f"{data_dir.name}: {len(utts)} utterances", flush=True)
 

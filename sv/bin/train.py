@@ -13,17 +13,20 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from sv.bin.common import existing_scp, fail_in_one_line
+from sv.bin.common import fail_in_one_line
 from sv.config import ConfigError
 from sv.data.augment import NoiseLibrary
 from sv.data.dataset import Batch, TrainingSet, UtteranceIndex, load_batches
-from sv.data.sampler import PairSampler
+from sv.data.sampler import BATCHES, GroupSampler, ShuffledSampler
 from sv.extract import Embedder, frames_per_segment, utterance_embedding
 from sv.files import sha256_of
-from sv.kaldi import read_matrix, read_scp, read_trials, split_keys
+from sv.inputs import set_features
+from sv.kaldi import read_scp, read_trials, read_utt2spk, split_keys
+from sv.kaldi.enrolment import read_enrolment
 from sv.log import get_logger
-from sv.scoring import compute_eer, score_cosine
+from sv.scoring import compute_eer, model_embeddings, score_cosine
 from sv.system import (
+    BEST,
     SystemConfig,
     build_frontend,
     build_model,
@@ -34,13 +37,13 @@ from sv.system import (
 )
 from sv.train import checkpoint, distributed
 from sv.train.loop import NonFiniteError, Run, Trainer, fit
-from sv.train.steps import PairStep
+from sv.train.steps import STEPS
 
 
 class EpochPlan:
     """The batches of any epoch from any step on, for this rank."""
 
-    def __init__(self, dataset: TrainingSet, sampler: PairSampler, num_workers: int) -> None:
+    def __init__(self, dataset: TrainingSet, sampler: GroupSampler | ShuffledSampler, num_workers: int) -> None:
         self.dataset, self.sampler, self.num_workers = dataset, sampler, num_workers
         self.steps_per_epoch = sampler.steps_per_epoch
 
@@ -50,20 +53,21 @@ class EpochPlan:
 
 
 def make_evaluation(
-    system: SystemConfig, frontend: nn.Module, valid_dir: Path, feats: Path, world: distributed.World
+    system: SystemConfig, frontend: nn.Module, valid_dir: Path, feats: Path | None, world: distributed.World
 ) -> Callable:
     """A function from a model to its EER in percent on the held-out speakers; the ranks share the utterances."""
     trials = read_trials(valid_dir / "trials")
-    scp = read_scp(existing_scp(feats / valid_dir.name / "feats.scp", "run stage 3 first"))
-    mine = split_keys(list(scp), world.size, world.rank + 1)
-    frames = frames_per_segment(frontend, system.extract.segment_samples)
+    models = read_enrolment(valid_dir, read_utt2spk(valid_dir / "utt2spk"))
+    mine = split_keys(list(read_scp(valid_dir / "wav.scp")), world.size, world.rank + 1)
+    frames = frames_per_segment(frontend, system.extract)
 
     def evaluate(model: nn.Module) -> dict[str, float]:
         embedder = Embedder(model, frames, system.extract.batch_size)
-        embeddings = {
-            utt: utterance_embedding(found) for utt, found in embedder((utt, read_matrix(scp[utt])) for utt in mine)
-        }
+        features = set_features(system, frontend, valid_dir, feats, mine)
+        unit = system.extract.unit_segments
+        embeddings = {utt: utterance_embedding(segments, unit) for utt, segments in embedder(features)}
         everyone = {utt: vector for part in distributed.gather_objects(embeddings) for utt, vector in part.items()}
+        everyone |= model_embeddings(models, everyone)
         return {"eer": 100 * compute_eer(score_cosine(trials, everyone), trials.is_target)}
 
     return evaluate
@@ -103,19 +107,58 @@ def check_same_run(stored: dict, wanted: dict, exp_dir: Path) -> None:
         )
 
 
+def data_options(parser: argparse.ArgumentParser) -> None:
+    """Add what training reads."""
+    parser.add_argument("--config", type=Path, required=True, help="TOML file of the system")
+    parser.add_argument("--train-dir", type=Path, required=True, help="data directory to train on")
+    parser.add_argument("--noise-dir", action="append", default=[], metavar="CATEGORY=DIR", help="noise to mix in")
+    parser.add_argument("--rirs", type=Path, help="data directory of room responses; may be absent if none are used")
+    parser.add_argument("--channels", type=Path, help="data directory of microphone responses")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def make_training_set(args: argparse.Namespace, system: SystemConfig) -> TrainingSet:
+    """The training set of the options."""
+    rirs = args.rirs if args.rirs and args.rirs.is_dir() else None
+    noise = NoiseLibrary(dict(item.split("=", 1) for item in args.noise_dir), rirs, args.channels)
+    return TrainingSet(UtteranceIndex(args.train_dir), system.train.crop_samples, system.augment, noise, args.seed)
+
+
+def make_sampler(
+    system: SystemConfig, dataset: TrainingSet, seed: int, world: distributed.World
+) -> GroupSampler | ShuffledSampler:
+    """The configured batches of a training set."""
+    return BATCHES[system.batches_type][1](dataset.speaker_ids, system.batches, seed, world.size, world.rank)
+
+
+def load_initial(model: nn.Module, model_dir: Path) -> None:
+    """Give a fresh model the weights of another system that have its names and shapes.
+
+    Raises
+    ------
+    ConfigError
+        If that system has no weights, or none that fits.
+    """
+    path = model_dir / BEST
+    if not path.is_file():
+        raise ConfigError(f"{path}: not there; train {model_dir.name} first, [train] initial names it")
+    given, own = torch.load(path, map_location="cpu", weights_only=True)["model"], model.state_dict()
+    fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise ConfigError(f"{path}: none of its weights fits this model; [train] initial names it")
+    model.load_state_dict(own | fitting)
+    get_logger("train").info("%d of %d weights from %s", len(fitting), len(own), path)
+
+
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--config", type=Path, required=True, help="TOML file of the system")
-    parser.add_argument("--train-dir", type=Path, required=True, help="data directory to train on")
+    data_options(parser)
     parser.add_argument(
         "--valid-dir", type=Path, required=True, help="data directory of held-out speakers, with trials"
     )
-    parser.add_argument("--feats", type=Path, required=True, help="folder of stored features, of stage 3")
-    parser.add_argument("--noise-dir", action="append", default=[], metavar="CATEGORY=DIR", help="noise to mix in")
-    parser.add_argument("--rirs", type=Path, help="data directory of room responses; may be absent if none are used")
+    parser.add_argument("--feats", type=Path, help="folder of the held-out set's features; computed if not given")
     parser.add_argument("--exp-dir", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)
 
 
@@ -134,30 +177,26 @@ def main(argv: list[str] | None = None) -> None:
 
 def train(args: argparse.Namespace, world: distributed.World) -> None:
     """Put the parts together and run the loop."""
-    index = UtteranceIndex(args.train_dir)
-    if shared := set(index.speakers) & set(UtteranceIndex(args.valid_dir).speakers):
+    system = load_system(args.config)
+    dataset = make_training_set(args, system)
+    if shared := set(dataset.index.speakers) & set(read_utt2spk(args.valid_dir / "utt2spk").values()):
         raise ValueError(f"{len(shared)} speakers of {args.valid_dir} are in training, e.g. {min(shared)}")
-    system = with_speakers(load_system(args.config), len(index.speakers), args.seed)
+    system = with_speakers(system, dataset.num_speakers, args.seed)
     run = Run(exp_dir=args.exp_dir, identity=identity_of(system, args.train_dir))
     state = checkpoint.load_newest(run.checkpoints)
     if state is not None:
         check_same_run(state["identity"], run.identity, args.exp_dir)
-    config = system.train
-    rirs = args.rirs if args.rirs and args.rirs.is_dir() else None
-    noise = NoiseLibrary(dict(item.split("=", 1) for item in args.noise_dir), rirs)
-    dataset = TrainingSet(index, config.crop_samples, system.augment, noise, args.seed)
-    sampler = PairSampler(
-        index.speaker_ids, config.pairs_per_batch, args.seed,
-        max_utterances=config.max_utterances, world_size=world.size, rank=world.rank, frozen=config.frozen_pairs,
-        augment_both=config.augment_both,
-    )  # fmt: skip
+    sampler = make_sampler(system, dataset, args.seed, world)
     torch.manual_seed(args.seed)
     frontend, model = build_frontend(system), build_model(system)
-    step = PairStep(frontend, model, system.loss, system.model.embedding_dim, system.num_speakers)
-    trainer = Trainer(step, config, world)
+    if system.train.initial and state is None:
+        load_initial(model, args.exp_dir.parent / system.train.initial)
+    step = STEPS[system.loss_type][1](frontend, model, system.loss, system.num_speakers)
+    trainer = Trainer(step, system.train, world, args.seed)
     get_logger("train").info(
-        "%s: %d parameters, %d speakers (%d with one utterance are left out), %d utterances, %d steps an epoch, %d left over",
-        system.name, sum(p.numel() for p in model.parameters()), len(index.speakers), sampler.num_single, len(index),
+        "%s: %d parameters, %d speakers (%d with too few utterances are left out), %d utterances, %d steps an epoch, "
+        "%d utterances or groups left over",
+        system.name, sum(p.numel() for p in model.parameters()), system.num_speakers, sampler.num_left_out, len(dataset),
         sampler.steps_per_epoch, sampler.num_left_over,
     )  # fmt: skip
     if world.is_main:
@@ -165,7 +204,7 @@ def train(args: argparse.Namespace, world: distributed.World) -> None:
     distributed.barrier()
     fit(
         trainer,
-        EpochPlan(dataset, sampler, config.num_workers),
+        EpochPlan(dataset, sampler, system.train.num_workers),
         make_evaluation(system, frontend, args.valid_dir, args.feats, world),
         run,
         state,

@@ -28,10 +28,11 @@ def cosine_of(model_dir: Path, recordings: list[Path]) -> float:
     """Cosine score of two recordings, as stages 5 and 7 compute it."""
     system, frontend, model = load_model(model_dir, "cuda" if torch.cuda.is_available() else "cpu")
     reader = FeatureReader(system, frontend)
-    frames = frames_per_segment(frontend, system.extract.segment_samples)
+    frames = frames_per_segment(frontend, system.extract)
     embedder = Embedder(model, frames, system.extract.batch_size)
     inputs = {str(i): (str(path), path) for i, path in enumerate(recordings)}
-    vectors = {key: utterance_embedding(segments) for key, segments in embedder(reader(inputs))}
+    unit = system.extract.unit_segments
+    vectors = {key: utterance_embedding(segments, unit) for key, segments in embedder(reader(inputs))}
     if reader.bad:
         raise BadAudio(f"cannot use {reader.bad[0]}")
     return float(score_cosine(Trials(["0"], ["1"], torch.zeros(1, dtype=torch.bool).numpy()), vectors)[0])

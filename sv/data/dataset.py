@@ -13,7 +13,9 @@ from sv.data.audio import BadAudio, read_samples, tile_to
 from sv.data.augment import AugmentConfig, NoiseLibrary
 from sv.data.index import UtteranceIndex
 from sv.data.manifests import cut_of, repeat_cut, write_jsonl_gz
+from sv.data.perturb import perturb
 from sv.data.sampler import Item
+from sv.data.speed import change_speed, samples_before, speed_ratio
 from sv.seeding import generator
 
 
@@ -46,7 +48,10 @@ class Batch:
 
 
 class TrainingSet(Dataset):
-    """Random crops, disturbed where asked; each a pure function of (seed, epoch, utterance).
+    """Random crops, disturbed where asked; each a pure function of (seed, epoch, utterance, view).
+
+    Its rows are the utterances of the index at the first speed, then all of them at the second, and so on; a speaker at
+    another speed is another speaker.
 
     Parameters
     ----------
@@ -56,6 +61,11 @@ class TrainingSet(Dataset):
     augment : AugmentConfig
     noise : NoiseLibrary
     seed : int
+
+    Attributes
+    ----------
+    speaker_ids : (rows,) numpy.ndarray
+    num_speakers : int
     """
 
     def __init__(
@@ -63,43 +73,79 @@ class TrainingSet(Dataset):
     ) -> None:
         noise.check(augment)
         self.index, self.num_samples, self.augment, self.noise, self.seed = index, num_samples, augment, noise, seed
+        copies = range(len(augment.speeds))
+        self.num_speakers = len(index.speakers) * len(copies)
+        self.speaker_ids = np.concatenate([index.speaker_ids + copy * len(index.speakers) for copy in copies])
+
+    def __len__(self) -> int:
+        return len(self.speaker_ids)
+
+    def locate(self, item: Item) -> tuple[int, float]:
+        """Row in the index, and speed."""
+        copy, row = divmod(item.utterance, len(self.index))
+        return row, self.augment.speeds[copy]
+
+    def name(self, item: Item) -> str:
+        """The utterance's id, after its speed if that is not 1: `sp0.9-id10001-...`, as Kaldi has it."""
+        row, speed = self.locate(item)
+        return self.index.utterances[row] if speed == 1 else f"sp{speed:g}-{self.index.utterances[row]}"
 
     def crop(self, item: Item) -> tuple[int, int]:
-        """First sample and length of the item's crop."""
-        available = int(self.index.num_samples[item.utterance])
-        if available <= self.num_samples:
+        """First sample and length of the item's crop in its file, before the speed is changed."""
+        row, speed = self.locate(item)
+        available, wanted = int(self.index.num_samples[row]), samples_before(self.num_samples, speed)
+        if available <= wanted:
             return 0, available
-        rng = generator(self.seed, "crop", item.epoch, self.index.utterances[item.utterance])
-        return int(rng.integers(available - self.num_samples + 1)), self.num_samples
+        grid = speed_ratio(speed).numerator  # these samples have a counterpart at the other speed, for lhotse's sake
+        rng = generator(self.seed, "crop", item.epoch, self.name(item), item.view)
+        return int(rng.integers((available - wanted) // grid + 1)) * grid, wanted
 
     def draw(self, item: Item):
         """What disturbs the item."""
-        rng = generator(self.seed, "augment", item.epoch, self.index.utterances[item.utterance])
+        rng = generator(self.seed, "augment", item.epoch, self.name(item), item.view)
         return self.noise.draw(rng, self.augment, self.num_samples)
 
+    def _reference(self, item: Item) -> np.ndarray:
+        row, speed = self.locate(item)
+        samples = change_speed(read_samples(self.index.paths[row], *self.crop(item)), speed)
+        return tile_to(samples, self.num_samples)[: self.num_samples]
+
     def __getitem__(self, item: Item) -> tuple[np.ndarray, np.ndarray, int, str]:
-        utterance = self.index.utterances[item.utterance]
         try:
-            reference = tile_to(read_samples(self.index.paths[item.utterance], *self.crop(item)), self.num_samples)
-            disturbed = (
-                self.noise.apply(self.draw(item), reference, self.augment.snr_floor) if item.augment else reference
-            )
+            reference = self._reference(item)
+            disturbed = self._disturb(item, reference) if item.augment else reference
         except (BadAudio, OSError) as error:
-            raise BadAudio(f"utterance {utterance}: {error}") from error
-        return disturbed, reference, int(self.index.speaker_ids[item.utterance]), utterance
+            raise BadAudio(f"utterance {self.name(item)}: {error}") from error
+        return disturbed, reference, int(self.speaker_ids[item.utterance]), self.name(item)
+
+    def _disturb(self, item: Item, reference: np.ndarray) -> np.ndarray:
+        rng = generator(self.seed, "perturb", item.epoch, self.name(item), item.view)
+        speech = perturb(reference, rng, self.augment.perturb)
+        return self.noise.apply(self.draw(item), speech, self.augment.snr_floor)
 
     def to_cut(self, item: Item):
-        """The lhotse cut that renders to the item's waveform."""
-        start, length = self.crop(item)
-        utterance, path = self.index.utterances[item.utterance], self.index.paths[item.utterance]
-        speaker = self.index.speakers[self.index.speaker_ids[item.utterance]]
-        cut = cut_of(utterance, speaker, path, int(self.index.num_samples[item.utterance]), start, length)
-        if length < self.num_samples:
+        """The lhotse cut that renders to the item's waveform.
+
+        Raises
+        ------
+        ValueError
+            If the item is disturbed and the configuration perturbs level, pitch or colour, of which lhotse knows nothing.
+        """
+        if item.augment and not self.augment.perturb.is_off:
+            raise ValueError("[augment.perturb] cannot be written as lhotse cuts; set its probabilities to 0")
+        (row, speed), (start, length) = self.locate(item), self.crop(item)
+        index = self.index
+        speaker = index.speakers[index.speaker_ids[row]]
+        cut = cut_of(index.utterances[row], speaker, index.paths[row], int(index.num_samples[row]), start, length)
+        if speed != 1:
+            cut = cut.perturb_speed(speed).with_id(self.name(item))
+        if cut.num_samples < self.num_samples:
             cut = repeat_cut(cut, self.num_samples)
-        if not item.augment:
-            return cut
-        speech = tile_to(read_samples(path, start, length), self.num_samples)
-        return self.noise.to_cut(self.draw(item), cut, speech, self.augment.snr_floor)
+        return (
+            self.noise.to_cut(self.draw(item), cut, self._reference(item), self.augment.snr_floor)
+            if item.augment
+            else cut
+        )
 
 
 def write_drawn_cuts(path: str | Path, dataset: TrainingSet, plan: Iterable[Sequence[Item]]) -> None:

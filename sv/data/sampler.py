@@ -1,7 +1,8 @@
 """Which utterances make which batch: a pure function of seed and epoch."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,133 +16,295 @@ class Item(NamedTuple):
     Attributes
     ----------
     utterance : int
-        Row of the index.
+        Row of the training set.
     epoch : int
-        From 0; part of the key of its random crop and disturbance.
+        From 0; with `view`, part of the key of its random crop and disturbance.
     augment : bool
         Whether it is disturbed.
+    view : int
+        Its place among the utterances of its speaker in the batch.
     """
 
     utterance: int
     epoch: int
     augment: bool
+    view: int = 0
 
 
-class PairBatches(Sequence):
+class Batches(Sequence):
     """Batches of items, made when they are asked for: an epoch of a million utterances is an array until then.
 
     Parameters
     ----------
-    pairs : (num_batches, num_pairs, 2) numpy.ndarray
+    rows : (num_batches, ...) numpy.ndarray
         Utterances.
-    epoch : int
+    to_items : callable
+        From one batch's rows to its items.
     """
 
-    def __init__(self, pairs: np.ndarray, epoch: int) -> None:
-        self.pairs, self.epoch = pairs, epoch
+    def __init__(self, rows: np.ndarray, to_items: Callable[[np.ndarray], list[Item]]) -> None:
+        self.rows, self.to_items = rows, to_items
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return len(self.rows)
 
     def __getitem__(self, batch):
-        """One batch: first views of its pairs, clean, then second views; or, for a slice, those batches."""
-        if isinstance(batch, slice):
-            return PairBatches(self.pairs[batch], self.epoch)
-        clean, disturbed = self.pairs[batch].T.tolist()
-        items = [Item(utterance, self.epoch, False) for utterance in clean]
-        return items + [Item(utterance, self.epoch, True) for utterance in disturbed]
+        """One batch, or, for a slice, those batches."""
+        return Batches(self.rows[batch], self.to_items) if isinstance(batch, slice) else self.to_items(self.rows[batch])
 
 
-class PairSampler:
-    """Batches of pairs: two utterances of one speaker, the first clean, the second disturbed.
+class GroupSampler:
+    """Batches of groups: `size` utterances of each of `per_batch` speakers.
 
-    Each epoch pairs every speaker's utterances anew, shuffles the pairs, and fills batches in which no speaker occurs
-    twice. A pair whose speaker is already in the batch waits for the next one (the published ExU-Net code drops it). All
-    epochs have as many batches as the first, so that a step belongs to the same epoch whenever training resumes. One
-    whose shuffle fills fewer is topped up from a second shuffle; the pairs that do not come to be used are counted.
+    Each epoch groups every speaker's utterances anew, shuffles the groups, and fills batches in which no speaker occurs
+    twice. A group whose speaker is already in the batch waits for the next one (the published ExU-Net code drops it).
+    All epochs have as many batches as the first, so that a step belongs to the same epoch whenever training resumes. One
+    whose shuffle fills fewer is topped up from a second shuffle; the groups that do not come to be used are counted.
 
     Parameters
     ----------
     speaker_ids : sequence of int
         Speaker of each utterance.
-    pairs_per_batch : int
-        Over all ranks; a multiple of `world_size`.
+    size : int
+        Utterances in a group.
+    per_batch : int
+        Groups in a batch, over all ranks; a multiple of `world_size`.
     seed : int
     max_utterances : int
         Of one speaker in one epoch.
-    augment_both : bool
-        Disturb the first views too.
+    repeat_single : bool
+        A speaker's only utterance is repeated to a group, for other crops of it; else such speakers are left out.
     frozen : bool
-        The same pairs in every epoch, as in the published code, whose sampler never learns the epoch.
+        The same groups in every epoch.
 
     Attributes
     ----------
     steps_per_epoch : int
     num_left_over : int
-        Pairs of the first epoch that fit no full batch.
-    num_single : int
-        Speakers with one utterance, who are in no pair.
+        Groups of the first epoch that fit no full batch.
+    num_left_out : int
+        Speakers with too few utterances for a group.
 
     Raises
     ------
     ValueError
-        If there are fewer speakers with two utterances than pairs in a batch, or ranks cannot share a batch evenly.
+        If fewer speakers can make a group than a batch holds, or ranks cannot share a batch evenly.
     """
 
     def __init__(
         self,
         speaker_ids: Sequence[int],
-        pairs_per_batch: int,
+        size: int,
+        per_batch: int,
         seed: int,
         *,
-        max_utterances: int = 500,
-        world_size: int = 1,
-        rank: int = 0,
-        augment_both: bool = False,
+        max_utterances: int,
+        world_size: int,
+        rank: int,
+        repeat_single: bool = False,
         frozen: bool = False,
     ) -> None:
-        if pairs_per_batch % world_size:
-            raise ValueError(f"pairs_per_batch {pairs_per_batch} is not a multiple of the {world_size} ranks")
+        share_of(per_batch, world_size, rank, "groups")
         speaker_ids = np.asarray(speaker_ids)
         order = np.argsort(speaker_ids, kind="stable")
         bounds = np.flatnonzero(np.diff(speaker_ids[order])) + 1
-        groups = np.split(order, bounds)
-        self.groups = [group for group in groups if len(group) > 1]
-        self.num_single = len(groups) - len(self.groups)
-        if len(self.groups) < pairs_per_batch:
+        speakers = np.split(order, bounds)
+        if repeat_single:
+            speakers = [np.repeat(rows, size) if len(rows) == 1 else rows for rows in speakers]
+        self.speakers = [rows for rows in speakers if len(rows) >= size]
+        self.num_left_out = len(speakers) - len(self.speakers)
+        if len(self.speakers) < per_batch:
             raise ValueError(
-                f"pairs_per_batch is {pairs_per_batch}, but only {len(self.groups)} speakers have two utterances or more; "
-                "a batch holds each speaker once, so make it smaller"
+                f"a batch is to hold {per_batch} speakers, but only {len(self.speakers)} have {size} utterances or more; "
+                "it holds each speaker once, so make it smaller"
             )
-        self.pairs_per_batch, self.seed, self.max_utterances = pairs_per_batch, seed, max_utterances
-        self.world_size, self.rank, self.frozen, self.augment_both = world_size, rank, frozen, augment_both
+        self.size, self.per_batch, self.seed, self.max_utterances = size, per_batch, seed, max_utterances
+        self.world_size, self.rank, self.frozen = world_size, rank, frozen
         self.steps_per_epoch = len(self._plan(0))
-        num_pairs = sum(min(len(group), max_utterances) // 2 for group in self.groups)
-        self.num_left_over = num_pairs - self.steps_per_epoch * pairs_per_batch
+        num_groups = sum(min(len(rows), max_utterances) // size for rows in self.speakers)
+        self.num_left_over = num_groups - self.steps_per_epoch * per_batch
 
-    def epoch(self, epoch: int) -> PairBatches:
-        """This rank's batches."""
+    def groups(self, epoch: int) -> np.ndarray:
+        """This rank's groups, (num_batches, groups, size) utterances."""
         key = 0 if self.frozen else epoch
-        pairs, shuffles = self._plan(key), 1
-        while len(pairs) < self.steps_per_epoch:
-            pairs = np.concatenate([pairs, self._plan(key, shuffles)])
+        groups, shuffles = self._plan(key), 1
+        while len(groups) < self.steps_per_epoch:
+            groups = np.concatenate([groups, self._plan(key, shuffles)])
             shuffles += 1
-        share = self.pairs_per_batch // self.world_size
-        mine = slice(self.rank * share, (self.rank + 1) * share)
-        return PairBatches(pairs[: self.steps_per_epoch, mine], epoch)
+        return groups[: self.steps_per_epoch, share_of(self.per_batch, self.world_size, self.rank, "groups")]
 
     def _plan(self, *key: int) -> np.ndarray:
-        """Global batches of one shuffle, (num_batches, pairs_per_batch, 2) utterances."""
-        rng = generator(self.seed, "pairs", *key)
-        pairs, speakers = [], []
-        for speaker, group in enumerate(self.groups):
-            count = min(len(group), self.max_utterances) // 2 * 2
-            pairs.append(rng.permutation(group)[:count].reshape(-1, 2))
-            speakers.append(np.full(count // 2, speaker))
-        pairs, speakers = np.concatenate(pairs), np.concatenate(speakers)
-        shuffle = rng.permutation(len(pairs))
-        rows = distinct_batches(speakers[shuffle], self.pairs_per_batch)
-        return pairs[shuffle[np.array(rows, dtype=np.int64).reshape(-1, self.pairs_per_batch)]]
+        """Global batches of one shuffle, (num_batches, per_batch, size) utterances."""
+        rng = generator(self.seed, "groups", *key)
+        groups, labels = [], []
+        for label, rows in enumerate(self.speakers):
+            count = min(len(rows), self.max_utterances) // self.size
+            groups.append(rng.permutation(rows)[: count * self.size].reshape(-1, self.size))
+            labels.append(np.full(count, label))
+        groups, labels = np.concatenate(groups), np.concatenate(labels)
+        shuffle = rng.permutation(len(groups))
+        batches = distinct_batches(labels[shuffle], self.per_batch)
+        return groups[shuffle[np.array(batches, dtype=np.int64).reshape(-1, self.per_batch)]]
+
+
+def share_of(per_batch: int, world_size: int, rank: int, what: str) -> slice:
+    """The part of a global batch that is this rank's; raises ValueError if the ranks cannot share it evenly."""
+    if per_batch % world_size:
+        raise ValueError(f"a batch of {per_batch} {what} is not a multiple of the {world_size} ranks")
+    share = per_batch // world_size
+    return slice(rank * share, (rank + 1) * share)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsConfig:
+    """Batches of pairs: two utterances of one speaker, all first views, then all second views.
+
+    Attributes
+    ----------
+    pairs_per_batch : int
+        Over all ranks; a batch has twice as many utterances.
+    max_utterances : int
+        Of one speaker in one epoch.
+    augment_both : bool
+        Disturb the first views too, each by a draw of its own; the published ExU-Net code leaves them clean.
+    repeat_single : bool
+        Pair a speaker's only utterance with another crop of itself; else such speakers are left out.
+    frozen : bool
+        The same pairs in every epoch, as in the published ExU-Net code, whose sampler never learns the epoch.
+    """
+
+    pairs_per_batch: int = 60
+    max_utterances: int = 500
+    augment_both: bool = False
+    repeat_single: bool = False
+    frozen: bool = False
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "pairs_per_batch", "max_utterances")
+
+
+class PairSampler(GroupSampler):
+    """Batches for clean/disturbed pairs (Kim et al. 2022, arXiv:2206.13044); see `PairsConfig`."""
+
+    def __init__(
+        self, speaker_ids: Sequence[int], config: PairsConfig, seed: int, world_size: int = 1, rank: int = 0
+    ) -> None:
+        super().__init__(
+            speaker_ids, 2, config.pairs_per_batch, seed, max_utterances=config.max_utterances,
+            world_size=world_size, rank=rank, repeat_single=config.repeat_single, frozen=config.frozen,
+        )  # fmt: skip
+        self.augment_both = config.augment_both
+
+    def epoch(self, epoch: int) -> Batches:
+        """This rank's batches."""
+
+        def to_items(pairs: np.ndarray) -> list[Item]:
+            first, second = pairs.T.tolist()
+            return [Item(row, epoch, self.augment_both, 0) for row in first] + [
+                Item(row, epoch, True, 1) for row in second
+            ]
+
+        return Batches(self.groups(epoch), to_items)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakersConfig:
+    """Batches of P speakers times K utterances, one speaker after the other.
+
+    Attributes
+    ----------
+    speakers_per_batch : int
+        Over all ranks.
+    utterances_per_speaker : int
+    max_utterances : int
+        Of one speaker in one epoch.
+    augment : bool
+    """
+
+    speakers_per_batch: int = 64
+    utterances_per_speaker: int = 2
+    max_utterances: int = 500
+    augment: bool = True
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "speakers_per_batch", "utterances_per_speaker", "max_utterances")
+
+
+class SpeakerSampler(GroupSampler):
+    """Batches for metric learning: `waveforms.unflatten(0, (-1, utterances_per_speaker))` groups them by speaker."""
+
+    def __init__(
+        self, speaker_ids: Sequence[int], config: SpeakersConfig, seed: int, world_size: int = 1, rank: int = 0
+    ) -> None:
+        super().__init__(
+            speaker_ids, config.utterances_per_speaker, config.speakers_per_batch, seed,
+            max_utterances=config.max_utterances, world_size=world_size, rank=rank,
+        )  # fmt: skip
+        self.augment = config.augment
+
+    def epoch(self, epoch: int) -> Batches:
+        """This rank's batches."""
+
+        def to_items(groups: np.ndarray) -> list[Item]:
+            return [Item(row, epoch, self.augment, view) for group in groups.tolist() for view, row in enumerate(group)]
+
+        return Batches(self.groups(epoch), to_items)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShuffledConfig:
+    """Every utterance once an epoch, in random order.
+
+    Attributes
+    ----------
+    batch_size : int
+        Over all ranks.
+    augment : bool
+    """
+
+    batch_size: int = 128
+    augment: bool = True
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "batch_size")
+
+
+class ShuffledSampler:
+    """Batches for classification; the utterances that fill no last batch, others each epoch, are counted.
+
+    Attributes
+    ----------
+    steps_per_epoch, num_left_over, num_left_out : int
+        As of `GroupSampler`; nobody is left out.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer utterances than a batch holds, or ranks cannot share a batch evenly.
+    """
+
+    num_left_out = 0
+
+    def __init__(
+        self, speaker_ids: Sequence[int], config: ShuffledConfig, seed: int, world_size: int = 1, rank: int = 0
+    ) -> None:
+        self.num_utterances, self.config, self.seed = len(speaker_ids), config, seed
+        self.share = share_of(config.batch_size, world_size, rank, "utterances")
+        self.steps_per_epoch, self.num_left_over = divmod(self.num_utterances, config.batch_size)
+        if not self.steps_per_epoch:
+            raise ValueError(f"a batch is to hold {config.batch_size} utterances, but there are {self.num_utterances}")
+
+    def epoch(self, epoch: int) -> Batches:
+        """This rank's batches."""
+        order = generator(self.seed, "shuffle", epoch).permutation(self.num_utterances)
+        rows = order[: self.steps_per_epoch * self.config.batch_size].reshape(self.steps_per_epoch, -1)
+        return Batches(rows[:, self.share], lambda batch: [Item(i, epoch, self.config.augment) for i in batch.tolist()])
+
+
+def _check_positive(config: object, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
 
 
 def distinct_batches(labels: np.ndarray, size: int) -> list[list[int]]:
@@ -170,3 +333,10 @@ def distinct_batches(labels: np.ndarray, size: int) -> list[list[int]]:
                 used.add(label)
                 batch.append(row)
         batches.append(batch)
+
+
+BATCHES = {
+    "pairs": (PairsConfig, PairSampler),
+    "speakers": (SpeakersConfig, SpeakerSampler),
+    "shuffled": (ShuffledConfig, ShuffledSampler),
+}

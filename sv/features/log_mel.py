@@ -1,7 +1,12 @@
-"""The log-mel features of ExU-Net (Kim et al. 2022, arXiv:2206.13044), as the published code computes them."""
+"""The log-mel features of ExU-Net (Kim et al. 2022, arXiv:2206.13044), as the published code computes them.
+
+With `keep_length` and `subtract_mean` they are those of Diff-SV (Kim et al. 2023, arXiv:2309.08320), with `keep_length`
+and another FFT length those of voxceleb_trainer.
+"""
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +19,7 @@ CHUNK_FRAMES = 128  # their spectra stay in a CPU's cache
 
 @dataclass(frozen=True, kw_only=True)
 class LogMelConfig:
-    """Log-mel filterbank: centred frames, Hamming window, HTK mel scale.
+    """Log-mel filterbank: centred frames, HTK mel scale.
 
     Attributes
     ----------
@@ -26,8 +31,15 @@ class LogMelConfig:
         Edges of the lowest and the highest filter.
     pre_emphasis : float
         y[n] = x[n + 1] - pre_emphasis x[n]: one sample shorter than x.
+    keep_length : bool
+        Pre-emphasis keeps the length: y[n] = x[n] - pre_emphasis x[n - 1], and x[1] stands for x[-1].
+    window : "hamming" or "hann"
+    input_scale : float
+        Multiplies the samples, which are in [-1, 1): 32768 for models that were trained on 16-bit integers.
     log_floor : float
-        Added to the mel power of samples in [-1, 1) before the natural logarithm.
+        Added to the mel power of the scaled samples before the natural logarithm.
+    subtract_mean : bool
+        Subtract each mel bin's mean over the frames.
     """
 
     sampling_rate: int = 16_000
@@ -38,7 +50,11 @@ class LogMelConfig:
     low_hz: float = 0.0
     high_hz: float = 8000.0
     pre_emphasis: float = 0.97
+    keep_length: bool = False
+    window: Literal["hamming", "hann"] = "hamming"
+    input_scale: float = 1.0
     log_floor: float = 1e-6
+    subtract_mean: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.low_hz < self.high_hz <= self.sampling_rate / 2:
@@ -52,6 +68,9 @@ class LogMelConfig:
             )
         if self.shift_length < 1:
             raise ValueError(f"shift_ms must be at least one sample, got {self.shift_ms}")
+        for name in ("input_scale", "log_floor"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
     @property
     def window_length(self) -> int:
@@ -80,12 +99,12 @@ class LogMel(nn.Module):
         Parameters
         ----------
         waveforms : (batch, samples) torch.Tensor
-            In [-1, 1). Pre-emphasis is computed in their dtype, the rest in float32.
+            In [-1, 1). Pre-emphasis is computed in their dtype, the rest in the module's, float32.
 
         Returns
         -------
         (batch, mels, frames) torch.Tensor, float32
-            (samples - 1) // shift + 1 frames, counted after pre-emphasis took one sample.
+            (samples - 1) // shift + 1 frames, counted after pre-emphasis, which takes one sample unless it keeps the length.
 
         Raises
         ------
@@ -100,19 +119,24 @@ class LogMel(nn.Module):
 
     def _log_mel(self, waveforms: Tensor) -> Tensor:
         config = self.config
-        emphasised = torch.sub(waveforms[:, 1:], waveforms[:, :-1], alpha=config.pre_emphasis).float()
+        if config.keep_length:
+            waveforms = torch.cat([waveforms[:, 1:2], waveforms], dim=1)
+        emphasised = torch.sub(waveforms[:, 1:], waveforms[:, :-1], alpha=config.pre_emphasis).to(self.window.dtype)
         half = config.n_fft // 2
         centred = F.pad(emphasised[:, None], (half, half), mode="reflect")[:, 0]
         frames = centred.unfold(-1, config.n_fft, config.shift_length)
         chunk = CHUNK_FRAMES if frames.device.type == "cpu" else frames.shape[1]
         mels = [self.filters(power_spectrum(torch.fft.rfft(some * self.window))) for some in frames.split(chunk, dim=1)]
-        return torch.cat(mels, dim=-1).add_(config.log_floor).log_()
+        features = torch.cat(mels, dim=-1).add_(config.log_floor).log_()
+        return features.sub_(features.mean(dim=-1, keepdim=True)) if config.subtract_mean else features
 
 
 def centred_window(config: LogMelConfig) -> Tensor:
-    """Periodic Hamming window with zeros to both sides, (n_fft,) float32."""
+    """Periodic window, times the input scale, with zeros to both sides: (n_fft,) float32."""
     missing = config.n_fft - config.window_length
-    return F.pad(torch.hamming_window(config.window_length), (missing // 2, missing - missing // 2))
+    make = torch.hamming_window if config.window == "hamming" else torch.hann_window
+    window = config.input_scale * make(config.window_length)
+    return F.pad(window, (missing // 2, missing - missing // 2))
 
 
 def htk_filters(config: LogMelConfig) -> Tensor:

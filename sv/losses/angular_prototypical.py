@@ -4,12 +4,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.losses.prototypes import PrototypeLoss
 
-class AngularPrototypical(nn.Module):
-    """Cross-entropy over scaled cosines of each query with all prototypes (Chung et al. 2020, arXiv:2003.11982, eq. 6).
+MIN_SCALE = 1e-6
 
-    Scale and bias are learned. The scale is not kept positive: the published code means to, but discards the clamped
-    value.
+
+class AngularPrototypical(PrototypeLoss):
+    """Softmax of scaled cosines (Chung et al. 2020, arXiv:2003.11982, eq. 6).
+
+    Scale and bias are learned; the scale is kept positive, as the published code means to but does not: it discards the
+    clamped value. The bias has no gradient but rounding, since a softmax does not see what all its logits share.
     """
 
     def __init__(self, scale: float = 10.0, bias: float = -5.0) -> None:
@@ -17,7 +21,7 @@ class AngularPrototypical(nn.Module):
         self.scale = nn.Parameter(torch.tensor(scale))
         self.bias = nn.Parameter(torch.tensor(bias))
 
-    def forward(self, queries: Tensor, prototypes: Tensor) -> Tensor:
-        """Mean loss of (n, dim) queries, e.g. noisy embeddings, of which i belongs to prototype i of (n, dim)."""
-        cos = F.linear(F.normalize(queries), F.normalize(prototypes))  # (n, n)
-        return F.cross_entropy(self.scale * cos + self.bias, torch.arange(len(queries), device=cos.device))
+    def similarities(self, queries: Tensor, prototypes: Tensor) -> Tensor:
+        """Scaled cosines, (queries, prototypes)."""
+        cos = F.linear(F.normalize(queries), F.normalize(prototypes))
+        return self.scale.clamp_min(MIN_SCALE) * cos + self.bias

@@ -1,4 +1,4 @@
-"""Attentive statistics pooling (Okabe et al. 2018, arXiv:1803.10963) with one weight per channel and position."""
+"""Attentive pooling: weights over positions, and the statistics under them."""
 
 import torch
 from torch import Tensor, nn
@@ -7,13 +7,13 @@ BOTTLENECK_REDUCTION = 8
 VARIANCE_FLOOR = 1e-5
 
 
-def attention_layers(channels: int) -> nn.Sequential:
+def attention_layers(channels: int, hidden: int | None = None) -> nn.Sequential:
     """Layers that turn (batch, channels, positions) into weights of the same shape, which sum to 1 over positions.
 
-    One set of weights per channel (as in ECAPA-TDNN) where Okabe et al. share one; ReLU, then batch norm, where they
-    have tanh: as in the published ExU-Net code.
+    One set of weights per channel (as in ECAPA-TDNN) where Okabe et al. (2018, arXiv:1803.10963) share one; ReLU, then
+    batch norm, where they have tanh: as in the published ExU-Net and voxceleb_trainer code.
     """
-    hidden = channels // BOTTLENECK_REDUCTION
+    hidden = hidden or channels // BOTTLENECK_REDUCTION
     return nn.Sequential(
         nn.Conv1d(channels, hidden, 1),
         nn.ReLU(),
@@ -23,13 +23,28 @@ def attention_layers(channels: int) -> nn.Sequential:
     )
 
 
+def self_attention(values: Tensor, linear: nn.Linear, query: Tensor) -> Tensor:
+    """Weights (batch, 1, positions) of (batch, channels, positions): softmax over positions of query . tanh(linear(value)).
+
+    Self-attentive pooling (Cai et al. 2018, arXiv:1804.05160, eq. 4-5); `query` is (channels, 1) and learned.
+    """
+    hidden = torch.tanh(linear(values.transpose(1, 2)))
+    return torch.softmax(hidden @ query, dim=1).transpose(1, 2)
+
+
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean over positions, (batch, channels); arguments as of `weighted_statistics`."""
+    return (values * weights).sum(dim=-1)
+
+
 def weighted_statistics(values: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean and standard deviation over positions.
 
     Parameters
     ----------
-    values, weights : (batch, channels, positions) torch.Tensor
-        `weights` sum to 1 over positions.
+    values : (batch, channels, positions) torch.Tensor
+    weights : (batch, channels or 1, positions) torch.Tensor
+        Sum to 1 over positions.
 
     Returns
     -------

@@ -64,6 +64,7 @@ class Trunk(nn.Module):
 
     def __init__(self, config: TrunkConfig, *, in_channels: int = 1, mels_as_channels: bool = False) -> None:
         super().__init__()
+        self.config = config
         self.mels_as_channels = mels_as_channels
         pooled = config.channels[-1] * (config.num_mel_bins // MEL_STRIDE if mels_as_channels else 1)
         self.conv1, self.bn1 = stem_layers(in_channels, config.channels[0])
@@ -107,7 +108,6 @@ class ResidualEncoder(Trunk):
         self.layer1, self.layer2, self.layer3, self.layer4 = residual_levels(
             (widths[0], *widths[:-1]), widths, config.blocks, STRIDES
         )
-        self.apply(initialise)
 
     def embed_maps(self, maps: Tensor) -> Tensor:
         """Embed (batch, in_channels, mels, frames) maps: (batch, embedding_dim)."""
@@ -125,6 +125,7 @@ class SEResNet(ResidualEncoder):
 
     def __init__(self, config: SEResNetConfig) -> None:
         super().__init__(config)
+        self.apply(initialise)
 
     def embed(self, features: Tensor) -> Tensor:
         """Embed (batch, mels, frames) features: (batch, embedding_dim)."""

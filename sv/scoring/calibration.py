@@ -22,8 +22,8 @@ class LogisticCalibration:
     Prior-weighted logistic regression (Bruemmer et al., "Fusion of heterogeneous speaker recognition systems in the STBU
     submission", IEEE TASLP 15, 2007): target trials weigh `p_target` together, nontarget trials the rest, and the
     prior's log odds are added before the logistic function, so that the map gives ratios for any prior. Unlike theirs,
-    the weights of standardised inputs have a Gaussian prior with deviation `WEIGHT_DEVIATION`, worth less than one
-    target trial; without it, trials that a score separates would have no finite calibration.
+    the weights of standardised inputs have a Gaussian prior with deviation `WEIGHT_DEVIATION`, worth one speaker's target
+    trials; without it, trials that a score separates would have no finite calibration.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class LogisticCalibration:
             raise ValueError(f"p_target must be in (0, 1), got {p_target}")
         self.p_target = p_target
 
-    def fit(self, inputs: np.ndarray, is_target: np.ndarray) -> "LogisticCalibration":
+    def fit(self, inputs: np.ndarray, is_target: np.ndarray, num_speakers: int | None = None) -> "LogisticCalibration":
         """Learn the map.
 
         Parameters
@@ -49,6 +49,9 @@ class LogisticCalibration:
         inputs : (num_trials, num_inputs) numpy.ndarray
             Scores of each system, then covariates.
         is_target : (num_trials,) bool numpy.ndarray
+        num_speakers : int, optional
+            Whose trials these are: trials of one speaker tell little more than one of them. As many as there are target
+            trials by default.
 
         Raises
         ------
@@ -64,7 +67,8 @@ class LogisticCalibration:
         num_target = int(is_target.sum())
         weights = np.where(is_target, self.p_target / num_target, (1 - self.p_target) / (len(inputs) - num_target))
         signs = np.where(is_target, 1.0, -1.0)
-        penalty = np.append(np.full(inputs.shape[1], self.p_target / (num_target * WEIGHT_DEVIATION**2)), 0.0)
+        prior = self.p_target / (min(num_speakers or num_target, num_target) * WEIGHT_DEVIATION**2)
+        penalty = np.append(np.full(inputs.shape[1], prior), 0.0)  # none on the offset
 
         def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
             margins = signs * (design @ theta + logit(self.p_target))

@@ -5,56 +5,34 @@ from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossConfig:
-    """Weights of the joint loss; a term of weight 0 is left out.
-
-    Attributes
-    ----------
-    speaker : float
-        Speaker classification of all views.
-    speaker_type : "softmax" or "aam"
-    margin, scale : float
-        Of AAM-softmax; margin in radians.
-    feature_mse : float
-        Mean squared error of the enhanced features against those of the undisturbed crop.
-    angular_prototypical : float
-        Disturbed views as queries against clean views as prototypes, over the batch of all ranks.
-    """
-
-    speaker: float = 1.0
-    speaker_type: Literal["softmax", "aam"] = "softmax"
-    margin: float = 0.2
-    scale: float = 30.0
-    feature_mse: float = 0.0
-    angular_prototypical: float = 0.0
-
-    def __post_init__(self) -> None:
-        if min(self.speaker, self.feature_mse, self.angular_prototypical) < 0:
-            raise ValueError("loss weights must not be negative")
-        if self.speaker + self.angular_prototypical == 0:
-            raise ValueError("speaker or angular_prototypical must be positive, or no loss reaches the embedding")
-
-
-@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Optimisation.
 
     Attributes
     ----------
     num_epochs : int
-    pairs_per_batch : int
-        Over all ranks; a batch has twice as many utterances.
     crop_samples : int
         Length of training crops at 16 kHz.
+    optimizer : "adam", "adamw" or "sgd"
+    amsgrad : bool
+        Of the first two.
+    momentum : float
+        Of the last.
     lr : float
         Peak of the learning rate.
-    schedule : "step", "cosine" or "constant"
-        "step": times `lr_decay` every `lr_decay_epochs`. "cosine": from the peak down to `lr_floor` over
-        `restart_epochs`, again and again (0: once, over all epochs).
+    schedule : "step", "cosine", "warm_restarts", "inverse_time" or "constant"
+        "step": times `lr_decay` every `lr_decay_epochs`, or every `lr_decay_steps` if that is not 0. "cosine": from the
+        peak down to `lr_floor` over `restart_epochs`, again and again (0: once, over all epochs). "inverse_time": divided
+        by 1 + `lr_decay` x step. "warm_restarts": cycles of a linear rise from `lr_floor` over `warmup_epochs` and a cosine
+        back down; the first is `restart_epochs` long, the others grow by `restart_growth` (their rises do not) and peak at
+        `restart_decay` times the one before.
     warmup_steps : int
         Over which the rate rises linearly from 0.
     weight_decay : float
-        L2, coupled, on every parameter.
+        L2; coupled but for adamw.
+    decayed : "all", "all_but_bn" or "matrices"
+        Which parameters: every one; those without `bn` in their name, as the published RawNet code has it; or those
+        with more than one row and column, that is no biases, gains or cut-off frequencies.
     max_grad_norm : float, optional
     precision : "float32", "bf16" or "fp16"
         The last two on GPUs only.
@@ -65,39 +43,39 @@ class TrainConfig:
     checkpoint_interval : int
         Steps; 0 for the ends of epochs only.
     keep_checkpoints : int
-    max_utterances : int
-        Of one speaker in one epoch.
-    augment_both : bool
-        Disturb the first views of the pairs too, each by a draw of its own; the published ExU-Net code leaves them clean.
-    frozen_pairs : bool
-        The same pairs in every epoch, as in the published ExU-Net code.
+    initial : str, optional
+        Folder of another system, beside this one's, whose weights of the same names and shapes training starts from.
     """
 
     num_epochs: int = 500
-    pairs_per_batch: int = 60
     crop_samples: int = 40_880
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    amsgrad: bool = True
+    momentum: float = 0.9
     lr: float = 1e-3
-    schedule: Literal["step", "cosine", "constant"] = "step"
+    schedule: Literal["step", "cosine", "warm_restarts", "inverse_time", "constant"] = "step"
     lr_decay: float = 0.95
     lr_decay_epochs: int = 10
+    lr_decay_steps: int = 0
     lr_floor: float = 1e-7
     restart_epochs: int = 80
+    restart_growth: float = 1.5
+    restart_decay: float = 0.5
+    warmup_epochs: int = 1
     warmup_steps: int = 0
     weight_decay: float = 1e-4
+    decayed: Literal["all", "all_but_bn", "matrices"] = "all"
     max_grad_norm: float | None = None
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     num_workers: int = 2
     log_interval: int = 10
     checkpoint_interval: int = 0
     keep_checkpoints: int = 2
-    max_utterances: int = 500
-    augment_both: bool = False
-    frozen_pairs: bool = False
+    initial: str | None = None
 
     def __post_init__(self) -> None:
         for name in (
             "num_epochs",
-            "pairs_per_batch",
             "crop_samples",
             "log_interval",
             "keep_checkpoints",
@@ -105,8 +83,28 @@ class TrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("num_workers", "warmup_steps", "checkpoint_interval", "restart_epochs", "weight_decay"):
+        for name in (
+            "num_workers",
+            "warmup_steps",
+            "lr_decay_steps",
+            "checkpoint_interval",
+            "restart_epochs",
+            "weight_decay",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if not self.lr > 0:
             raise ValueError(f"lr must be positive, got {self.lr}")
+        if self.schedule == "warm_restarts":
+            self._check_restarts()
+
+    def _check_restarts(self) -> None:
+        if not 0 <= self.warmup_epochs < self.restart_epochs:
+            raise ValueError(
+                f"warmup_epochs must be in [0, restart_epochs), got {self.warmup_epochs} and {self.restart_epochs}"
+            )
+        if self.restart_growth < 1 or not 0 < self.restart_decay <= 1:
+            raise ValueError(
+                "restart_growth must be at least 1 and restart_decay in (0, 1], "
+                f"got {self.restart_growth} and {self.restart_decay}"
+            )

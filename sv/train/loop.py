@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from sv.files import write_text
 from sv.log import get_logger
+from sv.seeding import derive_seed
 from sv.train import checkpoint
 from sv.train.config import TrainConfig
 from sv.train.distributed import World, any_rank, mean_over_ranks
@@ -62,13 +63,15 @@ class Trainer:
     Parameters
     ----------
     step_module : torch.nn.Module
-        `step_module(waveforms, references, speaker_ids)` returns losses by name, `loss` among them; has `.model`.
+        As `sv.train.steps` describes.
     config : TrainConfig
     world : World
+    seed : int
+        Keys torch's generators anew before each step, so that what a step draws does not depend on what was drawn before.
     """
 
-    def __init__(self, step_module: nn.Module, config: TrainConfig, world: World) -> None:
-        self.config, self.world = config, world
+    def __init__(self, step_module: nn.Module, config: TrainConfig, world: World, seed: int = 0) -> None:
+        self.config, self.world, self.seed = config, world, seed
         dtype = PRECISIONS[config.precision]
         if dtype is not None and world.device.type != "cuda":
             raise ValueError(f"[train] precision {config.precision!r} needs a GPU; use float32 here")
@@ -83,9 +86,7 @@ class Trainer:
         if world.size > 1:
             device_ids = [world.device] if world.device.type == "cuda" else None
             self.parallel = DistributedDataParallel(step_module, device_ids=device_ids)
-        self.optimizer = torch.optim.Adam(
-            step_module.parameters(), lr=config.lr, weight_decay=config.weight_decay, amsgrad=True, foreach=True
-        )
+        self.optimizer = make_optimizer(step_module, config)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=config.precision == "fp16")
         self.step = 0
         self.best_eer = float("inf")
@@ -110,7 +111,7 @@ class Trainer:
         self.step, self.best_eer = state["step"], state["best_eer"]
         checkpoint.restore_rng(state["rng"])
 
-    def train_step(self, batch: Any, lr: float) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    def train_step(self, batch: Any, lr: float, epoch: float = 0.0) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """One update; returns this rank's detached losses and the norm of the gradient over all ranks.
 
         Raises
@@ -120,13 +121,16 @@ class Trainer:
         """
         batch = batch.to(self.world.device)
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("lr_scale", 1.0)
+        torch.manual_seed(derive_seed(self.seed, "step", self.step, self.world.rank))
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.world.device.type, dtype=self.dtype, enabled=self.dtype is not None):
-            losses = self.parallel(batch.waveforms, batch.references, batch.speaker_ids)
+            losses = self.parallel(batch.waveforms, batch.references, batch.speaker_ids, epoch)
         self._refuse(not bool(torch.isfinite(losses["loss"])), "loss", batch)
         self.scaler.scale(losses["loss"]).backward()
         self.scaler.unscale_(self.optimizer)
+        if hasattr(self.module, "after_backward"):
+            self.module.after_backward()
         gradients = [parameter.grad for parameter in self.module.parameters() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if self.config.precision != "fp16":  # there the scaler skips an overflown step and lowers its scale
@@ -142,6 +146,34 @@ class Trainer:
         if any_rank(bad_here, self.world.device):
             where = f"rank {self.world.rank}, utterances {' '.join(batch.utterances)}" if bad_here else "another rank"
             raise NonFiniteError(f"step {self.step}: the {what} is not finite ({where}); stopped before the update")
+
+
+def make_optimizer(step_module: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """The configured optimiser over the step's parameter groups, or over all its parameters."""
+    if hasattr(step_module, "parameter_groups"):
+        groups = step_module.parameter_groups()
+    else:
+        groups = decay_groups(step_module, config.decayed)
+    common = {"lr": config.lr, "weight_decay": config.weight_decay, "foreach": True}
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, momentum=config.momentum, **common)
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, amsgrad=config.amsgrad, **common)
+
+
+def decay_groups(module: nn.Module, decayed: str) -> list[dict[str, Any]]:
+    """Parameters with weight decay, and those without if there are any; see `TrainConfig.decayed`."""
+
+    def decays(name: str, parameter: nn.Parameter) -> bool:
+        if decayed == "matrices":
+            return parameter.numel() > max(parameter.shape, default=1)
+        return decayed == "all" or "bn" not in name
+
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for name, parameter in module.named_parameters():
+        groups[decays(name, parameter)].append(parameter)
+    exempt = [{"params": groups[False], "weight_decay": 0.0}] if groups[False] else []
+    return [{"params": groups[True]}, *exempt]
 
 
 def _is_wide(module: nn.Module) -> bool:
@@ -207,7 +239,7 @@ def _train_epoch(trainer: Trainer, plan: Plan, epoch: int, journal: "Journal", r
     since, count = time.time(), 0
     for batch in batches:
         lr = learning_rate(config, trainer.step, plan.steps_per_epoch)
-        losses, norm = trainer.train_step(batch, lr)
+        losses, norm = trainer.train_step(batch, lr, trainer.step / plan.steps_per_epoch)
         count += len(batch.utterances) * world.size
         if trainer.step % config.log_interval == 0:
             means = mean_over_ranks({name: float(value) for name, value in losses.items()}, world.device)

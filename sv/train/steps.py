@@ -1,4 +1,12 @@
-"""Step functions: from a batch to its losses; front end, model and criteria in one module, so DDP sees every parameter."""
+"""Step functions: from a batch to its losses; front end, model and criteria in one module, so DDP sees every parameter.
+
+A step is built as `Step(frontend, model, config, num_speakers)`, keeps `model`, and maps (waveforms, references,
+speaker_ids, epoch) to losses by name, `loss` among them. It may offer `parameter_groups()`, for the optimiser, whose
+groups may set `lr_scale`, and `after_backward()`, which the loop calls before it clips gradients.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -6,8 +14,43 @@ from torch import Tensor, nn
 
 from sv.losses import AAMSoftmax, AngularPrototypical, SoftmaxLoss
 from sv.models.output import Embedded
-from sv.train.config import LossConfig
+from sv.train.classification_step import ClassificationConfig, ClassificationStep
+from sv.train.diff_sv_step import DiffSVLossConfig, DiffSVStep
 from sv.train.distributed import gather_rows
+from sv.train.ge2e_step import GE2ELossConfig, GE2EStep
+from sv.train.metric_step import MetricConfig, MetricStep
+from sv.train.rawnet_steps import NormSoftmaxConfig, NormSoftmaxStep, RawNet1LossConfig, RawNet1Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairLossConfig:
+    """Weights of the joint loss; a term of weight 0 is left out.
+
+    Attributes
+    ----------
+    speaker : float
+        Speaker classification of all views.
+    speaker_type : "softmax" or "aam"
+    margin, scale : float
+        Of AAM-softmax; margin in radians.
+    feature_mse : float
+        Mean squared error of the enhanced features against those of the undisturbed crop.
+    angular_prototypical : float
+        Disturbed views as queries against clean views as prototypes, over the batch of all ranks.
+    """
+
+    speaker: float = 1.0
+    speaker_type: Literal["softmax", "aam"] = "softmax"
+    margin: float = 0.2
+    scale: float = 30.0
+    feature_mse: float = 0.0
+    angular_prototypical: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.speaker, self.feature_mse, self.angular_prototypical) < 0:
+            raise ValueError("loss weights must not be negative")
+        if self.speaker + self.angular_prototypical == 0:
+            raise ValueError("speaker or angular_prototypical must be positive, or no loss reaches the embedding")
 
 
 class PairStep(nn.Module):
@@ -19,8 +62,8 @@ class PairStep(nn.Module):
     Parameters
     ----------
     frontend, model : torch.nn.Module
-    config : LossConfig
-    embedding_dim, num_speakers : int
+    config : PairLossConfig
+    num_speakers : int
 
     Raises
     ------
@@ -28,12 +71,11 @@ class PairStep(nn.Module):
         If `feature_mse` has a weight but the model does not enhance (found at the first step).
     """
 
-    def __init__(
-        self, frontend: nn.Module, model: nn.Module, config: LossConfig, embedding_dim: int, num_speakers: int
-    ) -> None:
+    def __init__(self, frontend: nn.Module, model: nn.Module, config: PairLossConfig, num_speakers: int) -> None:
         super().__init__()
         self.frontend, self.model, self.config = frontend, model, config
         self.criteria = nn.ModuleDict()
+        embedding_dim = model.config.embedding_dim
         if config.speaker and config.speaker_type == "softmax":
             self.criteria["speaker"] = SoftmaxLoss(embedding_dim, num_speakers)
         elif config.speaker:
@@ -41,7 +83,9 @@ class PairStep(nn.Module):
         if config.angular_prototypical:
             self.criteria["angular_prototypical"] = AngularPrototypical()
 
-    def forward(self, waveforms: Tensor, references: Tensor, speaker_ids: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, waveforms: Tensor, references: Tensor, speaker_ids: Tensor, epoch: float = 0.0
+    ) -> dict[str, Tensor]:
         """Losses of (batch, samples) waveforms: each weighted term by name, unweighted, and their sum as `loss`."""
         features = self.frontend(waveforms)
         embedded = self.model(features) if self.config.feature_mse else Embedded(self.model.embed(features), None)
@@ -63,3 +107,14 @@ class PairStep(nn.Module):
             clean, disturbed = (gather_rows(half) for half in embeddings.chunk(2))
             losses["angular_prototypical"] = self.criteria["angular_prototypical"](disturbed, clean)
         return losses
+
+
+STEPS = {
+    "pairs": (PairLossConfig, PairStep),
+    "classification": (ClassificationConfig, ClassificationStep),
+    "metric": (MetricConfig, MetricStep),
+    "ge2e": (GE2ELossConfig, GE2EStep),
+    "rawnet1": (RawNet1LossConfig, RawNet1Step),
+    "norm_softmax": (NormSoftmaxConfig, NormSoftmaxStep),
+    "diff_sv": (DiffSVLossConfig, DiffSVStep),
+}

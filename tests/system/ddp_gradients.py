@@ -14,7 +14,7 @@ from sv.train.steps import PairStep
 world = distributed.start()
 torch.manual_seed(0)
 system = parse_system(load_toml(Path(__file__).parent / "tiny.toml"), "tiny.toml")
-step = PairStep(build_frontend(system), build_model(system), system.loss, system.model.embedding_dim, 5)
+step = PairStep(build_frontend(system), build_model(system), system.loss, 5)
 step.eval()  # batch norm frozen: each rank would normalise by its own batch otherwise
 parallel = DistributedDataParallel(step) if world.size > 1 else step
 generator = torch.Generator().manual_seed(1)

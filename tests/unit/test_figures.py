@@ -8,7 +8,7 @@ from scipy.stats import norm
 from sv import figures
 from sv.kaldi import Trials
 from sv.report_data import ScoreList
-from sv.scoring.breakdown import SpeakerErrors
+from sv.scoring.errors import SpeakerErrors
 
 
 def as_list(scores: np.ndarray, is_target: np.ndarray, condition: str = "clean") -> ScoreList:

@@ -10,7 +10,7 @@ from sv.report import compare
 from sv.report_data import load_results, read_score_list, verdicts
 from sv.report_html import brief
 from sv.report_page import flatten, page, verdict_text
-from sv.scoring.breakdown import worst_trials
+from sv.scoring.errors import worst_trials
 
 
 @pytest.fixture

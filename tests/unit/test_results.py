@@ -121,11 +121,24 @@ def test_a_stamp_is_taken_from_the_folders(tmp_path) -> None:
     (data / "test" / "trials.dropped").write_text("a x\nb x\n")
     for name in ("test", "test-noise-snr5"):
         stamp = stamp_of(model, data / name, 3)
-        assert (stamp.num_dropped, stamp.crop_scheme) == (2, "segment_samples 100, scheme even")
+        assert (stamp.num_dropped, stamp.crop_scheme) == (2, "even, segment_samples 100")
         assert (stamp.normalisation, stamp.calibration, stamp.seed) == ("none", "none", 3)
         assert stamp.trials_sha256 == sha256_of(data / name / "trials")
         assert stamp.checkpoint_sha256 == sha256_of(model / "checkpoints" / "best.pt")
-    assert crop_scheme({}) == "defaults"
+
+
+def test_crops_are_told_by_what_counts() -> None:
+    extract = {
+        "segment_samples": 100, "scheme": "consecutive", "num_segments": 10, "step_samples": 50, "unit_segments": True,
+        "peak_normalise": False, "raise_to_dbfs": None, "batch_size": 8,
+    }  # fmt: skip
+    assert crop_scheme(extract) == "consecutive, segment_samples 100, unit_segments"
+    assert crop_scheme(extract | {"scheme": "even"}) == "even, segment_samples 100, num_segments 10, unit_segments"
+    assert (
+        crop_scheme(extract | {"scheme": "sliding"}) == "sliding, segment_samples 100, step_samples 50, unit_segments"
+    )
+    assert crop_scheme(extract | {"raise_to_dbfs": -30.0}).endswith("unit_segments, raise_to_dbfs -30.0")
+    assert crop_scheme({"new_option": 3}) == "consecutive, new_option 3"
 
 
 def test_speakers_are_numbered_alike_on_both_sides(trials) -> None:

@@ -67,6 +67,15 @@ def test_qualities_are_named_inputs(lists, fails) -> None:
     )
 
 
+def test_speakers_may_be_told(lists) -> None:
+    utts = {utt for line in (lists / "valid.trials").read_text().splitlines() for utt in line.split()[:2]}
+    write_table(lists / "utt2spk", {utt: utt[:-4] for utt in utts})
+    run(calibrate.main, lists, "fit", "valid.trials", "valid.a", "a.json")
+    calibrate.main(["fit", "--utt2spk", *(str(lists / n) for n in ("utt2spk", "valid.trials", "valid.a", "b.json"))])
+    weights = [json.loads((lists / name).read_text())["weights"][0] for name in ("a.json", "b.json")]
+    assert 0.9 * weights[0] < weights[1] < weights[0]
+
+
 def test_norms_come_from_embeddings(lists, staged) -> None:
     found = calibrate.read_quality(staged[0] / "test" / "xvector.1.scp")
     assert found == {utt: pytest.approx(np.linalg.norm(vector)) for utt, vector in staged[1].items()}

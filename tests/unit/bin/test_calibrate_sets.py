@@ -11,10 +11,11 @@ from sv.scoring.calibration import read_calibration
 
 
 @pytest.fixture
-def scored(folder, staged, tmp_path) -> Path:
+def scored(folder, staged, trained_backend, tmp_path) -> Path:
     """A model folder with scores of a held-out set and of two conditions of a test set, which share no speaker."""
     model = tmp_path / "exp" / "tiny"
     shutil.copytree(folder / "model", model)
+    shutil.copytree(trained_backend, model / "backend")
     for name in ("test", "test-noise-snr20", "valid"):
         shutil.copytree(folder / "data" / "test", tmp_path / "data" / name)
         embeddings = model / "embeddings" / name
@@ -49,13 +50,15 @@ def test_every_condition_gets_calibrated_scores_and_rows(scored) -> None:
     rows = read_results(scored / "results.json")
     assert rows[: len(before)] == before
     found = {(row["condition"], row["backend"]): row for row in rows[len(before) :]}
-    backends = ("cosine-calibrated", "neg_mean_l2-calibrated")
+    names = ("cosine", "cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2")
+    backends = [f"{name}-calibrated" for name in names]
     assert set(found) == {(condition, backend) for condition in ("clean", "noise-snr20") for backend in backends}
     for (condition, backend), row in found.items():
         raw = next(
             r for r in before if (r["condition"], r["backend"]) == (condition, backend.removesuffix("-calibrated"))
         )
         assert row["calibration"].startswith("logistic regression on valid (")
+        assert row["normalisation"] == raw["normalisation"]
         assert row["eer"] == pytest.approx(raw["eer"])  # the map is monotone
         assert row["cllr"] >= row["min_cllr"] and row["act_dcf"].keys() == row["min_dcf"].keys()
         assert raw["cllr"] is None and raw["act_dcf"] is None

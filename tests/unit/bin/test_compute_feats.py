@@ -2,7 +2,7 @@ import numpy as np
 import soundfile
 
 from sv.bin import compute_feats
-from sv.extract import compute_features
+from sv.extract import ExtractConfig, compute_features
 from sv.kaldi import read_matrix, read_scp
 from sv.system import build_frontend, load_system
 
@@ -13,7 +13,9 @@ def test_features_are_those_of_the_segments(folder, staged) -> None:
     assert list(stored) == list(staged[1])
     for utt, location in stored.items():
         samples = soundfile.read(folder / f"{utt}.wav", dtype="float32")[0]
-        np.testing.assert_array_equal(read_matrix(location), compute_features(frontend, samples, 4000))
+        np.testing.assert_array_equal(
+            read_matrix(location), compute_features(frontend, samples, ExtractConfig(segment_samples=4000))
+        )
 
 
 def test_compression_keeps_features_to_a_thousandth_of_their_range(folder, staged, tmp_path) -> None:

@@ -9,7 +9,7 @@ NOTE = "Synthetic corpus: not VoxCeleb1 results."
 
 
 @pytest.fixture
-def systems(folder, staged, tmp_path) -> list[Path]:
+def systems(folder, staged, trained_backend, tmp_path) -> list[Path]:
     """Two model folders with results on a clean and a noisy set."""
     names = ("test", "test-babble-snr5")
     for name in names:
@@ -17,6 +17,7 @@ def systems(folder, staged, tmp_path) -> list[Path]:
     for system in ("ours", "baseline"):
         model = tmp_path / "exp" / system
         shutil.copytree(folder / "model", model)
+        shutil.copytree(trained_backend, model / "backend")
         for name in names:
             (model / "embeddings" / name).mkdir(parents=True)
             for kind in ("xvector", "segments"):
@@ -48,8 +49,8 @@ def test_other_crops_are_compared_only_if_it_is_said(systems, fails, tmp_path) -
     options = ("--data", tmp_path / "data", "--out", tmp_path / "x.html")
     said = fails(report.main, *options, *systems)
     assert said == (
-        "error: ours and baseline cannot share a table: on test clean (cosine) crop_scheme is segment_samples 4000 and "
-        "segment_samples 9000"
+        "error: ours and baseline cannot share a table: on test clean (cosine) crop_scheme is consecutive, "
+        "segment_samples 4000, unit_segments and consecutive, segment_samples 9000, unit_segments"
     )
     report.main([*map(str, options), "--despite", "crop_scheme", *map(str, systems)])
     assert "segment_samples 9000" in (tmp_path / "x.html").read_text()

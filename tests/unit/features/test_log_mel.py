@@ -91,6 +91,8 @@ def test_too_short_a_waveform_is_named() -> None:
     [
         ({"high_hz": 9000.0}, r"low_hz and high_hz must be ascending in \[0, 8000.0\], got 0.0 and 9000.0"),
         ({"low_hz": 8000.0}, r"low_hz and high_hz must be ascending in \[0, 8000.0\], got 8000.0 and 8000.0"),
+        ({"input_scale": 0.0}, "input_scale must be positive, got 0.0"),
+        ({"log_floor": 0.0}, "log_floor must be positive, got 0.0"),
         ({"window_ms": 70.0}, r"window_ms must be in \(0, 64.0\], got 70.0"),
         ({"shift_ms": 0.0}, "shift_ms must be at least one sample, got 0.0"),
         ({"num_mel_bins": 400}, "too many filters for this FFT length: filter 0 covers no FFT bin"),
@@ -99,3 +101,27 @@ def test_too_short_a_waveform_is_named() -> None:
 def test_config_names_what_is_wrong(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LogMel(LogMelConfig(**changes))
+
+
+DIFF_SV = {"num_mel_bins": 80, "n_fft": 512, "low_hz": 20.0, "high_hz": 7600.0, "keep_length": True}
+
+
+def test_golden_values_of_diff_sv(waveform: np.ndarray) -> None:
+    samples = torch.from_numpy(waveform[:31_920])[None]
+    features = LogMel(LogMelConfig(**DIFF_SV))(samples)
+    assert features.shape == (1, 80, 200)
+    assert [features.mean().item(), features.std().item()] == pytest.approx([-3.37047, 2.88792], rel=1e-4)
+    cells = [features[0, mel, frame].item() for mel, frame in ((0, 0), (10, 100), (79, 199))]
+    assert cells == pytest.approx([-4.28849, -3.80498, -0.806106], rel=1e-4)
+    centred = LogMel(LogMelConfig(**DIFF_SV, subtract_mean=True))(samples)
+    cells = [centred[0, mel, frame].item() for mel, frame in ((0, 0), (10, 100), (79, 199))]
+    assert cells == pytest.approx([4.26032, -0.0330575, -0.257055], rel=1e-3)
+    torch.testing.assert_close(centred, features - features.mean(-1, keepdim=True), atol=1e-5, rtol=0)
+
+
+def test_pre_emphasis_that_keeps_the_length_reflects_the_first_sample() -> None:
+    shortening, keeping = (LogMel(LogMelConfig(keep_length=keep)) for keep in (False, True))
+    samples = torch.randn(1, 4_000)
+    reflected = torch.cat([samples[:, 1:2], samples], dim=1)
+    assert keeping(samples).shape[-1] == 4_000 // 160 + 1
+    torch.testing.assert_close(keeping(samples), shortening(reflected), rtol=0, atol=0)

@@ -64,6 +64,16 @@ def test_tails_by_hand() -> None:
     assert target_logit(175, 0.3, "published") == pytest.approx(cos - 0.3 * math.sin(0.3), rel=1e-5)
 
 
+@pytest.mark.parametrize(("degrees", "shift"), [(60, 0.3), (89, 0.3), (91, 0.0), (170, 0.0)])
+def test_easy_margin_is_added_below_a_right_angle_only(degrees: float, shift: float) -> None:
+    assert target_logit(degrees, 0.3, "easy") == pytest.approx(math.cos(math.radians(degrees) + shift), rel=1e-5)
+
+
+def test_published_tail_at_the_reference_angle() -> None:
+    degrees = math.degrees(math.acos(-0.99))
+    assert target_logit(degrees, 0.3, "published") == pytest.approx(-1.078656, abs=1e-5)
+
+
 def test_continuous_tail_has_no_jump() -> None:
     edge = math.degrees(math.pi - 0.3)
     below, above = (target_logit(edge + step, 0.3, "continuous") for step in (-1e-4, 1e-4))
@@ -79,8 +89,8 @@ def test_aam_gradient_is_finite_on_the_class_weight_itself() -> None:
 
 
 def test_aam_names_an_unknown_tail() -> None:
-    with pytest.raises(ValueError, match="tail must be continuous or published, got 'easy'"):
-        AAMSoftmax(4, 3, tail="easy")
+    with pytest.raises(ValueError, match="tail must be continuous, published or easy, got 'hard'"):
+        AAMSoftmax(4, 3, tail="hard")
 
 
 def test_golden_angular_prototypical(hashed) -> None:

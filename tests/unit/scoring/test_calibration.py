@@ -98,6 +98,19 @@ def test_separable_trials_get_finite_ratios_with_the_right_signs() -> None:
     assert (np.sign(llrs) == [-1, -1, 1, 1]).all()
 
 
+def test_few_speakers_are_trusted_less_the_more_the_scores_separate() -> None:
+    scores, labels = np.array([[0.0], [0.1], [0.9], [1.0]] * 50), np.array([False, False, True, True] * 50)
+    many, few = (LogisticCalibration(0.5).fit(scores, labels, count).weights_[0] for count in (None, 5))
+    assert 0 < few < 0.8 * many
+    assert LogisticCalibration(0.5).fit(scores, labels, 1000).weights_[0] == many  # no more than there are trials
+
+
+def test_speakers_hardly_matter_where_the_data_speak(gaussians) -> None:
+    scores, labels = gaussians
+    calibration = LogisticCalibration(0.5).fit(scores[:, None], labels, 40)
+    assert calibration.weights_[0] == pytest.approx(2, abs=0.02)
+
+
 def test_a_constant_input_gets_no_weight() -> None:
     inputs = np.column_stack([[0.0, 0.6, 0.4, 1.0], np.full(4, 3.0)])
     assert LogisticCalibration(0.5).fit(inputs, np.array([False, False, True, True])).weights_[1] == 0

@@ -45,7 +45,7 @@ class Step(nn.Module):
         torch.manual_seed(0)
         self.model = nn.Linear(3, 1)
 
-    def forward(self, waveforms, references, speaker_ids):
+    def forward(self, waveforms, references, speaker_ids, epoch):
         return {"loss": (self.model(waveforms) - waveforms.sum(dim=1, keepdim=True)).square().mean()}
 
 
@@ -133,6 +133,42 @@ def test_clipping_bounds_the_update():
     clipped = torch.nn.utils.get_total_norm([p.grad for p in trainer.module.parameters()])
     assert norm > 1e-3
     assert clipped == pytest.approx(1e-3, rel=1e-3)
+
+
+class Noisy(Step):
+    def forward(self, waveforms, references, speaker_ids, epoch):
+        self.seen = getattr(self, "seen", [])
+        self.seen.append((round(epoch, 3), float(torch.rand(()))))
+        return super().forward(waveforms, references, speaker_ids, epoch)
+
+    def parameter_groups(self):
+        return [{"params": [self.model.weight], "lr_scale": 0.0}, {"params": [self.model.bias]}]
+
+    def after_backward(self):
+        self.model.bias.grad.zero_().add_(1.0)
+
+
+def test_what_a_step_draws_depends_on_its_number_alone():
+    batch = next(iter(Plan().batches(0, 0)))
+    one, two = Noisy(), Noisy()
+    first, second = (Trainer(step, CONFIG, World(), seed=4) for step in (one, two))
+    first.train_step(batch, 0.1, 0.0)
+    first.train_step(batch, 0.1, 0.2)
+    second.step = 1
+    torch.rand(7)
+    second.train_step(batch, 0.1, 0.2)
+    assert one.seen[1] == two.seen[0]
+    assert one.seen[0][1] != one.seen[1][1]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_a_step_can_scale_rates_and_gradients(optimizer):
+    step = Noisy()
+    weight, bias = step.model.weight.clone(), step.model.bias.clone()
+    config = replace(CONFIG, optimizer=optimizer, momentum=0.0)
+    Trainer(step, config, World()).train_step(next(iter(Plan().batches(0, 0))), 0.1)
+    torch.testing.assert_close(step.model.weight, weight)
+    torch.testing.assert_close(step.model.bias, bias - 0.1)
 
 
 def test_half_precision_needs_a_gpu():

@@ -1,11 +1,12 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from sv.models.output import Embedded
-from sv.train.config import LossConfig
-from sv.train.steps import PairStep
+from sv.train.steps import PairLossConfig, PairStep
 
 
 class Frontend(nn.Module):
@@ -18,6 +19,7 @@ class Model(nn.Module):
         super().__init__()
         self.linear = nn.Linear(4, 3)
         self.enhances = enhances
+        self.config = SimpleNamespace(embedding_dim=3)
 
     def embed(self, features):
         return self.linear(features.mean(dim=2))
@@ -35,8 +37,8 @@ def batch():
 
 def test_terms_by_hand(batch):
     torch.manual_seed(0)
-    weights = LossConfig(speaker=2.0, feature_mse=3.0, angular_prototypical=0.5)
-    step = PairStep(Frontend(), Model(), weights, embedding_dim=3, num_speakers=2)
+    weights = PairLossConfig(speaker=2.0, feature_mse=3.0, angular_prototypical=0.5)
+    step = PairStep(Frontend(), Model(), weights, num_speakers=2)
     losses = step(*batch)
     waveforms, references, speakers = batch
     embeddings = step.model.embed(step.frontend(waveforms))
@@ -50,13 +52,13 @@ def test_terms_by_hand(batch):
 
 
 def test_terms_of_weight_zero_are_left_out(batch):
-    step = PairStep(Frontend(), Model(enhances=False), LossConfig(), embedding_dim=3, num_speakers=2)
+    step = PairStep(Frontend(), Model(enhances=False), PairLossConfig(), num_speakers=2)
     assert set(step(*batch)) == {"loss", "speaker"}
-    step = PairStep(Frontend(), Model(), LossConfig(speaker_type="aam"), embedding_dim=3, num_speakers=2)
+    step = PairStep(Frontend(), Model(), PairLossConfig(speaker_type="aam"), num_speakers=2)
     assert step.criteria["speaker"].weight.shape == (2, 3)
 
 
 def test_regression_of_a_model_that_does_not_enhance_is_refused(batch):
-    step = PairStep(Frontend(), Model(enhances=False), LossConfig(feature_mse=1.0), embedding_dim=3, num_speakers=2)
+    step = PairStep(Frontend(), Model(enhances=False), PairLossConfig(feature_mse=1.0), num_speakers=2)
     with pytest.raises(ValueError, match="feature_mse is set, but this model does not enhance"):
         step(*batch)

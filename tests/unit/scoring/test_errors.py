@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import norm
 
 from sv.scoring import OperatingPoint, compute_act_dcf, compute_min_dcf
-from sv.scoring.breakdown import bayes_error_curve, eer_threshold, speaker_errors, worst_trials
+from sv.scoring.errors import bayes_error_curve, eer_threshold, speaker_errors, worst_trials
 
 # Speakers 0, 1, 2: targets of each, then nontargets.
 SCORES = np.array([0.1, 0.9, 0.8, 0.7, 0.95, 0.3, 0.2])

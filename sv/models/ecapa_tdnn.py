@@ -1,0 +1,181 @@
+"""ECAPA-TDNN (Desplanques et al. 2020, arXiv:2005.07143).
+
+Axes: (batch, channels, frames). Every convolution is followed by ReLU, then batch norm.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sv.models.output import Embedded
+
+VARIANCE_FLOOR = 1e-7
+
+
+@dataclass(frozen=True, kw_only=True)
+class ECAPATDNNConfig:
+    """What its users choose; the defaults are the paper's smaller network.
+
+    Attributes
+    ----------
+    num_mel_bins : int
+    channels : int
+        Of the residual blocks: 512 or 1024 in the paper; a multiple of `res2net_scale`.
+    dilations : tuple of int
+        One a block.
+    res2net_scale : int
+        Groups of channels in a block, each of which but the last sees the one before.
+    squeezed_channels, attention_channels : int
+        Bottlenecks of squeeze-excitation and of attentive pooling.
+    aggregated_channels : int
+        Of the layer that reads all blocks.
+    global_context : bool
+        Attention sees the utterance's mean and deviation beside the frame, as in the paper; not in WeSpeaker's smaller
+        configurations.
+    summed_inputs : bool
+        A block reads the sum of the outputs of all before it, as in the paper; else that of the one before, as in
+        SpeechBrain and WeSpeaker.
+    embedding_norm : bool
+        Batch norm after the embedding, as in the paper; not in WeSpeaker.
+    embedding_dim : int
+    """
+
+    num_mel_bins: int = 80
+    channels: int = 512
+    dilations: tuple[int, ...] = (2, 3, 4)
+    res2net_scale: int = 8
+    squeezed_channels: int = 128
+    attention_channels: int = 128
+    aggregated_channels: int = 1536
+    global_context: bool = True
+    summed_inputs: bool = False
+    embedding_norm: bool = True
+    embedding_dim: int = 192
+
+    def __post_init__(self) -> None:
+        for name in (
+            "num_mel_bins",
+            "channels",
+            "squeezed_channels",
+            "attention_channels",
+            "aggregated_channels",
+            "embedding_dim",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if not self.dilations or min(self.dilations) < 1:
+            raise ValueError(f"dilations must be positive, one a block, got {self.dilations}")
+        if self.res2net_scale < 2 or self.channels % self.res2net_scale:
+            raise ValueError(
+                f"channels must be a multiple of res2net_scale, which is at least 2; got {self.channels} "
+                f"and {self.res2net_scale}"
+            )
+
+
+class Convolution(nn.Module):
+    """A convolution over frames that keeps their number, ReLU, batch norm."""
+
+    def __init__(self, in_channels: int, out_channels: int, size: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(in_channels, out_channels, size, dilation=dilation, padding=dilation * (size // 2))
+        self.bn = nn.BatchNorm1d(out_channels)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Map (batch, in_channels, frames) to (batch, out_channels, frames)."""
+        return self.bn(F.relu(self.conv(values)))
+
+
+class Res2Convolution(nn.Module):
+    """Convolutions of groups of channels, each of which also sees the result of the one before.
+
+    The last group passes unchanged. (The paper's Res2Net passes the first: the same up to the order of channels.)
+    """
+
+    def __init__(self, channels: int, dilation: int, scale: int) -> None:
+        super().__init__()
+        width = channels // scale
+        self.layers = nn.ModuleList(Convolution(width, width, 3, dilation) for _ in range(scale - 1))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Map (batch, channels, frames) to the same shape."""
+        *groups, last = values.chunk(len(self.layers) + 1, dim=1)
+        outputs = [self.layers[0](groups[0])]
+        for layer, group in zip(self.layers[1:], groups[1:], strict=True):
+            outputs.append(layer(outputs[-1] + group))
+        return torch.cat([*outputs, last], dim=1)
+
+
+class Block(nn.Module):
+    """SE-Res2Block: 1x1 convolution, Res2 convolution, 1x1 convolution, squeeze-excitation, around a shortcut."""
+
+    def __init__(self, config: ECAPATDNNConfig, dilation: int) -> None:
+        super().__init__()
+        channels, squeezed = config.channels, config.squeezed_channels
+        self.first = Convolution(channels, channels)
+        self.res2 = Res2Convolution(channels, dilation, config.res2net_scale)
+        self.last = Convolution(channels, channels)
+        self.se = nn.Sequential(nn.Linear(channels, squeezed), nn.ReLU(), nn.Linear(squeezed, channels), nn.Sigmoid())
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Map (batch, channels, frames) to the same shape."""
+        hidden = self.last(self.res2(self.first(values)))
+        return torch.addcmul(values, hidden, self.se(hidden.mean(dim=2))[:, :, None])
+
+
+class ContextAttention(nn.Module):
+    """Channel-dependent weights over frames (section 3.1 of the paper, tanh between its two layers)."""
+
+    def __init__(self, channels: int, hidden: int, *, global_context: bool) -> None:
+        super().__init__()
+        self.global_context = global_context
+        self.linear1 = nn.Conv1d(channels * (3 if global_context else 1), hidden, 1)
+        self.linear2 = nn.Conv1d(hidden, channels, 1)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Weights of (batch, channels, frames), which sum to 1 over frames."""
+        hidden = values
+        if self.global_context:
+            mean = values.mean(dim=2, keepdim=True)
+            std = (values.var(dim=2, keepdim=True) + VARIANCE_FLOOR).sqrt()
+            hidden = torch.cat([values, mean.expand_as(values), std.expand_as(values)], dim=1)
+        return torch.softmax(self.linear2(torch.tanh(self.linear1(hidden))), dim=2)
+
+
+class ECAPATDNN(nn.Module):
+    """Time-delay network of SE-Res2Blocks, all of whose outputs are aggregated and pooled.
+
+    Features are centred, each mel bin to mean 0 over the segment.
+    """
+
+    def __init__(self, config: ECAPATDNNConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.layer1 = Convolution(config.num_mel_bins, config.channels, 5)
+        self.blocks = nn.ModuleList(Block(config, dilation) for dilation in config.dilations)
+        self.aggregate = nn.Conv1d(config.channels * len(config.dilations), config.aggregated_channels, 1)
+        self.attention = ContextAttention(
+            config.aggregated_channels, config.attention_channels, global_context=config.global_context
+        )
+        self.bn_pool = nn.BatchNorm1d(2 * config.aggregated_channels)
+        self.fc = nn.Linear(2 * config.aggregated_channels, config.embedding_dim)
+        self.bn_embedding = nn.BatchNorm1d(config.embedding_dim) if config.embedding_norm else nn.Identity()
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Embed (batch, mels, frames) features: (batch, embedding_dim)."""
+        hidden = self.layer1(features - features.mean(dim=2, keepdim=True))
+        outputs = []
+        for block in self.blocks:
+            outputs.append(block(hidden))
+            hidden = hidden + outputs[-1] if self.config.summed_inputs else outputs[-1]
+        values = F.relu(self.aggregate(torch.cat(outputs, dim=1)))
+        weights = self.attention(values)
+        mean = (values * weights).sum(dim=2)
+        variance = (values.square() * weights).sum(dim=2) - mean.square()
+        pooled = torch.cat([mean, variance.clamp_min(VARIANCE_FLOOR).sqrt()], dim=1)
+        return self.bn_embedding(self.fc(self.bn_pool(pooled)))
+
+    def forward(self, features: Tensor) -> Embedded:
+        """Embed (batch, mels, frames) features."""
+        return Embedded(self.embed(features), None)

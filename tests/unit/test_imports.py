@@ -26,8 +26,11 @@ MAY_IMPORT = {
     "sv.breakdown": ("sv.kaldi", "sv.results", "sv.scoring"),
     "sv.challenge_rules": ("sv.kaldi", "sv.system", "sv.data"),
     "sv.report": ("sv.results",),
-    "sv.figures": ("sv.report", "sv.results", "sv.scoring"),
-    "sv.report_page": ("sv.report", "sv.figures", "sv.results", "sv.kaldi"),
+    "sv.report_data": ("sv.report", "sv.results", "sv.kaldi", "sv.scoring"),
+    "sv.report_html": ("sv.report", "sv.results"),
+    "sv.report_page": ("sv.report", "sv.report_data", "sv.report_html", "sv.figures", "sv.results", "sv.scoring"),
+    "sv.ledger": ("sv.report", "sv.results", "sv.breakdown"),
+    "sv.figures": ("sv.report", "sv.report_data", "sv.results", "sv.scoring"),
     "sv.system": (
         "sv.features",
         "sv.models",

@@ -28,7 +28,15 @@ MAY_IMPORT = {
     "sv.report": ("sv.results",),
     "sv.report_data": ("sv.report", "sv.results", "sv.kaldi", "sv.scoring"),
     "sv.report_html": ("sv.report", "sv.results"),
-    "sv.report_page": ("sv.report", "sv.report_data", "sv.report_html", "sv.figures", "sv.results", "sv.scoring"),
+    "sv.report_page": (
+        "sv.breakdown",
+        "sv.report",
+        "sv.report_data",
+        "sv.report_html",
+        "sv.figures",
+        "sv.results",
+        "sv.scoring",
+    ),
     "sv.ledger": ("sv.report", "sv.results", "sv.breakdown"),
     "sv.figures": ("sv.report", "sv.report_data", "sv.results", "sv.scoring"),
     "sv.system": (

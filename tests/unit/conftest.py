@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from sv.kaldi import Trials
 from sv.models.rawnet3 import PRE_EMPHASIS
 from sv.models.sincnet import SincFilters, sinc_filters, sinc_pairs
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "kaldi_plda"
 RAWNET_KEYS = Path(__file__).parents[1] / "golden" / "rawnet" / "keys.json"
-
-from sv.kaldi import Trials
 
 
 def _hashed_uniform(key: int, count: int) -> np.ndarray:
@@ -44,9 +44,6 @@ def hashed_uniform() -> Callable[[int, int], np.ndarray]:
 def hashed() -> Callable[[int, tuple[int, ...]], np.ndarray]:
     """(key, shape) -> float64 numbers in [-1, 1), row-major."""
     return _hashed
-
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "kaldi_plda"
 
 
 def lines_of(name: str) -> list[str]:

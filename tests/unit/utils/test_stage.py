@@ -211,7 +211,7 @@ def test_an_estimate_from_elsewhere_is_in_proportion(tmp_path, monkeypatch):
         marker = {
             "version": 1,
             "seconds": seconds,
-            "inputs": dict.fromkeys(inputs, {}),
+            "inputs": {name: {} for name in inputs},
             "outputs": {"x": {"size": size}},
         }
         path.write_text(json.dumps(marker))

@@ -220,6 +220,7 @@ elif runs_stage 8 && [[ $dry_run == false && -e $main/report.txt ]]; then
 fi
 
 if [[ $dry_run == true ]]; then
+  say_estimate .
   log "dry run: $stages_run stage(s) would run"
 elif ((stages_run == 0)); then
   log "nothing to do: every stage from $stage to $stop_stage is up to date"

@@ -4,6 +4,7 @@ A model maps features (batch, mels, frames) to `Embedded`; its `embed` gives the
 """
 
 from sv.models.ecapa_tdnn import ECAPATDNN, ECAPATDNNConfig
+from sv.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
 from sv.models.exu_net import ExUNet, ExUNetConfig, UNet, UNetConfig
 from sv.models.resnet import SEResNet, SEResNetConfig
 from sv.models.resnet_se34 import ResNetSE34L, ResNetSE34LConfig, ResNetSE34V2, ResNetSE34V2Config
@@ -17,4 +18,5 @@ MODELS = {
     "resnet_se34v2": (ResNetSE34V2Config, ResNetSE34V2),
     "vggvox": (VGGVoxConfig, VGGVox),
     "ecapa_tdnn": (ECAPATDNNConfig, ECAPATDNN),
+    "embedding_mlp": (EmbeddingMLPConfig, EmbeddingMLP),
 }

@@ -16,6 +16,7 @@ from sv.losses import AAMSoftmax, AngularPrototypical, SoftmaxLoss
 from sv.models.output import Embedded
 from sv.train.classification_step import ClassificationConfig, ClassificationStep
 from sv.train.distributed import gather_rows
+from sv.train.enhancement_step import EnhancementConfig, EnhancementStep
 from sv.train.metric_step import MetricConfig, MetricStep
 
 
@@ -110,4 +111,5 @@ STEPS = {
     "pairs": (PairLossConfig, PairStep),
     "classification": (ClassificationConfig, ClassificationStep),
     "metric": (MetricConfig, MetricStep),
+    "enhancement": (EnhancementConfig, EnhancementStep),
 }

@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from sv.kaldi.enrolment import read_enrolment, with_models
 from sv.kaldi.scp import DataDirError, read_utt2spk
 from sv.kaldi.trials import read_trials
 
@@ -19,9 +20,10 @@ def leaks(train: Path, evaluated: Path) -> str:
     utt2spk = read_utt2spk(evaluated / "utt2spk")
     if (evaluated / "trials").exists():
         trials = read_trials(evaluated / "trials")
+        known = with_models(utt2spk, read_enrolment(evaluated, utt2spk))
         for number, pair in enumerate(zip(trials.enrolment, trials.test), start=1):
             for utt in pair:
-                if utt not in utt2spk:
+                if utt not in known:
                     return f"{evaluated}/trials:{number}: unknown utterance {utt}; it is not in {evaluated}/utt2spk"
     shared = sorted(set(utt2spk.values()) & set(read_utt2spk(train / "utt2spk").values()))
     if shared:

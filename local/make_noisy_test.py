@@ -8,7 +8,6 @@ is copied. The ids stay, so the clean set's trials apply.
 """
 
 import argparse
-import shlex
 import shutil
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -19,9 +18,10 @@ from tqdm import tqdm
 
 from sv.data.audio import BadAudio, read_whole
 from sv.data.augment import Draw, NoiseLibrary
-from sv.data.manifests import CUTS, cut_of, duration_to_samples, write_jsonl_gz
+from sv.data.manifests import cut_of, duration_to_samples
+from sv.data.rendered import write_rendered_dir
 from sv.files import write_text
-from sv.kaldi.data_dir import quarantined, write_data_dir
+from sv.kaldi.data_dir import quarantined
 from sv.kaldi.scp import DataDirError, read_scp, read_table, read_utt2dur, read_utt2spk
 from sv.seeding import generator
 
@@ -30,7 +30,9 @@ NOISE_DIRS = {
     "music": "musan_music_test",
     "babble": "musan_speech_test",
     "nonspeech": "nonspeech100",
+    "demand": "vctk_noise_test",
 }
+LISTS = ("trials", "enrolment")  # that hold for the noisy set too
 
 
 def noisy_cut(
@@ -61,28 +63,28 @@ def write_condition(condition: tuple[str, float], test_dir: Path, data: Path, se
         noisy_cut(utt, spk, wav_scp[utt], duration_to_samples(durations[utt]), library, category, snr_db, seed)
         for utt, spk in utt2spk.items()
     ]
-    write_jsonl_gz(out / CUTS, (cut for cut, _ in rows))
     write_text(
         out / "draws.tsv",
         "utterance\tsnr_db\tgain\tnoise:start+samples@offset\n" + "".join(f"{line}\n" for _, line in rows),
     )
-    manifest = shlex.quote(str((out / CUTS).absolute()))
     genders = test_dir / "spk2gender"
-    write_data_dir(
+    write_rendered_dir(
         out,
-        wav_scp={utt: f"python -m sv.bin.render_cut {manifest} {utt} |" for utt in utt2spk},
+        (cut for cut, _ in rows),
         utt2spk=utt2spk,
         utt2dur=durations,
         spk2gender=read_table(genders) if genders.exists() else None,
     )
-    shutil.copyfile(test_dir / "trials", out / "trials")
+    for name in LISTS:
+        if (test_dir / name).exists():
+            shutil.copyfile(test_dir / name, out / name)
     return len(rows) + len(quarantined(out))
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and write every condition."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--noises", default=",".join(NOISE_DIRS), help="of %(default)s")
+    parser.add_argument("--noises", default="noise,music,babble,nonspeech", help="of " + ",".join(NOISE_DIRS))
     parser.add_argument("--snrs", default="0,5,10,15,20", help="in dB")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--nj", type=int, default=1, help="processes")

@@ -3,21 +3,30 @@
 import pickle
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sv import convert_voxceleb_trainer
 from sv.config import to_dict, write_json
-from sv.features import LogMelConfig
+from sv.features.log_mel import LogMelConfig, htk_filters
 from sv.files import atomic_write
 from sv.models import MODELS
+from sv.models.diff_sv import DiffSVConfig
 from sv.models.resnet import MEL_STRIDE, NUM_LEVELS
 
-LEVEL_PREFIX = {"se_resnet": "layer", "unet": "d_res_", "exu_net": "d_res_"}
+LEVEL_PREFIX = {"se_resnet": "layer", "unet": "d_res_", "exu_net": "d_res_", "diff_sv": "layer"}
 CONVERTIBLE = (*LEVEL_PREFIX, *convert_voxceleb_trainer.SYSTEMS)
+DIFF_SV_FEATURES = LogMelConfig(
+    num_mel_bins=80, n_fft=512, low_hz=20.0, high_hz=7600.0, keep_length=True, subtract_mean=True
+)
+FRONT_END = "torchfbank."  # buffers of the published Diff-SV code's front end
+# What a checkpoint beside its tensors may hold: numbers of NumPy's in the state of an optimiser or a schedule.
+NUMPY_SCALARS = [np._core.multiarray.scalar, np.dtype, np.dtypes.Float64DType, np.dtypes.Int64DType]
 
 
 class CheckpointError(ValueError):
@@ -31,11 +40,11 @@ def convert_checkpoint(
 
     Parameters
     ----------
-    system : {"se_resnet", "unet", "exu_net", "resnet_se34l", "resnet_se34v2", "vggvox"}
+    system : {"se_resnet", "unet", "exu_net", "diff_sv", "resnet_se34l", "resnet_se34v2", "vggvox"}
         The model of `sv.models.MODELS` whose weights the file holds.
     path : path
-        A state dict as the published training code saves it, with or without the prefix of a distributed wrapper.
-        Only tensors are unpickled.
+        A state dict as the published training code saves it, with or without the prefix of a distributed wrapper;
+        Diff-SV's is the entry `model` of a training state. Only tensors and numbers are unpickled.
     out_dir : path
         Created if need be.
     input_scale : float, optional
@@ -55,7 +64,11 @@ def convert_checkpoint(
         return _convert_voxceleb_trainer(system, path, Path(out_dir), input_scale)
     if system not in LEVEL_PREFIX:
         raise CheckpointError(f"no converter for {system!r}; known: {', '.join(CONVERTIBLE)}")
-    state = read_state_dict(path)
+    state = read_state_dict(path, entry="model" if system == "diff_sv" else None)
+    features = LogMelConfig()
+    if system == "diff_sv":
+        features = DIFF_SV_FEATURES
+        state = without_front_end(state, features, path)
     config = infer_config(system, state, path)
     model = MODELS[system][1](config)
     try:
@@ -66,7 +79,7 @@ def convert_checkpoint(
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(checkpoint, "wb") as file:
         torch.save({"model": model.state_dict()}, file)
-    features = LogMelConfig(num_mel_bins=config.num_mel_bins)
+    features = replace(features, num_mel_bins=config.num_mel_bins)
     write_json(
         Path(out_dir) / "config.json",
         {
@@ -110,8 +123,14 @@ def _convert_voxceleb_trainer(system: str, path: str | Path, out_dir: Path, inpu
     ]
 
 
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+def read_state_dict(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
     """Read a state dict without executing what the file may contain; a `module.` prefix is dropped.
+
+    Parameters
+    ----------
+    path : path
+    entry : str, optional
+        Where in a training state the state dict is; a file that holds the state dict alone will do as well.
 
     Raises
     ------
@@ -119,6 +138,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         If the file does not hold a mapping from names to tensors, and nothing else.
     """
     state = _load(path)
+    if entry is not None and isinstance(state, Mapping) and entry in state:
+        state = state[entry]
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path}: expected a mapping from parameter names to tensors, got {type(state).__name__}")
     return {name.removeprefix("module."): value for name, value in state.items()}
@@ -126,11 +147,22 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 def _load(path: str | Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(NUMPY_SCALARS):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"{path}: not a PyTorch checkpoint of tensors only: {_first_lines(str(error))}"
         ) from error
+
+
+def without_front_end(state: Mapping[str, Tensor], features: LogMelConfig, path: str | Path) -> dict[str, Tensor]:
+    """The weights without the front end's buffers, after a check that its mel filters are those of `features`."""
+    filters = state.get(f"{FRONT_END}1.mel_scale.fb")  # (bins, mels)
+    if filters is not None:
+        ours = htk_filters(replace(features, num_mel_bins=filters.shape[-1])).float().T
+        if filters.shape != ours.shape or not torch.allclose(filters.float(), ours, atol=1e-4):
+            raise CheckpointError(f"{path}: its front end has other mel filters than the published Diff-SV code")
+    return {name: value for name, value in state.items() if not name.startswith(FRONT_END)}
 
 
 def infer_config(system: str, state: Mapping[str, Tensor], path: str | Path) -> Any:
@@ -147,9 +179,34 @@ def infer_config(system: str, state: Mapping[str, Tensor], path: str | Path) -> 
         embedding_dim = state["fc.weight"].shape[0]
     except KeyError as error:
         raise CheckpointError(f"{path}: not a checkpoint of {system}: it has no {error.args[0]}") from error
+    if system == "diff_sv":
+        return infer_diff_sv(state, channels, blocks, embedding_dim, path)
     config_class = MODELS[system][0]
     bins = MEL_STRIDE * pooled // channels[-1] if system == "exu_net" else config_class().num_mel_bins
     return config_class(num_mel_bins=bins, channels=channels, blocks=blocks, embedding_dim=embedding_dim)
+
+
+def infer_diff_sv(
+    state: Mapping[str, Tensor],
+    channels: tuple[int, ...],
+    blocks: tuple[int, ...],
+    embedding_dim: int,
+    path: str | Path,
+) -> DiffSVConfig:
+    """What Diff-SV's other parts imply; the enhancer's number of heads leaves no trace and is the published one."""
+    layers = {name.split(".")[2] for name in state if name.startswith("enhancer.layer_stack.")}
+    try:
+        return DiffSVConfig(
+            num_mel_bins=state["enhancer.spectral.0.weight"].shape[0],
+            channels=channels,
+            blocks=blocks,
+            embedding_dim=embedding_dim,
+            enhancer_layers=len(layers),
+            enhancer_channels=state["enhancer.layer_stack.0.pos_ffn.w_1.weight"].shape[0],
+            score_channels=state["denoiser.model.final_conv.weight"].shape[1],
+        )
+    except KeyError as error:
+        raise CheckpointError(f"{path}: not a checkpoint of diff_sv: it has no {error.args[0]}") from error
 
 
 def _first_lines(message: str, length: int = 300) -> str:

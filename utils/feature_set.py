@@ -13,6 +13,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+SEGMENT_KEYS = ("segment_samples", "scheme", "num_segments", "step_samples", "raise_to_dbfs")
+
 
 def feature_set(system: dict) -> str:
     """Return the folder name for the system's [features] table and [extract] segment length."""
@@ -20,7 +22,7 @@ def feature_set(system: dict) -> str:
     if features.get("type") in (None, "waveform"):
         return "none"
     extract = system.get("extract", {})
-    key = {"features": features} | {name: extract.get(name) for name in ("segment_samples", "scheme", "num_segments")}
+    key = {"features": features} | {name: extract.get(name) for name in SEGMENT_KEYS}
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return f"{features['type']}-{digest[:6]}"
 

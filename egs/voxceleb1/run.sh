@@ -6,7 +6,7 @@
 #   ./run.sh --stage 3 --stop-stage 5    just those
 #
 # Stage                 reads                                writes
-#   0 prepare           corpora                              data/voxceleb1_{dev,test} data/musan_* data/nonspeech100 data/rirs
+#   0 prepare           corpora                              data/voxceleb1_{dev,test} data/musan_* data/nonspeech100 data/rirs data/channels
 #   1 validate and cut  data/voxceleb1_{dev,test}            data/voxceleb1_{train,valid}, speaker-disjoint
 #   2 noisy sets        data/voxceleb1_test, noise (test)    data/voxceleb1_test-<noise>-snr<db>
 #   3 features          data/voxceleb1_{valid,test*}         exp/feats/<features>/<set>, data/<set>/feats.scp
@@ -90,7 +90,8 @@ if stage_needs_run 0 prepare "$marker" "$options"; then
     "${train_cmd[@]}" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" --nj "$nj" --max-bad "$max_bad" \
       ${extra[@]+"${extra[@]}"} "$dir" "$data"
   done <<< "$corpus_dirs"
-  mark_done 0 "$marker" "$options" "$data"/{voxceleb1_dev,voxceleb1_test,musan_*}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} "$data/$test_set/trials"
+  local/make_channels.py --seed "$seed" "$data"
+  mark_done 0 "$marker" "$options" "$data"/{voxceleb1_dev,voxceleb1_test,musan_*,channels}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} "$data/$test_set/trials"
 fi
 
 # --- 1: valid data, a speaker-disjoint validation set, no trial speaker in training ---------------------------------
@@ -142,7 +143,7 @@ for conf in "${configs[@]}"; do
     "${cuda_cmd[@]}" --gpu "$num_gpus" "$exp/$system/log/train.log" "${train[@]}" --config "$conf" --seed "$seed" \
       --train-dir "$data/voxceleb1_train" --valid-dir "$data/voxceleb1_valid" ${feats:+--feats "$feats"} \
       --noise-dir noise="$data/musan_noise_train" --noise-dir music="$data/musan_music_train" \
-      --noise-dir babble="$data/musan_speech_train" --rirs "$data/rirs" --exp-dir "$exp/$system"
+      --noise-dir babble="$data/musan_speech_train" --rirs "$data/rirs" --channels "$data/channels" --exp-dir "$exp/$system"
     mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
   fi
 done

@@ -102,19 +102,39 @@ def check_same_run(stored: dict, wanted: dict, exp_dir: Path) -> None:
         )
 
 
+def data_options(parser: argparse.ArgumentParser) -> None:
+    """Add what training reads."""
+    parser.add_argument("--config", type=Path, required=True, help="TOML file of the system")
+    parser.add_argument("--train-dir", type=Path, required=True, help="data directory to train on")
+    parser.add_argument("--noise-dir", action="append", default=[], metavar="CATEGORY=DIR", help="noise to mix in")
+    parser.add_argument("--rirs", type=Path, help="data directory of room responses; may be absent if none are used")
+    parser.add_argument("--channels", type=Path, help="data directory of microphone responses")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def make_training_set(args: argparse.Namespace, system: SystemConfig) -> TrainingSet:
+    """The training set of the options."""
+    rirs = args.rirs if args.rirs and args.rirs.is_dir() else None
+    noise = NoiseLibrary(dict(item.split("=", 1) for item in args.noise_dir), rirs, args.channels)
+    return TrainingSet(UtteranceIndex(args.train_dir), system.train.crop_samples, system.augment, noise, args.seed)
+
+
+def make_sampler(
+    system: SystemConfig, dataset: TrainingSet, seed: int, world: distributed.World
+) -> GroupSampler | ShuffledSampler:
+    """The configured batches of a training set."""
+    return BATCHES[system.batches_type][1](dataset.speaker_ids, system.batches, seed, world.size, world.rank)
+
+
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--config", type=Path, required=True, help="TOML file of the system")
-    parser.add_argument("--train-dir", type=Path, required=True, help="data directory to train on")
+    data_options(parser)
     parser.add_argument(
         "--valid-dir", type=Path, required=True, help="data directory of held-out speakers, with trials"
     )
     parser.add_argument("--feats", type=Path, help="folder of the held-out set's features; computed if not given")
-    parser.add_argument("--noise-dir", action="append", default=[], metavar="CATEGORY=DIR", help="noise to mix in")
-    parser.add_argument("--rirs", type=Path, help="data directory of room responses; may be absent if none are used")
     parser.add_argument("--exp-dir", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)
 
 
@@ -133,19 +153,16 @@ def main(argv: list[str] | None = None) -> None:
 
 def train(args: argparse.Namespace, world: distributed.World) -> None:
     """Put the parts together and run the loop."""
-    index = UtteranceIndex(args.train_dir)
-    if shared := set(index.speakers) & set(UtteranceIndex(args.valid_dir).speakers):
-        raise ValueError(f"{len(shared)} speakers of {args.valid_dir} are in training, e.g. {min(shared)}")
     system = load_system(args.config)
-    rirs = args.rirs if args.rirs and args.rirs.is_dir() else None
-    noise = NoiseLibrary(dict(item.split("=", 1) for item in args.noise_dir), rirs)
-    dataset = TrainingSet(index, system.train.crop_samples, system.augment, noise, args.seed)
+    dataset = make_training_set(args, system)
+    if shared := set(dataset.index.speakers) & set(UtteranceIndex(args.valid_dir).speakers):
+        raise ValueError(f"{len(shared)} speakers of {args.valid_dir} are in training, e.g. {min(shared)}")
     system = with_speakers(system, dataset.num_speakers, args.seed)
     run = Run(exp_dir=args.exp_dir, identity=identity_of(system, args.train_dir))
     state = checkpoint.load_newest(run.checkpoints)
     if state is not None:
         check_same_run(state["identity"], run.identity, args.exp_dir)
-    sampler = BATCHES[system.batches_type][1](dataset.speaker_ids, system.batches, args.seed, world.size, world.rank)
+    sampler = make_sampler(system, dataset, args.seed, world)
     torch.manual_seed(args.seed)
     frontend, model = build_frontend(system), build_model(system)
     step = STEPS[system.loss_type][1](frontend, model, system.loss, system.num_speakers)

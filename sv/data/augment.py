@@ -20,7 +20,7 @@ class AugmentConfig:
 
     Attributes
     ----------
-    noise_prob, reverb_prob : float in [0, 1]
+    noise_prob, reverb_prob, channel_prob : float in [0, 1]
         Of the utterances that are to be disturbed at all.
     noises : tuple of str
         Categories, drawn uniformly.
@@ -39,11 +39,12 @@ class AugmentConfig:
     snr_db: tuple[float, float] = (0.0, 20.0)
     num_babble: tuple[int, int] = (3, 6)
     reverb_prob: float = 0.0
+    channel_prob: float = 0.0
     speeds: tuple[float, ...] = (1.0,)
     snr_floor: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("noise_prob", "reverb_prob"):
+        for name in ("noise_prob", "reverb_prob", "channel_prob"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
         for name in ("snr_db", "num_babble"):
@@ -67,12 +68,13 @@ class NoisePiece:
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """What disturbs one utterance: first the room response, then noise; either may be absent."""
+    """What disturbs one utterance: room response, then channel, then noise; each may be absent."""
 
     category: str | None = None
     snr_db: float = 0.0
     pieces: tuple[NoisePiece, ...] = ()
     rir: str | None = None
+    channel: str | None = None
 
 
 class Recordings:
@@ -106,18 +108,25 @@ class Recordings:
 
 
 class NoiseLibrary:
-    """Noise by category, and room responses, to draw from.
+    """Noise by category, room responses and channels to draw from.
 
     Parameters
     ----------
     noise_dirs : mapping of category to data directory
         `babble` names a set of speech recordings, of which several are summed.
-    rir_dir : path, optional
+    rir_dir, channel_dir : path, optional
+        Data directories of impulse responses.
     """
 
-    def __init__(self, noise_dirs: Mapping[str, str | Path], rir_dir: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        noise_dirs: Mapping[str, str | Path],
+        rir_dir: str | Path | None = None,
+        channel_dir: str | Path | None = None,
+    ) -> None:
         self.noises = {category: Recordings(path) for category, path in noise_dirs.items()}
         self.rirs = Recordings(rir_dir) if rir_dir else None
+        self.channels = Recordings(channel_dir) if channel_dir else None
         self._drawn = (), np.empty(0)  # what was read for the last draw, which is usually rendered next
 
     def check(self, config: AugmentConfig) -> None:
@@ -127,19 +136,23 @@ class NoiseLibrary:
             raise ValueError(f"[augment] noises: no recordings of {absent[0]!r}; there are {sorted(self.noises)}")
         if config.reverb_prob > 0 and self.rirs is None:
             raise ValueError("[augment] reverb_prob > 0, but there are no room responses; prepare RIRS_NOISES")
+        if config.channel_prob > 0 and self.channels is None:
+            raise ValueError("[augment] channel_prob > 0, but there are no channels; run local/make_channels.py")
 
     def draw(self, rng: np.random.Generator, config: AugmentConfig, num_samples: int) -> Draw:
         """Draw what disturbs a training utterance of `num_samples`."""
-        rir = category = None
+        rir = channel = category = None
         if rng.random() < config.reverb_prob:
             rir = self.rirs.ids[rng.integers(len(self.rirs.ids))]
+        if rng.random() < config.channel_prob:
+            channel = self.channels.ids[rng.integers(len(self.channels.ids))]
         if rng.random() < config.noise_prob:
             category = config.noises[rng.integers(len(config.noises))]
         if category is None:
-            return Draw(rir=rir)
+            return Draw(rir=rir, channel=channel)
         snr_db = float(rng.uniform(*config.snr_db))
         pieces = self.draw_noise(rng, category, num_samples, config.num_babble)
-        return Draw(category=category, snr_db=snr_db, pieces=pieces, rir=rir)
+        return Draw(category=category, snr_db=snr_db, pieces=pieces, rir=rir, channel=channel)
 
     def draw_noise(
         self, rng: np.random.Generator, category: str, num_samples: int, num_babble: tuple[int, int] = (3, 6)
@@ -205,10 +218,15 @@ class NoiseLibrary:
         """Factor on the sum of the pieces."""
         return noise_gain(power(speech), power(noise), draw.snr_db, floor)
 
+    def _responses(self, draw: Draw) -> list[tuple[Recordings, str]]:
+        """The impulse responses of a draw, in the order in which speech passes them."""
+        named = ((self.rirs, draw.rir), (self.channels, draw.channel))
+        return [(recordings, key) for recordings, key in named if key is not None]
+
     def apply(self, draw: Draw, speech: np.ndarray, floor: float = 0.0) -> np.ndarray:
         """Disturb (samples,) speech as drawn; silence stays as it is, since its SNR is undefined."""
-        if draw.rir is not None:
-            speech = reverberate(speech, self.rirs.read(draw.rir))
+        for recordings, key in self._responses(draw):
+            speech = reverberate(speech, recordings.read(key))
         if draw.category is None or not speech.any():
             return speech
         noise = self.sum_of(draw.category, draw.pieces, len(speech))
@@ -233,9 +251,9 @@ class NoiseLibrary:
         """
         lhotse = import_lhotse()
         base = cut
-        if draw.rir is not None:
-            base = cut.reverb_rir(self.rirs.lhotse(draw.rir), affix_id=False)
-            speech = reverberate(speech, self.rirs.read(draw.rir))
+        for recordings, key in self._responses(draw):
+            base = base.reverb_rir(recordings.lhotse(key), affix_id=False)
+            speech = reverberate(speech, recordings.read(key))
         if draw.category is None or not speech.any():
             return base
         gain = self.gain(draw, speech, self.sum_of(draw.category, draw.pieces, len(speech)), floor)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import soundfile
 from tqdm import tqdm
 
@@ -21,6 +22,7 @@ from sv.log import get_logger
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".m4a")
 CHUNK = 32  # files a process takes at a time
+Edit = Callable[["Source", np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +56,17 @@ def audio_files(folder: str | Path) -> list[Path]:
     return sorted(found, key=lambda path: byte_order(str(path)))
 
 
-def check_source(source: Source, converted_dir: str, first_channel: bool = False) -> Checked:
+def check_source(source: Source, converted_dir: str, first_channel: bool = False, edit: Edit | None = None) -> Checked:
     """Decode the file; write a 16 kHz mono wav of it into `converted_dir` if training could not read it as it is."""
     try:
         samples, rate = load_checked(source.path)
+        if not edit and rate == SAMPLING_RATE and samples.shape[1] == 1 and source.path.endswith((".wav", ".flac")):
+            return Checked(source=source, path=source.path, num_samples=len(samples))
+        mono = to_mono_16k(samples[:, :1] if first_channel else samples, rate)
+        if edit:
+            mono = edit(source, mono)
     except (BadAudio, OSError) as error:
         return Checked(source=source, problem=str(error))
-    if rate == SAMPLING_RATE and samples.shape[1] == 1 and source.path.endswith((".wav", ".flac")):
-        return Checked(source=source, path=source.path, num_samples=len(samples))
-    mono = to_mono_16k(samples[:, :1] if first_channel else samples, rate)
     path = Path(converted_dir, f"{source.utterance}.wav")
     with atomic_write(path, "wb") as file:
         soundfile.write(file, mono, SAMPLING_RATE, format="WAV", subtype="PCM_16")
@@ -83,12 +87,17 @@ def without_duplicates(sources: Iterable[Source]) -> tuple[list[Source], list[Ch
 
 
 def check_all(
-    sources: Iterable[Source], converted_dir: str | Path, nj: int, title: str, first_channel: bool = False
+    sources: Iterable[Source],
+    converted_dir: str | Path,
+    nj: int,
+    title: str,
+    first_channel: bool = False,
+    edit: Edit | None = None,
 ) -> list[Checked]:
     """Check every source in `nj` processes, in byte order of the utterances, whatever `nj`."""
     unique, duplicates = without_duplicates(sources)
     unique.sort(key=lambda source: byte_order(source.utterance))
-    check = partial(check_source, converted_dir=str(converted_dir), first_channel=first_channel)
+    check = partial(check_source, converted_dir=str(converted_dir), first_channel=first_channel, edit=edit)
     with ProcessPoolExecutor(nj) as pool:
         results = pool.map(check, unique, chunksize=CHUNK)
         return [*tqdm(results, total=len(unique), desc=title, unit="file", disable=None), *duplicates]
@@ -102,6 +111,7 @@ def write_set(
     max_bad: float,
     spk2gender: Mapping[str, str] | None = None,
     first_channel: bool = False,
+    edit: Edit | None = None,
 ) -> set[str]:
     """Check a set's files and write its data directory, manifests and quarantine.tsv.
 
@@ -117,6 +127,8 @@ def write_set(
     spk2gender : mapping, optional
     first_channel : bool
         Convert files of several channels to the first one; else to their mean.
+    edit : callable, optional
+        From a source and its (samples,) at 16 kHz to what is written in their place; quarantined if it raises BadAudio.
 
     Returns
     -------
@@ -131,7 +143,7 @@ def write_set(
     out, sources = Path(out), list(sources)
     if not sources:
         raise DataDirError(f"{out.name}: no audio files ({', '.join(AUDIO_SUFFIXES)}) found")
-    checked = check_all(sources, out.absolute().parent / "converted" / out.name, nj, out.name, first_channel)
+    checked = check_all(sources, out.absolute().parent / "converted" / out.name, nj, out.name, first_channel, edit)
     bad = [one for one in checked if one.problem]
     good = [one for one in checked if not one.problem]
     lines = [f"{one.source.utterance}\t{one.source.path}\t{one.problem}\n" for one in bad]

@@ -49,8 +49,8 @@ class EmbeddingBatch:
 class EnhancementSet:
     """The lines of a list, as batches of embeddings and targets.
 
-    An item is a line, or, of a distribution list, a speaker with all its pairs. Speakers with one utterance are left out
-    where a target is to do without the utterance itself.
+    An item is a line, or, of a distribution list, a speaker with all its pairs. Left out are speakers with one utterance
+    where a target is to do without the utterance itself, and those whose pairs are all within or all across sessions.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class EnhancementSet:
     ------
     DataDirError
         Naming file and line, if an utterance has no embedding or another speaker no utterance; if archives differ in
-        dimension; if every speaker is left out, or a speaker's pairs are all of one kind.
+        dimension; if every speaker is left out.
     """
 
     def __init__(
@@ -106,6 +106,9 @@ class EnhancementSet:
         self._same = np.array([line[3] == "1" for line in lines]) if kind == "distribution" else None
         self.targets = self._make_targets(target)
         self._items, self.left_out = self._make_items()
+        if not len(self._items):
+            why = "pairs within and across sessions" if kind == "distribution" else "two utterances"
+            raise DataDirError(f"{path}: no speaker has {why}")
         self.speaker_ids = [int(self._speaker[lines[0]]) for lines in self._items]
 
     def __len__(self) -> int:
@@ -177,20 +180,17 @@ class EnhancementSet:
         speakers = np.repeat(self._speaker, self._rows.shape[2])[first]
         return SpeakerTargets(target, self.archives[0], rows, speakers)
 
-    def _make_items(self) -> tuple[list[np.ndarray], list[str]]:
+    def _make_items(self) -> tuple[Sequence[np.ndarray], list[str]]:
         enough = self.targets.counts >= (2 if self.leave_one_out else 1)
         left_out = [speaker for speaker, usable in zip(self.speakers, enough) if not usable]
         if self._same is None:
-            items = [np.array([line]) for line in np.flatnonzero(enough[self._speaker])]
-        else:
-            for place, speaker in enumerate(self.speakers):
-                kinds = set(self._same[self._speaker == place].tolist())
-                if len(kinds) < 2:
-                    raise DataDirError(
-                        f"{self.path}: the pairs of {speaker} are all {'within' if kinds == {True} else 'across'} sessions; "
-                        "leave one-session speakers out of the list"
-                    )
-            items = [np.flatnonzero(self._speaker == place) for place in range(len(self.speakers))]
-        if not items:
-            raise DataDirError(f"{self.path}: every speaker has one utterance only; set leave_one_out = false")
-        return items, left_out
+            return np.flatnonzero(enough[self._speaker])[:, None], left_out
+        same = np.bincount(self._speaker, self._same)
+        pairs = np.bincount(self._speaker)
+        one_kind = (same == 0) | (same == pairs)
+        order = np.argsort(self._speaker, kind="stable")
+        groups = np.split(order, np.cumsum(pairs)[:-1])
+        return (
+            [group for group, unusable in zip(groups, one_kind) if not unusable],
+            [speaker for speaker, unusable in zip(self.speakers, one_kind) if unusable],
+        )

@@ -3,10 +3,12 @@
 from sv.losses.aam_softmax import AAMSoftmax
 from sv.losses.am_softmax import AMSoftmax
 from sv.losses.angular_prototypical import AngularPrototypical
+from sv.losses.ge2e import GE2E
 from sv.losses.prototypes import split_queries
 from sv.losses.prototypical import Prototypical
 from sv.losses.softmax import SoftmaxLoss
 from sv.losses.softmax_prototypical import SoftmaxPrototypical
+from sv.losses.te2e import TE2E
 from sv.losses.triplet import Triplet
 
 LOSSES = {
@@ -17,6 +19,8 @@ LOSSES = {
     "prototypical": Prototypical,
     "angular_prototypical": AngularPrototypical,
     "softmax_prototypical": SoftmaxPrototypical,
+    "ge2e": GE2E,
+    "te2e": TE2E,
 }
 
 __all__ = [

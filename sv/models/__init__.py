@@ -3,9 +3,11 @@
 A model maps features (batch, mels, frames) to `Embedded`; its `embed` gives the embedding alone, by the shortest way.
 """
 
+from sv.models.diff_sv import DiffSV, DiffSVConfig
 from sv.models.ecapa_tdnn import ECAPATDNN, ECAPATDNNConfig
 from sv.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
 from sv.models.exu_net import ExUNet, ExUNetConfig, UNet, UNetConfig
+from sv.models.ge2e_lstm import GE2ELSTM, GE2ELSTMConfig
 from sv.models.resnet import SEResNet, SEResNetConfig
 from sv.models.resnet_se34 import ResNetSE34L, ResNetSE34LConfig, ResNetSE34V2, ResNetSE34V2Config
 from sv.models.vggvox import VGGVox, VGGVoxConfig
@@ -19,4 +21,6 @@ MODELS = {
     "vggvox": (VGGVoxConfig, VGGVox),
     "ecapa_tdnn": (ECAPATDNNConfig, ECAPATDNN),
     "embedding_mlp": (EmbeddingMLPConfig, EmbeddingMLP),
+    "diff_sv": (DiffSVConfig, DiffSV),
+    "ge2e_lstm": (GE2ELSTMConfig, GE2ELSTM),
 }

@@ -108,7 +108,6 @@ class ResidualEncoder(Trunk):
         self.layer1, self.layer2, self.layer3, self.layer4 = residual_levels(
             (widths[0], *widths[:-1]), widths, config.blocks, STRIDES
         )
-        self.apply(initialise)
 
     def embed_maps(self, maps: Tensor) -> Tensor:
         """Embed (batch, in_channels, mels, frames) maps: (batch, embedding_dim)."""
@@ -126,6 +125,7 @@ class SEResNet(ResidualEncoder):
 
     def __init__(self, config: SEResNetConfig) -> None:
         super().__init__(config)
+        self.apply(initialise)
 
     def embed(self, features: Tensor) -> Tensor:
         """Embed (batch, mels, frames) features: (batch, embedding_dim)."""

@@ -9,6 +9,8 @@ import numpy as np
 from sv.kaldi.trials import Trials
 
 BLOCK_VALUES = 1 << 18  # of gathered embeddings held at a time; a few blocks fit into a processor's cache
+MAX_PRODUCTS = 1 << 25  # of all rows with all rows, held at a time
+PRODUCTS_PER_TRIAL = 32  # that a matrix product computes in the time of gathering one trial's two rows
 
 
 def rows_of(known: Mapping[str, object], what: str, *sides: Sequence[str]) -> tuple[list[str], list[np.ndarray]]:
@@ -43,7 +45,12 @@ def unit_rows(vectors: np.ndarray, names: Iterable[str]) -> np.ndarray:
 
 
 def row_products(left: np.ndarray, right: np.ndarray, left_rows: np.ndarray, right_rows: np.ndarray) -> np.ndarray:
-    """Dot products of rows of two (n, dim) arrays, (num_trials,), in blocks of bounded memory."""
+    """Dot products of rows of two (n, dim) arrays, (num_trials,), in bounded memory.
+
+    A list that pairs much of the rows is looked up in the product of all with all; another is gathered in blocks.
+    """
+    if len(left) * len(right) <= min(MAX_PRODUCTS, PRODUCTS_PER_TRIAL * len(left_rows)):
+        return (left @ right.T)[left_rows, right_rows]
     scores = np.empty(len(left_rows), dtype=np.result_type(left, right))
     size = max(1, BLOCK_VALUES // left.shape[1])
     for first in range(0, len(left_rows), size):

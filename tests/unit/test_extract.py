@@ -8,7 +8,11 @@ from sv.extract import (
     compute_features,
     cut_segments,
     frames_per_segment,
+    raised,
     segment_starts,
+    shift_of,
+    slide,
+    sliding_starts,
     utterance_embedding,
 )
 from sv.features.log_mel import LogMel, LogMelConfig
@@ -74,7 +78,63 @@ def test_even_segments_reach_from_the_first_sample_to_the_last():
     assert cut_segments(np.arange(3), config).tolist() == [[0, 1, 2, 0]] * 3
 
 
-@pytest.mark.parametrize("field", ["segment_samples", "num_segments", "batch_size"])
+WINDOWS = {  # samples -> first frames of the windows, by Resemblyzer
+    8000: [0], 16_000: [0], 25_600: [0], 30_000: [0], 40_000: [0, 77], 80_000: [0, 77, 154, 231, 308],
+    100_000: [0, 77, 154, 231, 308, 385, 462],
+}  # fmt: skip
+RESEMBLYZER = ExtractConfig(scheme="sliding", segment_samples=25_600, step_samples=77 * 160)
+
+
+@pytest.mark.parametrize(("num_samples", "starts"), WINDOWS.items())
+def test_sliding_windows_are_resemblyzers(num_samples, starts) -> None:
+    assert [start / 160 for start in sliding_starts(num_samples, RESEMBLYZER, 160)] == starts
+
+
+def test_sliding_windows_that_overlap_by_half() -> None:
+    paper = ExtractConfig(scheme="sliding", segment_samples=25_600, step_samples=12_800)
+    starts = [start // 160 for start in sliding_starts(80_000, paper, 160)]
+    assert starts == [0, 80, 160, 240, 320]
+
+
+def test_sliding_windows_are_cut_from_the_features_of_the_utterance_filled_up_with_zeros() -> None:
+    config = ExtractConfig(scheme="sliding", segment_samples=8, step_samples=4)
+    seen = []
+
+    def every_second(samples):
+        seen.append(samples.tolist())
+        return samples[::2, None]
+
+    windows = slide(every_second, np.arange(1, 16, dtype=np.float32), config, shift=2)
+    assert windows[:, 0].tolist() == [1, 3, 5, 7, 5, 7, 9, 11, 9, 11, 13, 15]
+    assert seen == [[*range(1, 16), 0]]
+
+
+def test_sliding_features_of_a_front_end(frontend) -> None:
+    config = ExtractConfig(scheme="sliding", segment_samples=4000, step_samples=1600)
+    samples = 0.1 * np.random.default_rng(0).normal(size=9000).astype(np.float32)
+    assert shift_of(frontend) == 160 and frames_per_segment(frontend, config) == 25
+    features = compute_features(frontend, samples, config)
+    whole = frontend(torch.from_numpy(samples[None]))[0].T.numpy()
+    assert len(features) == 100
+    # The front end's first and last frames see the utterance reflected, not zeros; inside, all are the same.
+    np.testing.assert_allclose(features[:25], whole[:25], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(features[50:75], whole[20:45], rtol=1e-5, atol=1e-5)
+
+
+def test_quiet_utterances_are_raised_and_loud_ones_left_alone() -> None:
+    noise = np.random.default_rng(0).normal(size=8000).astype(np.float32)
+    noise /= np.sqrt(np.mean(noise**2))
+    assert np.sqrt(np.mean(raised(1e-3 * noise, -30.0) ** 2)) == pytest.approx(10**-1.5, rel=1e-4)
+    np.testing.assert_array_equal(raised(0.1 * noise, -30.0), (0.1 * noise).astype(np.float32))
+    np.testing.assert_array_equal(raised(0 * noise, -30.0), 0 * noise)
+    np.testing.assert_array_equal(raised(1e-3 * noise, None), 1e-3 * noise)
+
+
+def test_a_segment_without_a_direction_has_no_say() -> None:
+    assert utterance_embedding(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist() == pytest.approx([0.3, 0.4])
+
+
+@pytest.mark.parametrize("field", ["segment_samples", "num_segments", "step_samples", "batch_size"])
 def test_config_refuses_what_is_not_positive(field) -> None:
     with pytest.raises(ValueError, match=f"{field} must be positive"):
         ExtractConfig(**{field: 0})

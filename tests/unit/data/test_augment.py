@@ -27,7 +27,9 @@ def library(make_set, noise):
         "short": make_set("short", {"short-0": noise(40, 3_001) * np.linspace(0, 1, 3_001, dtype=np.float32)}),
         "babble": make_set("talkers", talkers),
     }
-    return NoiseLibrary(noises, make_set("rooms", rooms))
+    taps = np.hanning(301).astype(np.float32) * noise(60, 301, 0.05)
+    taps[150] = 0.5
+    return NoiseLibrary(noises, make_set("rooms", rooms), make_set("channels", {"channel-0": taps}))
 
 
 @pytest.fixture
@@ -49,10 +51,11 @@ def through_json(cut):
 
 @pytest.mark.parametrize("rir", [None, "room-1", "room-2"])
 @pytest.mark.parametrize("category", [None, "noise", "short", "babble"])
-def test_lhotse_renders_the_same_waveform(library, speech, category, rir):
+@pytest.mark.parametrize("channel", [None, "channel-0"])
+def test_lhotse_renders_the_same_waveform(library, speech, category, rir, channel):
     path, samples = speech
     for key, snr_db in enumerate((-3.0, 0.0, 17.5)):
-        draw = drawn(library, category, rir, snr_db, key)
+        draw = replace(drawn(library, category, rir, snr_db, key), channel=channel)
         cut = library.to_cut(draw, cut_of("a-1", "a", str(path), NUM_SAMPLES), samples)
         ours, theirs = library.apply(draw, samples), render(through_json(cut))
         np.testing.assert_allclose(theirs, ours, atol=1e-6 * np.abs(ours).max())

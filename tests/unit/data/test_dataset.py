@@ -164,8 +164,8 @@ def test_lhotse_renders_what_training_sees_at_other_speeds(speech_dir, library, 
             waveform, _, _, name = dataset[item]
             cut = dataset.to_cut(item)
             assert cut.id == name
-            # lhotse may read a sample more or less: the resampler's edge at the end of the crop differs.
-            inner = slice(0, CROP - 16)
+            # lhotse may read a sample more or less: its resampled end differs, and the room spreads that.
+            inner = slice(0, CROP - 64)
             np.testing.assert_allclose(render(cut)[inner], waveform[inner], atol=1e-5 * np.abs(waveform).max())
 
 

@@ -18,6 +18,8 @@ def _golden_value(name: str, like: Tensor, uniform: np.ndarray) -> np.ndarray:
         return np.zeros(())
     if name.endswith(("running_mean", ".bias")):
         return 0.1 * (2 * uniform - 1)
+    if name.endswith(".g"):  # gates, which start at 0
+        return np.full(like.shape, 0.5)
     if like.ndim == 1:
         return 0.75 + 0.5 * uniform
     return (2 * uniform - 1) * math.sqrt(3 * like.shape[0] / like.numel())

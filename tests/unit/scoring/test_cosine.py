@@ -22,8 +22,10 @@ def embeddings() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("block_values", [1, 24, 1 << 18])
-def test_each_trial_by_hand_in_trial_order_for_any_block(embeddings, monkeypatch, block_values) -> None:
+@pytest.mark.parametrize("products_per_trial", [0, 32])
+def test_each_trial_by_hand_in_trial_order_either_way(embeddings, monkeypatch, block_values, products_per_trial):
     monkeypatch.setattr(cosine, "BLOCK_VALUES", block_values)
+    monkeypatch.setattr(cosine, "PRODUCTS_PER_TRIAL", products_per_trial)
     trials = some_trials(list(embeddings), 50)
     expected = [by_hand(embeddings[a], embeddings[b]) for a, b in zip(trials.enrolment, trials.test)]
     assert score_cosine(trials, embeddings) == pytest.approx(expected, abs=1e-12)

@@ -1,0 +1,285 @@
+"""Score-based diffusion on log-mel maps: the schedule, the samplers and the score network of Diff-SV.
+
+The forward process ends near N(prior, I), the prior being an estimate of the clean features, rather than near N(0, I)
+(Popov et al. 2021, Grad-TTS, arXiv:2105.06337, section 3; Kim et al. 2023, Diff-SV, arXiv:2309.08320). Parameter names
+are those of the published Diff-SV code. Maps are (batch, channels, mels, frames), features (batch, mels, frames).
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from sv.models.exu_net import pad_frames
+
+BETA_MIN, BETA_MAX = 0.05, 20.0  # noise rate at times 0 and 1
+TIME_MARGIN = 1e-5  # training times stay this far from 0 and 1
+TIME_SCALE = 1000.0  # of the times that the network embeds
+MAX_PERIOD = 10_000.0
+GROUPS = 8
+NUM_HEADS, HEAD_DIM = 4, 32
+
+Score = Callable[[Tensor, Tensor, Tensor], Tensor]  # (state, prior, times) -> score, shaped like the state
+
+
+def noise_rate(times: Tensor) -> Tensor:
+    """beta(t) = 0.05 + 19.95 t of times in [0, 1]."""
+    return BETA_MIN + (BETA_MAX - BETA_MIN) * times
+
+
+def accumulated_noise(times: Tensor) -> Tensor:
+    """Integral of `noise_rate` from 0 to each of the times."""
+    return BETA_MIN * times + 0.5 * (BETA_MAX - BETA_MIN) * times.square()
+
+
+def signal_scale(times: Tensor) -> Tensor:
+    """What is left of the distance of the clean features to the prior: exp(-accumulated / 2)."""
+    return torch.exp(-0.5 * accumulated_noise(times))
+
+
+def noise_variance(times: Tensor) -> Tensor:
+    """Variance of the noise in the state: 1 - exp(-accumulated), without cancellation near 0."""
+    return -torch.expm1(-accumulated_noise(times))
+
+
+def diffuse(clean: Tensor, prior: Tensor, times: Tensor, noise: Tensor) -> Tensor:
+    """State of the forward process, drawn from its marginal.
+
+    Parameters
+    ----------
+    clean, prior, noise : (batch, mels, frames) torch.Tensor
+    times : (batch,) torch.Tensor
+        In [0, 1].
+    """
+    times = times[:, None, None]
+    return prior + signal_scale(times) * (clean - prior) + noise_variance(times).sqrt() * noise
+
+
+def diffusion_loss(score: Score, clean: Tensor, prior: Tensor, times: Tensor, noise: Tensor) -> Tensor:
+    """Denoising score matching, each time weighted by its noise variance (arXiv:2105.06337, eq. 18); a scalar.
+
+    The gradient reaches the prior too: through the network's input and through the state.
+    """
+    estimate = score(diffuse(clean, prior, times, noise), prior, times)
+    return (noise_variance(times)[:, None, None].sqrt() * estimate + noise).square().mean()
+
+
+def euler_step(score: Score, state: Tensor, prior: Tensor, time: float, size: float) -> Tensor:
+    """Plain Euler step of the probability-flow ODE with the rates of the step's midpoint, as published.
+
+    beta h / 2 is up to 0.95 with ten steps and 3.75 with two, so few steps overshoot.
+    """
+    middle = torch.full((1,), time - 0.5 * size, dtype=state.dtype, device=state.device)
+    drift = 0.5 * noise_rate(middle) * (prior - state - score(state, prior, middle))
+    return state - size * drift
+
+
+def exponential_step(score: Score, state: Tensor, prior: Tensor, time: float, size: float) -> Tensor:
+    """Step that is exact while the estimated noise stays the same (the DDIM form; Song et al. 2021, arXiv:2010.02502)."""
+    now, then = (torch.full((1,), max(0.0, at), dtype=state.dtype, device=state.device) for at in (time, time - size))
+    spread = noise_variance(now).sqrt()
+    noise = -spread * score(state, prior, now)
+    signal = (state - prior - spread * noise) / signal_scale(now)
+    return prior + signal_scale(then) * signal + noise_variance(then).sqrt() * noise
+
+
+SOLVERS = {"euler": euler_step, "exponential": exponential_step}
+
+
+def sample(score: Score, start: Tensor, prior: Tensor, num_steps: int, solver: str = "euler") -> Tensor:
+    """Follow the probability-flow ODE from time 1 to time 0 in uniform steps; no noise is added on the way.
+
+    Parameters
+    ----------
+    score : callable
+        Maps (state, prior, times of shape (1,)) to the score.
+    start, prior : (batch, mels, frames) torch.Tensor
+        State at time 1: the prior plus unit Gaussian noise; and the prior.
+    num_steps : int
+    solver : "euler" or "exponential"
+    """
+    step, size, state = SOLVERS[solver], 1.0 / num_steps, start
+    for number in range(num_steps):
+        state = step(score, state, prior, 1.0 - number * size, size)
+    return state
+
+
+def time_embedding(times: Tensor, dim: int) -> Tensor:
+    """Sines, then cosines of the scaled times at `dim` / 2 frequencies: (batch,) to (batch, dim)."""
+    half = dim // 2
+    # The frequencies are float32 whatever the dtype, as in the published code: they reach 1000 radians.
+    exponents = torch.arange(half, device=times.device).float() * (-math.log(MAX_PERIOD) / (half - 1))
+    angles = TIME_SCALE * times[:, None] * torch.exp(exponents)[None]
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+class ConvBlock(nn.Module):
+    """3x3 convolution, group normalisation, Mish."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.block = nn.Sequential(conv, nn.GroupNorm(GROUPS, out_channels), nn.Mish())
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (batch, in_channels, mels, frames) to (batch, out_channels, mels, frames)."""
+        return self.block(maps)
+
+
+class TimedBlock(nn.Module):
+    """Two convolution blocks around a shortcut, with the time added between them."""
+
+    def __init__(self, in_channels: int, out_channels: int, time_dim: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Mish(), nn.Linear(time_dim, out_channels))
+        self.block1 = ConvBlock(in_channels, out_channels)
+        self.block2 = ConvBlock(out_channels, out_channels)
+        self.res_conv = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
+
+    def forward(self, maps: Tensor, time: Tensor) -> Tensor:
+        """Map (batch, in_channels, mels, frames) and embedded times (batch or 1, time_dim)."""
+        hidden = self.block1(maps) + self.mlp(time)[:, :, None, None]
+        return self.block2(hidden) + self.res_conv(maps)
+
+
+class LinearAttention(nn.Module):
+    """Attention whose cost is linear in the positions (Shen et al. 2021, arXiv:1812.01243); queries are not normalised.
+
+    Four heads of 32; every position of a map is a key.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = NUM_HEADS * HEAD_DIM
+        self.to_qkv = nn.Conv2d(channels, 3 * hidden, 1, bias=False)
+        self.to_out = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (batch, channels, mels, frames) to the same shape.
+
+        All but the keys is linear in the positions, so it is folded into one (channels, channels) matrix a sample: neither
+        queries, values nor the heads' outputs are ever built. The keys are then all that has 128 channels.
+        """
+        values = maps.flatten(2)  # (batch, channels, positions)
+        queries, keys, content = self.to_qkv.weight.flatten(1).chunk(3)  # (heads * head_dim, channels) each
+        weights = (keys @ values).softmax(dim=-1)
+        pooled = weights @ values.transpose(1, 2)  # (batch, heads * head_dim, channels)
+        pooled = pooled.unflatten(1, (NUM_HEADS, HEAD_DIM))
+        context = pooled @ content.view(NUM_HEADS, HEAD_DIM, -1).transpose(1, 2)  # (batch, heads, key, value)
+        mixed = context.transpose(2, 3) @ queries.view(NUM_HEADS, HEAD_DIM, -1)  # (batch, heads, value, channels)
+        folded = self.to_out.weight.flatten(1) @ mixed.flatten(1, 2)  # (batch, channels, channels)
+        return torch.baddbmm(self.to_out.bias[:, None], folded, values).view_as(maps)
+
+
+class Gated(nn.Module):
+    """A module times a learned scalar that starts at 0 (Bachlechner et al. 2021, arXiv:2003.04887)."""
+
+    def __init__(self, fn: nn.Module) -> None:
+        super().__init__()
+        self.fn = fn
+        self.g = nn.Parameter(torch.zeros(1))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Scale what the module returns."""
+        return self.g * self.fn(maps)
+
+
+class AddedAttention(nn.Module):
+    """The maps plus gated linear attention over them."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fn = Gated(LinearAttention(channels))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (batch, channels, mels, frames) to the same shape."""
+        return maps + self.fn(maps)
+
+
+class Resampled(nn.Module):
+    """A strided convolution, under the name that it has in published weights."""
+
+    def __init__(self, conv: nn.Module) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map to half or to twice the mels and frames."""
+        return self.conv(maps)
+
+
+def level(in_channels: int, out_channels: int, time_dim: int, resample: nn.Module) -> nn.ModuleList:
+    """Two timed blocks, attention and a change of resolution."""
+    return nn.ModuleList(
+        [
+            TimedBlock(in_channels, out_channels, time_dim),
+            TimedBlock(out_channels, out_channels, time_dim),
+            AddedAttention(out_channels),
+            resample,
+        ]
+    )
+
+
+class ScoreNet(nn.Module):
+    """U-Net that estimates the score of noisy features given the prior (the score network of Grad-TTS, 2 maps in).
+
+    Parameters
+    ----------
+    channels : int
+        Of the finest level; the two coarser ones have two and four times as many. A multiple of 8.
+    """
+
+    def __init__(self, channels: int = 16) -> None:
+        super().__init__()
+        narrow, middle, wide = channels, 2 * channels, 4 * channels
+        self.mlp = nn.Sequential(nn.Linear(channels, 4 * channels), nn.Mish(), nn.Linear(4 * channels, channels))
+        self.downs = nn.ModuleList(
+            [
+                level(2, narrow, channels, Resampled(nn.Conv2d(narrow, narrow, 3, stride=2, padding=1))),
+                level(narrow, middle, channels, Resampled(nn.Conv2d(middle, middle, 3, stride=2, padding=1))),
+                level(middle, wide, channels, nn.Identity()),
+            ]
+        )
+        self.mid_block1 = TimedBlock(wide, wide, channels)
+        self.mid_attn = AddedAttention(wide)
+        self.mid_block2 = TimedBlock(wide, wide, channels)
+        self.ups = nn.ModuleList(
+            [
+                level(
+                    2 * wide, middle, channels, Resampled(nn.ConvTranspose2d(middle, middle, 4, stride=2, padding=1))
+                ),
+                level(
+                    2 * middle, narrow, channels, Resampled(nn.ConvTranspose2d(narrow, narrow, 4, stride=2, padding=1))
+                ),
+            ]
+        )
+        self.final_block = ConvBlock(narrow, narrow)
+        self.final_conv = nn.Conv2d(narrow, 1, 1)
+        self.channels = channels
+
+    def forward(self, state: Tensor, prior: Tensor, times: Tensor) -> Tensor:
+        """Estimate the score.
+
+        Parameters
+        ----------
+        state, prior : (batch, mels, frames) torch.Tensor
+            Mels are a multiple of 4; frames are padded to one with their last value.
+        times : (batch,) or (1,) torch.Tensor
+            In [0, 1].
+
+        Returns
+        -------
+        (batch, mels, frames) torch.Tensor
+        """
+        time = self.mlp(time_embedding(times, self.channels).to(state.dtype))
+        maps, skips = pad_frames(torch.stack([prior, state], dim=1)), []
+        for first, second, attention, downsample in self.downs:
+            maps = attention(second(first(maps, time), time))
+            skips.append(maps)
+            maps = downsample(maps)
+        maps = self.mid_block2(self.mid_attn(self.mid_block1(maps, time)), time)
+        for first, second, attention, upsample in self.ups:  # the finest skip is left, as published
+            maps = torch.cat([maps, skips.pop()], dim=1)
+            maps = upsample(attention(second(first(maps, time), time)))
+        return self.final_conv(self.final_block(maps))[:, 0, :, : state.shape[-1]]

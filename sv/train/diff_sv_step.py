@@ -1,0 +1,87 @@
+"""The joint training step of Diff-SV."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sv.losses import AAMSoftmax
+from sv.models.diffusion import TIME_MARGIN, diffusion_loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffSVLossConfig:
+    """Weights of Diff-SV's joint loss, all from the first step on; the published ones are 1.
+
+    Attributes
+    ----------
+    speaker : float
+        AAM-softmax of the extractor's embeddings.
+    margin, scale : float
+        Of AAM-softmax; margin in radians.
+    feature_mse : float
+        Mean squared error of the enhancer's estimate against the features of the undisturbed crop.
+    diffusion : float
+        Denoising score matching, which trains the score network and, through the prior, the enhancer.
+    num_steps : int
+        Of the sampler in the training forward pass: calls of the score network without gradient.
+    """
+
+    speaker: float = 1.0
+    margin: float = 0.2
+    scale: float = 30.0
+    feature_mse: float = 1.0
+    diffusion: float = 1.0
+    num_steps: int = 10
+
+    def __post_init__(self) -> None:
+        if min(self.speaker, self.feature_mse, self.diffusion) <= 0:
+            raise ValueError(
+                "speaker, feature_mse and diffusion must be positive: each part of Diff-SV has its own loss"
+            )
+        if self.num_steps < 1:
+            raise ValueError(f"num_steps must be positive, got {self.num_steps}")
+
+
+class DiffSVStep(nn.Module):
+    """Speaker classification, enhancement and diffusion losses of one batch (Kim et al. 2023, arXiv:2309.08320).
+
+    The classification loss reaches the extractor and, through its second input map, the enhancer; the denoised features
+    are sampled with the current weights and without gradient. The diffusion loss reaches the score network and the
+    enhancer. All draws are from torch's generator of the waveforms' device.
+
+    Parameters
+    ----------
+    frontend : torch.nn.Module
+    model : sv.models.diff_sv.DiffSV
+    config : DiffSVLossConfig
+    num_speakers : int
+    """
+
+    def __init__(self, frontend: nn.Module, model: nn.Module, config: DiffSVLossConfig, num_speakers: int) -> None:
+        super().__init__()
+        self.frontend, self.model, self.config = frontend, model, config
+        self.criterion = AAMSoftmax(model.config.embedding_dim, num_speakers, config.scale)
+        nn.init.xavier_normal_(self.criterion.weight)
+
+    def forward(
+        self, waveforms: Tensor, references: Tensor, speaker_ids: Tensor, epoch: float = 0.0
+    ) -> dict[str, Tensor]:
+        """Losses of (batch, samples) waveforms and their undisturbed references: each term unweighted, and their `loss`.
+
+        `epoch` is not used: nothing in this loss has a schedule.
+        """
+        features, clean = self.frontend(waveforms), self.frontend(references)
+        prior = self.model.enhancer(features)
+        denoised = self.model.denoise(prior.detach(), torch.randn_like(features), self.config.num_steps)
+        embeddings = self.model.extract(features, prior, denoised)
+        times = torch.rand(len(features), device=features.device).clamp(TIME_MARGIN, 1 - TIME_MARGIN)
+        diffusion = diffusion_loss(self.model.score, clean, prior, times, torch.randn_like(features))
+        with torch.autocast(waveforms.device.type, enabled=False):
+            losses = {
+                "speaker": self.criterion(embeddings.float(), speaker_ids, self.config.margin),
+                "feature_mse": F.mse_loss(prior.float(), clean),
+                "diffusion": diffusion.float(),
+            }
+        return {"loss": sum(getattr(self.config, name) * value for name, value in losses.items()), **losses}

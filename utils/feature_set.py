@@ -19,7 +19,7 @@ SEGMENT_KEYS = ("segment_samples", "scheme", "num_segments", "step_samples", "ra
 def feature_set(system: dict) -> str:
     """Return the folder name for the system's [features] table and [extract] segment length."""
     features = system.get("features", {})
-    if features.get("type") in (None, "waveform"):
+    if features.get("type") in (None, "waveform", "embedding"):
         return "none"
     extract = system.get("extract", {})
     key = {"features": features} | {name: extract.get(name) for name in SEGMENT_KEYS}

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from sv.files import atomic_write
-from sv.kaldi import DataDirError
+from sv.kaldi import DataDirError, Trials
 from sv.kaldi.scp import byte_order, invert
 from sv.seeding import generator
 
@@ -156,6 +156,12 @@ def read_list(path: str | Path, kind: str) -> list[Line]:
     if not lines:
         raise DataDirError(f"{path}: no lines")
     return lines
+
+
+def read_test_list(path: str | Path) -> Trials:
+    """Read a test list as trials."""
+    flags, enrolment, test = zip(*read_list(path, "test"))
+    return Trials(list(enrolment), list(test), np.array(flags) == "1")
 
 
 def utterance_of(file: str) -> str:

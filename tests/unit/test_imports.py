@@ -38,6 +38,7 @@ MAY_IMPORT = {
     ),
     "sv.inputs": ("sv.data", "sv.extract", "sv.kaldi", "sv.system"),
     "sv.convert": ("sv.system", "sv.models", "sv.features", "sv.losses", "sv.convert_voxceleb_trainer"),
+    "sv.enhancement": ("sv.data.embeddings", "sv.system"),
     "sv.convert_voxceleb_trainer": ("sv.extract", "sv.features", "sv.models"),
     "sv.bin": ("sv",),
     "sv.__main__": (),

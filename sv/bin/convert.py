@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="sv convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("system", choices=sorted(CONVERTIBLE))
+    parser.add_argument("system", choices=CONVERTIBLE)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("out", type=Path, help="model folder to write")
     parser.add_argument(

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from sv.losses import AAMSoftmax, AngularPrototypical, SoftmaxLoss
 from sv.models.output import Embedded
 from sv.train.classification_step import ClassificationConfig, ClassificationStep
+from sv.train.diff_sv_step import DiffSVLossConfig, DiffSVStep
 from sv.train.distributed import gather_rows
 from sv.train.enhancement_step import EnhancementConfig, EnhancementStep
 from sv.train.metric_step import MetricConfig, MetricStep
+from sv.train.rawnet_steps import NormSoftmaxConfig, NormSoftmaxStep, RawNet1LossConfig, RawNet1Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,4 +114,7 @@ STEPS = {
     "classification": (ClassificationConfig, ClassificationStep),
     "metric": (MetricConfig, MetricStep),
     "enhancement": (EnhancementConfig, EnhancementStep),
+    "rawnet1": (RawNet1LossConfig, RawNet1Step),
+    "norm_softmax": (NormSoftmaxConfig, NormSoftmaxStep),
+    "diff_sv": (DiffSVLossConfig, DiffSVStep),
 }

@@ -8,9 +8,11 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from sv.kaldi import read_table, read_trials, validate_data_dir
+from sv.kaldi import read_table, read_trials, read_vectors, validate_data_dir
+from sv.scoring import read_backend
 
 TINY = Path(__file__).with_name("tiny.toml")
 pytestmark = pytest.mark.xdist_group("recipe")
@@ -52,12 +54,28 @@ def test_a_run_ends_with_results_for_every_condition(whole):
     rows = json.loads((work / "exp/tiny/results.json").read_text())
     conditions = {(row["condition"], row["backend"]) for row in rows}
     names = ["clean", *(f"{noise}-snr{snr}" for noise in ("noise", "babble") for snr in (0, 10))]
-    assert conditions == {(name, backend) for name in names for backend in ("cosine", "neg_mean_l2")}
+    backends = ("cosine", "cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2")
+    assert conditions == {(name, backend) for name in names for backend in backends}
     for row in rows:
         assert 0 <= row["eer_low"] <= row["eer_high"] <= 100
         assert row["num_target"] == 3 * 3
         assert len(row["trials_sha256"]) == len(row["checkpoint_sha256"]) == 64
     assert (work / "exp/tiny/report/index.html").read_text().startswith("<!doctype html>")
+
+
+def test_the_back_end_is_of_the_training_set(whole):
+    work, output = whole
+    utts, speakers = (len(read_table(work / "data/voxceleb1_train" / name)) for name in ("utt2spk", "spk2utt"))
+    embeddings = read_vectors(work / "exp/tiny/embeddings/voxceleb1_train/xvector.scp")
+    assert embeddings.keys() == read_table(work / "data/voxceleb1_train/utt2spk").keys()
+    backend = read_backend(work / "exp/tiny/backend")
+    assert (len(backend.mean), len(backend.plda.psi)) == (16, speakers - 1)
+    assert f"LDA to {speakers - 1} dimensions instead of 200: {utts} utterances of {speakers} speakers in 16" in output
+    np.testing.assert_allclose(backend.mean, np.mean(list(embeddings.values()), axis=0), atol=1e-6)
+    assert (
+        read_table(work / "exp/tiny/backend/cohort.scp").keys()
+        == read_table(work / "data/voxceleb1_train/spk2utt").keys()
+    )
 
 
 def test_the_data_directories_are_kaldis(whole):
@@ -87,9 +105,10 @@ def test_deleting_one_output_redoes_what_depends_on_it(whole, recipe, finish, ne
     code, output = finish(recipe(work, "--dry-run"))
     assert code == 0
     assert "stage 5: extract tiny: would run: output missing or changed" in output
+    assert "stage 6: back end tiny: would run" in output
     assert "stage 7: score tiny: would run" in output
     assert "stage 8: report: would run" in output
-    assert "dry run: 3 stage(s) would run" in output
+    assert "dry run: 4 stage(s) would run" in output
     code, output = finish(recipe(work))
     assert code == 0, output
     assert "stage 4: train tiny: up to date" in output

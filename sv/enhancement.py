@@ -87,10 +87,12 @@ def extractor_classifier(model_dir: str | Path, num_speakers: int, dim: int) -> 
         for name, weight in state.items():
             prefix = name.removesuffix("weight")
             if prefix.endswith(("classifier.", "softmax.fc.")) and prefix != name and f"{prefix}bias" in state:
-                if weight.shape != (num_speakers, dim):
+                if weight.shape[1] != dim or len(weight) % num_speakers:
                     raise ConfigError(
                         f"{model_dir}: its classifier {name} is {tuple(weight.shape)}, wanted {(num_speakers, dim)}: "
                         "the list must name the speakers that the extractor was trained on"
                     )
-                return {"classifier.weight": weight, "classifier.bias": state[f"{prefix}bias"]}
+                # Copies of the speakers at other speeds come after all of them.
+                bias = state[f"{prefix}bias"]
+                return {"classifier.weight": weight[:num_speakers], "classifier.bias": bias[:num_speakers]}
     return None

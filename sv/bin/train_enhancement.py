@@ -1,6 +1,6 @@
 """Train embeddings to become better ones (stage 4); goes on where it was if the folder holds checkpoints of the same run.
 
-    python -m sv.bin.train_enhancement --config conf/embedding_mlp_cosine.toml --list data/lists/train_normal_list.txt \\
+    python -m sv.bin.train_enhancement --config conf/embedding_mlp_cosine.toml --lists exp/lists/train \\
         --embeddings exp/exu_net/embeddings/voxceleb1_train/segments.scp --valid-trials data/voxceleb1_valid/trials \\
         --valid-embeddings exp/exu_net/embeddings/voxceleb1_valid/segments.scp --exp-dir exp/embedding_mlp_cosine
 
@@ -10,6 +10,7 @@ configuration says [batches] augment = true.
 
 import argparse
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,12 +59,21 @@ def make_evaluation(frontend: nn.Module, archive: EmbeddingArchive, trials: Tria
     return lambda model: {"eer": eer_percent(trials, archive, enhance(frontend, model, embeddings))}
 
 
+def list_of(system: SystemConfig, args: argparse.Namespace) -> Path:
+    """The list that the system's loss needs."""
+    return Path(f"{args.lists}_{system.loss.list_kind}_list.txt")
+
+
 def identity_of(system: SystemConfig, args: argparse.Namespace) -> dict:
     """What must not change between a run and its continuation."""
     record = system_to_dict(system)
     for free in ("num_epochs", "num_workers", "log_interval", "checkpoint_interval", "keep_checkpoints"):
         record["train"].pop(free)
-    return {"system": record, "list": sha256_of(args.list), "embeddings": [sha256_of(scp) for scp in args.embeddings]}
+    return {
+        "system": record,
+        "list": sha256_of(list_of(system, args)),
+        "embeddings": [sha256_of(scp) for scp in args.embeddings],
+    }
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -71,7 +81,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--config", type=Path, required=True, help="TOML file of the system")
     parser.add_argument(
-        "--list", type=Path, required=True, help="normal, triplet or distribution list, as the loss needs"
+        "--lists", required=True, help="what the names of sv.bin.make_enhancement_lists' lists start with"
     )
     parser.add_argument(
         "--embeddings", type=Path, action="append", required=True, metavar="SCP", help="vectors, or segments to average"
@@ -110,7 +120,7 @@ def train(args: argparse.Namespace, world: distributed.World) -> None:
     system = load_enhancement(args.config, archives[0].dim)
     loss = system.loss
     dataset = EnhancementSet(
-        args.list, loss.list_kind, archives,
+        list_of(system, args), loss.list_kind, archives,
         target=loss.target, leave_one_out=loss.leave_one_out, num_crops=loss.crops, seed=args.seed,
     )  # fmt: skip
     system = with_speakers(system, len(dataset.speakers), args.seed)
@@ -118,7 +128,9 @@ def train(args: argparse.Namespace, world: distributed.World) -> None:
     state = checkpoint.load_newest(run.checkpoints)
     if state is not None:
         check_same_run(state["identity"], run.identity, args.exp_dir)
-    sampler = ShuffledSampler(dataset.speaker_ids, system.batches, args.seed, world.size, world.rank)
+    size = min(system.batches.batch_size, len(dataset) // world.size * world.size)  # a small corpus is one batch
+    batches = replace(system.batches, batch_size=size)
+    sampler = ShuffledSampler(dataset.speaker_ids, batches, args.seed, world.size, world.rank)
     torch.manual_seed(args.seed)
     frontend, model = build_frontend(system), build_model(system)
     step = EnhancementStep(frontend, model, loss, system.num_speakers)

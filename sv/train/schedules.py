@@ -18,7 +18,8 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float
     if config.schedule == "inverse_time":
         return warmup * config.lr / (1 + config.lr_decay * step)
     if config.schedule == "step":
-        return warmup * config.lr * config.lr_decay ** (epoch // config.lr_decay_epochs)
+        decays = step // config.lr_decay_steps if config.lr_decay_steps else epoch // config.lr_decay_epochs
+        return warmup * config.lr * config.lr_decay**decays
     if config.schedule == "warm_restarts":
         return warmup * warm_restarts(config, step, steps_per_epoch)
     period = (config.restart_epochs or config.num_epochs) * steps_per_epoch

@@ -18,6 +18,7 @@ from sv.train.classification_step import ClassificationConfig, ClassificationSte
 from sv.train.diff_sv_step import DiffSVLossConfig, DiffSVStep
 from sv.train.distributed import gather_rows
 from sv.train.enhancement_step import EnhancementConfig, EnhancementStep
+from sv.train.ge2e_step import GE2ELossConfig, GE2EStep
 from sv.train.metric_step import MetricConfig, MetricStep
 from sv.train.rawnet_steps import NormSoftmaxConfig, NormSoftmaxStep, RawNet1LossConfig, RawNet1Step
 
@@ -114,6 +115,7 @@ STEPS = {
     "classification": (ClassificationConfig, ClassificationStep),
     "metric": (MetricConfig, MetricStep),
     "enhancement": (EnhancementConfig, EnhancementStep),
+    "ge2e": (GE2ELossConfig, GE2EStep),
     "rawnet1": (RawNet1LossConfig, RawNet1Step),
     "norm_softmax": (NormSoftmaxConfig, NormSoftmaxStep),
     "diff_sv": (DiffSVLossConfig, DiffSVStep),

@@ -29,7 +29,15 @@ from sv.files import sha256_of
 from sv.kaldi import Trials, read_trials
 from sv.log import get_logger
 from sv.scoring import compute_eer, score_cosine
-from sv.system import SystemConfig, build_frontend, build_model, system_to_dict, with_speakers, write_system
+from sv.system import (
+    SystemConfig,
+    build_frontend,
+    build_model,
+    read_system,
+    system_to_dict,
+    with_speakers,
+    write_system,
+)
 from sv.train import checkpoint, distributed
 from sv.train.enhancement_step import EnhancementStep
 from sv.train.loop import NonFiniteError, Run, Trainer, fit
@@ -124,6 +132,8 @@ def train(args: argparse.Namespace, world: distributed.World) -> None:
         target=loss.target, leave_one_out=loss.leave_one_out, num_crops=loss.crops, seed=args.seed,
     )  # fmt: skip
     system = with_speakers(system, len(dataset.speakers), args.seed)
+    if args.extractor:
+        system = replace(system, extract=read_system(args.extractor).extract)
     run = Run(exp_dir=args.exp_dir, identity=identity_of(system, args))
     state = checkpoint.load_newest(run.checkpoints)
     if state is not None:

@@ -16,7 +16,7 @@ from sv.enhancement import extractor_classifier
 from sv.kaldi import Trials, open_ark_scp, read_vectors, write_table
 from sv.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
 from sv.scoring import score_cosine
-from sv.system import load_model
+from sv.system import load_model, load_system, write_system
 
 CONFIG = """
 [features]
@@ -239,10 +239,14 @@ def test_softmax_starts_from_the_extractors_classifier(world) -> None:
     torch.testing.assert_close(extractor_classifier(world / "extractor", 8, DIM), found)
     speeds = {"classifier.weight": weight[:4], "classifier.bias": bias[:4]}  # 4 speakers at two speeds
     torch.testing.assert_close(extractor_classifier(world / "extractor", 4, DIM), speeds)
+    extract = CONFIG.format(terms='[["mse", 1.0]]', batch_size=1, num_epochs=1) + "[extract]\nsegment_samples = 12345\n"
+    (world / "extractor.toml").write_text(extract.replace("[model]", "[model]\nembedding_dim = 8"))
+    write_system(world / "extractor", load_system(world / "extractor.toml"))
     frozen = CONFIG.replace("lr = 1e-2", "lr = 1e-12")
     exp = train(
         world, terms='[["softmax", 1.0]]', num_epochs=1, config=frozen, more=["--extractor", str(world / "extractor")]
     )
+    assert load_model(exp)[0].extract.segment_samples == 12345
     trained = torch.load(exp / "checkpoints/last.pt", weights_only=False)["system"]
     torch.testing.assert_close(trained["criteria.softmax.classifier.weight"], weight)
     torch.save({"criterion": {}}, folder / "best.pt")
@@ -266,6 +270,8 @@ def bad(world, kind):
         (world / "e/checkpoints").mkdir(parents=True)
         criterion = {"softmax.fc.weight": torch.zeros(5994, DIM), "softmax.fc.bias": torch.zeros(5994)}
         torch.save({"criterion": criterion}, world / "e/checkpoints/best.pt")
+        (world / "e.toml").write_text(CONFIG.format(terms='[["mse", 1.0]]', batch_size=1, num_epochs=1))
+        write_system(world / "e", load_system(world / "e.toml"))
         more = ("--extractor", str(world / "e"))
     terms = '[["softmax", 1.0]]' if kind == "classifier" else '[["mse", 1.0]]'
     train(world, terms=terms, config=config, more=more)

@@ -84,6 +84,9 @@ feats_of() { # where a system's stored features lie; nothing if it reads wavefor
   if [[ $features != none && $features != embeddings ]]; then echo "$exp/feats/$features"; fi
 }
 enhances() { [[ $(utils/feature_set.py "$1") == embeddings ]]; } # whether a system reads embeddings
+if enhances "$config" && [[ -z $extractor ]]; then
+  die "$config enhances embeddings: name the model folder that they come from, --extractor DIR"
+fi
 
 # --- 0: corpora -> data directories ---------------------------------------------------------------------------------
 marker=$data/.stage0.done
@@ -152,7 +155,6 @@ for conf in "${configs[@]}"; do
   marker=$exp/$system/.stage4.done
   options="seed=$seed"
   if enhances "$conf"; then
-    [[ -n $extractor ]] || die "$conf enhances embeddings: name the model folder that they come from, --extractor DIR"
     options+=" extractor=$extractor"
     if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data/.stage1.done" "$extractor/.stage5.done"; then
       python -m sv.bin.make_enhancement_lists --seed "$seed" "$data/voxceleb1_train" "$exp/$system/lists/train"

@@ -50,6 +50,7 @@ MAY_IMPORT = {
         "sv.data.sampler",
     ),
     "sv.inputs": ("sv.data", "sv.extract", "sv.kaldi", "sv.system"),
+    "sv.enhancement": ("sv.data.embeddings", "sv.system"),
     "sv.convert_rawnet": ("sv.models",),
     "sv.convert_voxceleb_trainer": ("sv.extract", "sv.features", "sv.models"),
     "sv.convert": (

@@ -84,6 +84,8 @@ def test_feature_sets_are_named_by_what_the_system_reads(tmp_path):
     assert names[0] == names[1] != names[2]
     assert names[0].startswith("log_mel-")
     (tmp_path / "w.toml").write_text('[features]\ntype = "waveform"\n')
+    (tmp_path / "e.toml").write_text('[features]\ntype = "embedding"\n')
+    assert run("feature_set.py", tmp_path / "e.toml").stdout == "embeddings\n"
     assert run("feature_set.py", tmp_path / "w.toml").stdout == "none\n"
     (tmp_path / "bad.toml").write_text("[features\n")
     done = run("feature_set.py", tmp_path / "bad.toml")

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 COMMANDS = {
     "embed": "embeddings of audio files, a wav.scp or a feats.scp",
     "score": "scores of a trial list",
+    "b_vector": "RawNet1's back end: training and scores",
     "metrics": "EER and minDCF of a score file",
     "convert": "a published checkpoint into a model folder",
+    "embeddings": "published embeddings to and from Kaldi archives",
     "report": "results of several systems as tables and a page",
 }
 USAGE = "usage: sv COMMAND ... (sv COMMAND --help tells more)\n" + "\n".join(

@@ -14,7 +14,9 @@ FOLDERS = {
     "musan": ("musan", "MUSAN"),
     "nonspeech100": ("Nonspeech100", "nonspeech100"),
     "rirs": ("RIRS_NOISES", "rirs_noises"),
+    "voices": ("VOiCES_devkit", "VOiCES", "VOiCES_Box_unzip"),
 }
+NEEDED = {"voxceleb1", "musan", "voices"}  # of those asked for; nonspeech100 if it is to be tested on
 HOW_TO_GET = {
     "voxceleb1": "fill in the owners' form at https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox1.html, then unpack "
     "dev/wav, test/wav, veri_test2.txt and vox1_meta.csv",
@@ -22,6 +24,7 @@ HOW_TO_GET = {
     "nonspeech100": "http://web.cse.ohio-state.edu/pnl/corpus/HuNonspeech/HuCorpus.html; or go without it: "
     "--noises noise,music,babble",
     "rirs": "local/download_corpora.py DIR rirs, or ./run.sh --download rirs (https://www.openslr.org/28, 1.3 GB)",
+    "voices": "https://iqtlabs.github.io/voices/downloads/ has the devkit, and the challenge's sets and lists",
 }
 
 
@@ -36,13 +39,16 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and look."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--corpora", default="", help="folder that holds them all")
+    parser.add_argument("--names", default="voxceleb1,musan,nonspeech100,rirs", help="what to look for (%(default)s)")
     for name in FOLDERS:
         parser.add_argument(f"--{name}", default="", help="its own folder")
     parser.add_argument("--noises", default="noise,music,babble,nonspeech", help="noise types of the tests")
     args = parser.parse_args(argv)
-    needed = {"voxceleb1", "musan"} | ({"nonspeech100"} if "nonspeech" in args.noises.split(",") else set())
-    missing = []
-    for name in FOLDERS:
+    needed = NEEDED | ({"nonspeech100"} if "nonspeech" in args.noises.split(",") else set())
+    names, missing = args.names.split(","), []
+    if unknown := set(names) - set(FOLDERS):
+        parser.error(f"--names: unknown {sorted(unknown)}; known are {', '.join(FOLDERS)}")
+    for name in names:
         places = candidates(name, getattr(args, name), args.corpora)
         found = next((place for place in places if place.is_dir()), None)
         if found:

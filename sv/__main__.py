@@ -10,6 +10,7 @@ COMMANDS = {
     "score": "scores of a trial list",
     "metrics": "EER and minDCF of a score file",
     "convert": "a published checkpoint into a model folder",
+    "breakdown": "results by room, microphone and the like",
     "report": "results of several systems as tables and a page",
 }
 USAGE = "usage: sv COMMAND ... (sv COMMAND --help tells more)\n" + "\n".join(

@@ -155,7 +155,16 @@ def footnotes(systems: Sequence[list[Row]]) -> list[str]:
             f"({row['trials_sha256'][:12]}), checkpoint {row['checkpoint_sha256'][:12]}, "
             f"commit {short_commit(row['commit'])}, seed {row['seed']}"
         )
-    return lines
+    return lines + rule_notes(systems)
+
+
+def rule_notes(systems: Sequence[list[Row]]) -> list[str]:
+    """What each system's training breaks of the benchmark's rules, if they were checked."""
+    return [
+        f"{rows[0]['system']} breaks the {rows[0]['rules']} challenge's rules: {broken}"
+        for rows in systems
+        for broken in rows[0].get("broken_rules", [])
+    ]
 
 
 def short_commit(commit: str | None) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from sv import figures
+from sv.breakdown import tables_of
 from sv.config import load_json
 from sv.files import sha256_of
 from sv.kaldi.trials import read_trials, scores_of_trials
-from sv.report import COLUMNS, Comparison, compare, condition_label, first, short_commit, table_body
+from sv.report import COLUMNS, Comparison, compare, condition_label, first, rule_notes, short_commit, table_body
 from sv.results import Row, read_results
 
 CSS = """
@@ -222,6 +223,18 @@ def _histograms(lists: Sequence[figures.ScoreList]) -> list[str]:
     return drawn
 
 
+def breakdown_sections(results: Sequence[SystemResults], backend: str) -> list[tuple[str, str]]:
+    """Tables of the systems' breakdown.json, one a test set and property; none if there is no such file."""
+    files = [result.folder / "breakdown.json" for result in results]
+    systems = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
+    sections = []
+    for test_set, by, (header, *rows) in tables_of([rows for rows in systems if rows], backend):
+        cells = "".join(f"<tr>{_cells('td', row)}</tr>" for row in rows)
+        table = f"<thead><tr>{_cells('th', header)}</tr></thead><tbody>{cells}</tbody>"
+        sections.append((f"{test_set} by {by}", f'<div class="scroll"><table>{table}</table></div>'))
+    return sections
+
+
 def training_section(results: Sequence[SystemResults]) -> str:
     """Loss and held-out EER over steps; '' if no system was trained here."""
     journals = [result.journal for result in results]
@@ -253,9 +266,11 @@ def page(results: Sequence[SystemResults], data: Path, note: str = "") -> str:
     sections = comparison_sections(results, main, data)
     for other in others:
         sections.append((f"{other.test_set}, scored by {other.backend}", results_table(other)))
+    sections += breakdown_sections(results, main.backend)
     sections += [("Training", training_section(results)), ("Where the numbers come from", provenance(results))]
     title = html.escape(f"{' and '.join(result.name for result in results)} on {main.test_set}")
-    label = f'<p class="note">{html.escape(note)}</p>' if note else ""
+    notes = filter(None, [note, *rule_notes([result.rows for result in results])])
+    label = "".join(f'<p class="note">{html.escape(line)}</p>' for line in notes)
     intro = (
         f"<p>Scored by {html.escape(main.backend)}. EER in percent, with its 95 % interval from a bootstrap over speakers; "
         "minDCF normalised, at target priors 0.01 and 0.05 with unit costs. Lower is better.</p>"

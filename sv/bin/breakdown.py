@@ -3,35 +3,21 @@
 sv breakdown --by room,distractor --data data --sets voices_devkit exp/exu_net exp/se_resnet
 
 Reads <exp>/scores/<set>/*.scores and data/<set>/{trials,utt2spk,utt2<property>}; writes <exp>/breakdown.json and prints a
-table a set and property, the systems beside each other; --markdown puts them into a file too. `spk2gender`'s like has no
-table of test utterances: properties are utt2room, utt2distractor, and so on.
+table a set and property, the systems beside each other; --markdown puts them into a file too.
 """
 
 import argparse
 import json
 from pathlib import Path
 
-import numpy as np
-
-from sv.bin.common import existing_scp, fail_in_one_line
+from sv.bin.common import fail_in_one_line
 from sv.breakdown import aligned, break_down, markdown, tables_of
 from sv.files import sha256_of, write_text
-from sv.kaldi import Trials, read_trials, read_utt2spk
+from sv.kaldi import read_trials, read_utt2spk
 from sv.kaldi.scp import read_table
-from sv.kaldi.trials import read_scores
+from sv.kaldi.trials import scores_of_trials
 from sv.report import update_markdown
 from sv.results import Provenance, Row, git_commit
-
-
-def scores_of(path: Path, trials: Trials) -> np.ndarray:
-    """Scores of a file in trial order."""
-    found = read_scores(path)
-    pairs = list(zip(trials.enrolment, trials.test, strict=True))
-    if missing := [pair for pair in pairs if pair not in found]:
-        raise ValueError(
-            f"{path}: {len(missing)} trials have no score, e.g. {' '.join(missing[0])}; score again (stage 7)"
-        )
-    return np.array([found[pair] for pair in pairs])
 
 
 def rows_of(model: Path, data_dir: Path, properties: list[str], seed: int) -> list[Row]:
@@ -45,12 +31,15 @@ def rows_of(model: Path, data_dir: Path, properties: list[str], seed: int) -> li
         commit=git_commit(Path(__file__).parent),
         seed=seed,
     )
-    folder = existing_scp(model / "scores" / data_dir.name, "run stage 7 first")
-    files = sorted(folder.glob("*.scores"))
+    files = sorted((model / "scores" / data_dir.name).glob("*.scores"))
+    if not files:
+        raise FileNotFoundError(f"{model}/scores/{data_dir.name}: no scores there; run stage 7 first")
     return [
         row
         for file in files
-        for row in break_down(data_dir.name, file.stem, trials, scores_of(file, trials), tables, utt2spk, provenance)
+        for row in break_down(
+            data_dir.name, file.stem, trials, scores_of_trials(file, trials), tables, utt2spk, provenance
+        )
     ]
 
 

@@ -25,7 +25,9 @@ MAY_IMPORT = {
     "sv.results": ("sv.kaldi", "sv.scoring"),
     "sv.report": ("sv.results",),
     "sv.figures": ("sv.report", "sv.results", "sv.scoring"),
-    "sv.report_page": ("sv.report", "sv.figures", "sv.results", "sv.kaldi"),
+    "sv.breakdown": ("sv.kaldi", "sv.results", "sv.scoring"),
+    "sv.challenge_rules": ("sv.data.augment", "sv.system"),
+    "sv.report_page": ("sv.report", "sv.breakdown", "sv.figures", "sv.results", "sv.kaldi"),
     "sv.system": (
         "sv.features",
         "sv.models",

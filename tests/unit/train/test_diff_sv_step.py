@@ -51,15 +51,16 @@ def gradients_of(step: DiffSVStep, loss: Tensor) -> dict[str, float]:
     return largest
 
 
-def test_terms_by_hand(batch) -> None:
-    step = step_of(speaker=2.0, feature_mse=3.0, diffusion=0.5, num_steps=4)
+@pytest.mark.parametrize("solver", ["euler", "exponential"])
+def test_terms_by_hand(solver, batch) -> None:
+    step = step_of(speaker=2.0, feature_mse=3.0, diffusion=0.5, num_steps=4, solver=solver)
     torch.manual_seed(7)
     losses = step(*batch)
     features, clean = step.frontend(batch[0]), step.frontend(batch[1])
     torch.manual_seed(7)
     start_noise, times, noise = torch.randn(4, 16, 12), torch.rand(4), torch.randn(4, 16, 12)
     prior = step.model.enhancer(features)
-    embeddings = step.model.extract(features, prior, step.model.denoise(prior, start_noise, 4))
+    embeddings = step.model.extract(features, prior, step.model.denoise(prior, start_noise, 4, solver))
     criterion = AAMSoftmax(6, 3, 30.0)
     criterion.load_state_dict(step.criterion.state_dict())
     torch.testing.assert_close(losses["speaker"], criterion(embeddings, batch[2], 0.2))

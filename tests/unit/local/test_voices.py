@@ -299,3 +299,28 @@ def test_lists_that_are_not_there_are_named(challenge, challenge_data, run) -> N
 def test_options_that_do_not_go_together_are_usage_errors(prepared, run) -> None:
     assert run(TRIALS, "--test", "x", prepared).returncode == 2
     assert run(TRIALS, "--keys", "x", "--microphones", "mc01", prepared).returncode == 2
+
+
+def test_the_synthetic_devkit_is_prepared_as_the_real_one(tmp_path, run, speech) -> None:
+    corpora = tmp_path / "corpora"
+    for i, speaker in enumerate(("id10001", "id10002")):
+        for j in range(2):
+            speech(
+                corpora / "voxceleb1" / "test" / "wav" / speaker / "aaaaaaaaaaa" / f"0000{j}.wav", 0.4, seed=2 * i + j
+            )
+    for i, kind in enumerate(("noise", "music", "speech")):
+        speech(corpora / "musan" / kind / "x" / f"{kind}-x-0001.wav", 0.3, seed=10 + i)
+    speech(corpora / "RIRS_NOISES" / "simulated_rirs" / "smallroom" / "r.wav", 0.1, seed=20)
+    result = run("local/make_synthetic_voices.py", corpora)
+    assert result.returncode == 0, result.stderr
+    assert "VOiCES_devkit: 16 recordings in rooms" in result.stdout
+    assert run(PREPARE, corpora / "VOiCES_devkit", tmp_path / "data").returncode == 0
+    data = tmp_path / "data" / "voices_devkit"
+    assert (data / "quarantine.tsv").read_text() == ""
+    rooms = read_table(data / "utt2room")
+    assert sorted(set(rooms.values())) == ["rm1", "rm2", "source"]
+    assert len(rooms) == 20
+    assert run(TRIALS, data).returncode == 0
+    names = {path.name for path in (corpora / "VOiCES_devkit").rglob("*.wav")}
+    assert run("local/make_synthetic_voices.py", corpora).returncode == 0
+    assert {path.name for path in (corpora / "VOiCES_devkit").rglob("*.wav")} == names

@@ -5,10 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.data.dataset import Batch
 from sv.losses import AAMSoftmax
 from sv.models.diff_sv import DiffSV, DiffSVConfig
 from sv.models.diffusion import diffusion_loss
+from sv.train.config import TrainConfig
 from sv.train.diff_sv_step import DiffSVLossConfig, DiffSVStep
+from sv.train.distributed import World
+from sv.train.loop import Trainer
 from sv.train.steps import STEPS
 
 LIGHT = DiffSVConfig(
@@ -140,3 +144,37 @@ def test_it_is_registered_with_the_published_weights() -> None:
 def test_config_names_what_is_wrong(values: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DiffSVLossConfig(**values)
+
+
+def test_training_resumes_exactly(tmp_path) -> None:
+    config = TrainConfig(lr=1e-3)
+    generator = torch.Generator().manual_seed(5)
+    batches = [
+        Batch(
+            waveforms=torch.randn(4, 16 * 12, generator=generator),
+            references=torch.randn(4, 16 * 12, generator=generator),
+            speaker_ids=torch.tensor([0, 1, 2, 0]),
+            utterances=("a", "b", "c", "d"),
+        )
+        for _ in range(4)
+    ]
+    world = World(rank=0, size=1, device=torch.device("cpu"))
+
+    def trainer() -> Trainer:
+        step = step_of(num_steps=2)
+        step.model.enhancer.spectral[2].p = 0.1  # dropout draws too
+        return Trainer(step.train(), config, world, seed=3)
+
+    whole = trainer()
+    for batch in batches:
+        whole.train_step(batch, 1e-3)
+    begun, resumed = trainer(), trainer()
+    for batch in batches[:2]:
+        begun.train_step(batch, 1e-3)
+    torch.save(begun.state({}), tmp_path / "state.pt")
+    torch.rand(17)  # what else a process draws does not matter
+    resumed.restore(torch.load(tmp_path / "state.pt", weights_only=False))
+    for batch in batches[2:]:
+        resumed.train_step(batch, 1e-3)
+    for name, value in whole.module.state_dict().items():
+        assert torch.equal(value, resumed.module.state_dict()[name]), name

@@ -3,7 +3,7 @@
 
 local/check_corpora.py --corpora /corpora
 local/check_corpora.py --voxceleb1 /a/VoxCeleb1 --musan /b/musan --noises noise,music,babble
-local/check_corpora.py --corpora /corpora --needed vctk,digits,musan
+local/check_corpora.py --corpora /corpora --names vctk,digits,musan
 """
 
 import argparse
@@ -18,13 +18,9 @@ FOLDERS = {
     "vctk": ("VCTK-Corpus", "VCTK-Corpus-0.92", "vctk"),
     "digits": ("fsdd", "free-spoken-digit-dataset"),
     "noisy_vctk": ("noisy_vctk",),
+    "voices": ("VOiCES_devkit", "VOiCES", "VOiCES_Box_unzip"),
 }
-VOXCELEB1 = (
-    "voxceleb1",
-    "musan",
-    "nonspeech100",
-    "rirs",
-)  # of that recipe; what it needs of them depends on its options
+OPTIONAL = {"rirs", "nonspeech100"}  # the latter, unless it is to be tested on
 HOW_TO_GET = {
     "voxceleb1": "fill in the owners' form at https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox1.html, then unpack "
     "dev/wav, test/wav, veri_test2.txt and vox1_meta.csv",
@@ -36,6 +32,7 @@ HOW_TO_GET = {
     "digits": "https://github.com/Jakobovski/free-spoken-digit-dataset, to fsdd/ with recordings/ in it",
     "noisy_vctk": "https://datashare.ed.ac.uk/handle/10283/2791: {clean,noisy}_{testset,trainset_28spk}_wav, to noisy_vctk/; "
     "or go without it: --noises noise,music,babble",
+    "voices": "https://iqtlabs.github.io/voices/downloads/ has the devkit, and the challenge's sets and lists",
 }
 
 
@@ -57,15 +54,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--corpora", default="", help="folder that holds them all")
     for name in FOLDERS:
         parser.add_argument(option(name), default="", help="its own folder")
-    parser.add_argument("--needed", default="", help="the only corpora to look for; default: those of egs/voxceleb1")
+    parser.add_argument("--names", default="voxceleb1,musan,nonspeech100,rirs", help="what to look for (%(default)s)")
     parser.add_argument("--noises", default="noise,music,babble,nonspeech", help="noise types of the tests")
     args = parser.parse_args(argv)
-    needed = {"voxceleb1", "musan"} | ({"nonspeech100"} if "nonspeech" in args.noises.split(",") else set())
-    needed = set(args.needed.split(",")) if args.needed else needed
-    if unknown := needed - FOLDERS.keys():
-        parser.error(f"--needed: unknown {sorted(unknown)}; known are {', '.join(FOLDERS)}")
-    missing = []
-    for name in [name for name in FOLDERS if name in (needed if args.needed else VOXCELEB1)]:
+    names, missing = args.names.split(","), []
+    if unknown := set(names) - set(FOLDERS):
+        parser.error(f"--names: unknown {sorted(unknown)}; known are {', '.join(FOLDERS)}")
+    needed = set(FOLDERS) - OPTIONAL | ({"nonspeech100"} if "nonspeech" in args.noises.split(",") else set())
+    for name in names:
         places = candidates(name, getattr(args, name), args.corpora)
         found = next((place for place in places if place.is_dir()), None)
         if found:

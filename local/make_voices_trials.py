@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Trials of a VOiCES data directory: from the challenge's own lists, or, for the devkit, made by the rules below.
 
+    local/make_voices_trials.py --corpus /corpora/VOiCES data/voices_dev    the lists that come with the corpus
     local/make_voices_trials.py --keys dev-trial-keys.lst --enroll dev-enroll.lst --test dev-test.lst data/voices_dev
     local/make_voices_trials.py --num-targets 4 --num-nontargets 12 --seed 0 data/voices_devkit
 
@@ -28,6 +29,22 @@ from sv.kaldi.trials import Trials, write_trials
 from sv.seeding import derive_seed
 
 LABELS = {"tgt": True, "imp": False}
+# Where the challenge's packages have the lists of each set: folders, then names of keys, enrolment and test list.
+LISTS = {
+    "voices_dev": (
+        ("Development_Data/Speaker_Recognition/sid_dev_lists_and_keys", "sid_dev_lists_and_keys", "."),
+        ("dev-trial-keys.lst", "dev-enroll.lst", "dev-test.lst"),
+    ),
+    "voices_eval": (
+        (
+            "VOiCES_challenge_2019_post-eval-release",
+            "Evaluation_Data/Speaker_Recognition/sid_eval_lists",
+            "sid_eval_lists",
+            ".",
+        ),
+        ("VOiCES_challenge_2019_eval.SID.trial-keys.lst", "eval-enroll.lst", "eval-test.lst"),
+    ),
+}
 
 
 class Recordings:
@@ -67,6 +84,15 @@ def read_models(path: Path | None, recordings: Recordings) -> dict[str, str] | N
             raise DataDirError(f"{where}: model {model} stands twice; trials are of one file against one file")
         models[model] = recordings.check(Path(file).stem, where)
     return models
+
+
+def find_lists(corpus: Path, set_name: str) -> list[Path | None]:
+    """Keys, enrolment list and test list of a set of the challenge; the last two may be absent."""
+    folders, names = LISTS[set_name]
+    found = [next((corpus / f / name for f in folders if (corpus / f / name).is_file()), None) for name in names]
+    if found[0] is None:
+        raise DataDirError(f"{corpus}: no {names[0]}; looked in {', '.join(folders)}")
+    return found
 
 
 def challenge_trials(args: argparse.Namespace) -> tuple[Trials, list[str]]:
@@ -150,6 +176,7 @@ def check_speakers(trials: Trials, utt2spk: dict[str, str], where: str) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and write `trials`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--corpus", type=Path, help="where the challenge's lists are; the devkit has none")
     parser.add_argument(
         "--keys", type=Path, help="the challenge's list of trials with keys; without it, the devkit's rules"
     )
@@ -170,6 +197,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.keys and args.microphones:
         parser.error("--microphones goes with the devkit's rules; the challenge's lists are taken whole")
     try:
+        if args.corpus and not args.keys and args.data_dir.name in LISTS:
+            args.keys, args.enroll, args.test = find_lists(args.corpus, args.data_dir.name)
         trials, dropped = challenge_trials(args) if args.keys else (devkit_trials(args), [])
         check_speakers(trials, read_utt2spk(args.data_dir / "utt2spk"), str(args.keys or args.data_dir))
         write_trials(args.data_dir / "trials", trials)

@@ -16,6 +16,7 @@ COMMANDS = {
     "results": "the tables of RESULTS.md, from recorded results",
     "b_vector": "RawNet1's back end: training and scores",
     "embeddings": "published embeddings to and from Kaldi archives",
+    "breakdown": "results by room, microphone and the like",
     "report": "results of several systems as tables and a page",
 }
 USAGE = "usage: sv COMMAND ... (sv COMMAND --help tells more)\n" + "\n".join(

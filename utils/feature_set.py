@@ -31,11 +31,12 @@ def feature_set(system: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("config", type=Path, help="TOML file of a system")
+    parser.add_argument("config", type=Path, help="TOML file of a system, or config.json of a model folder")
     config = parser.parse_args().config
+    parse = json.loads if config.suffix == ".json" else tomllib.loads
     try:
-        print(feature_set(tomllib.loads(config.read_text(encoding="utf-8"))))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        print(feature_set(parse(config.read_text(encoding="utf-8"))))
+    except (OSError, ValueError) as error:
         sys.exit(f"{config}: {error}")
 
 

@@ -111,9 +111,9 @@ if stage_needs_run 0 prepare "$marker" "$options"; then
     "${train_cmd[@]}" --num-threads "$nj" "$data/log/synthesise.log" local/make_synthetic_vctk.py --nj "$nj" --seed "$seed" "$corpora"
   fi
   for corpus in ${download//,/ }; do local/download_corpora.py "$corpora" "$corpus"; done
-  needed=vctk,digits,musan
-  if [[ ,$noises, == *,demand,* ]]; then needed+=,noisy_vctk; fi
-  corpus_dirs=$(local/check_corpora.py --needed "$needed" --corpora "$corpora" --vctk "$vctk" --digits "$digits" \
+  names=vctk,digits,musan
+  if [[ ,$noises, == *,demand,* ]]; then names+=,noisy_vctk; fi
+  corpus_dirs=$(local/check_corpora.py --names "$names" --corpora "$corpora" --vctk "$vctk" --digits "$digits" \
     --musan "$musan" --noisy-vctk "$noisy_vctk")
   while IFS=$'\t' read -r corpus dir; do
     extra=()

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from sv.bin.common import existing_scp, fail_in_one_line
+from sv.challenge_rules import RULES
 from sv.kaldi import Trials, iter_matrices, read_trials, read_utt2spk, read_vectors, write_scores
 from sv.kaldi.enrolment import read_enrolment, with_models
 from sv.log import get_logger
@@ -29,6 +30,7 @@ from sv.scoring import (
     score_trials,
 )
 from sv.scoring.scorers import Scorer, Vectors
+from sv.system import read_system
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +95,23 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, required=True, help="model folder with embeddings/ and backend/")
     parser.add_argument("--seed", type=int, default=0, help="of the run; also of the confidence intervals")
     parser.add_argument("--top-n", type=int, default=300, help="of the cohort, for AS-norm; all if there are fewer")
+    parser.add_argument(
+        "--no-backend", action="store_true", help="the model has no backend/: score by cosine and segments alone"
+    )
+    parser.add_argument(
+        "--rules",
+        choices=sorted(RULES),
+        help="benchmark whose rules for training are checked; the results say what breaks them",
+    )
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR", help="with trials and utt2spk")
     args = parser.parse_args(argv)
-    backends, rows = back_ends(args.model / "backend", args.top_n), []
+    cosine = {"cosine": BackEnd(scorer=CosineScorer())}
+    backends, rows = cosine if args.no_backend else back_ends(args.model / "backend", args.top_n), []
+    checked = {}
+    if args.rules:
+        checked = {"rules": args.rules, "broken_rules": RULES[args.rules](read_system(args.model))}
+        for line in checked["broken_rules"]:
+            get_logger("score").warning("%s: %s", args.model.name, line)
     for data_dir in args.data_dirs:
         trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
         models = read_enrolment(data_dir, utt2spk)
@@ -104,9 +120,8 @@ def main(argv: list[str] | None = None) -> None:
             for name, scores in score_set(args.model / "embeddings" / data_dir.name, trials, backends, models).items():
                 write_scores(args.model / "scores" / data_dir.name / f"{name}.scores", trials, scores)
                 own = replace(stamp, normalisation=backends[name].normalisation if name in backends else NONE)
-                rows.append(
-                    make_row(args.model.name, data_dir.name, name, trials, scores, with_models(utt2spk, models), own)
-                )
+                row = make_row(args.model.name, data_dir.name, name, trials, scores, with_models(utt2spk, models), own)
+                rows.append(row | checked)
         except (KeyError, ValueError) as error:
             raise ValueError(f"{data_dir}/trials: {error.args[0]}") from error
     update_results(args.model / "results.json", rows)

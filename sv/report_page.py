@@ -12,6 +12,7 @@ from sv.config import load_json
 from sv.files import sha256_of
 from sv.kaldi.trials import read_trials, scores_of_trials
 from sv.report import COLUMNS, Comparison, compare, condition_label, first, short_commit, table_body
+from sv.report_enrolment import enrolment_sections
 from sv.results import Row, read_results
 
 CSS = """
@@ -253,6 +254,7 @@ def page(results: Sequence[SystemResults], data: Path, note: str = "") -> str:
     sections = comparison_sections(results, main, data)
     for other in others:
         sections.append((f"{other.test_set}, scored by {other.backend}", results_table(other)))
+    sections += enrolment_sections(results, data)
     sections += [("Training", training_section(results)), ("Where the numbers come from", provenance(results))]
     title = html.escape(f"{' and '.join(result.name for result in results)} on {main.test_set}")
     label = f'<p class="note">{html.escape(note)}</p>' if note else ""

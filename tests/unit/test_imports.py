@@ -25,7 +25,9 @@ MAY_IMPORT = {
     "sv.results": ("sv.kaldi", "sv.scoring"),
     "sv.report": ("sv.results",),
     "sv.figures": ("sv.report", "sv.results", "sv.scoring"),
-    "sv.report_page": ("sv.report", "sv.figures", "sv.results", "sv.kaldi"),
+    "sv.figures_enrolment": ("sv.figures", "sv.scoring"),
+    "sv.report_enrolment": ("sv.figures_enrolment", "sv.kaldi", "sv.results"),
+    "sv.report_page": ("sv.report", "sv.report_enrolment", "sv.figures", "sv.results", "sv.kaldi"),
     "sv.system": (
         "sv.features",
         "sv.models",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "embed": "embeddings of audio files, a wav.scp or a feats.scp",
+    "backend": "mean, LDA and PLDA of a training set's embeddings",
     "score": "scores of a trial list",
     "metrics": "EER and minDCF of a score file",
     "convert": "a published checkpoint into a model folder",

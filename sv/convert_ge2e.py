@@ -85,7 +85,7 @@ def convert_ge2e(system: str, path: str | Path, out_dir: str | Path) -> None:
         If the file is not one of this system: every name and shape must fit.
     """
     published = PUBLISHED[system]
-    state = renamed(read_state_dict(path, entry=published.entry), published)
+    state = renamed(read_state_dict(path, *([published.entry] if published.entry else [])), published)
     config = infer_config(state, published, path)
     model = GE2ELSTM(config)
     try:

@@ -11,9 +11,9 @@
 #   2 noisy sets        data/{vctk_test,digits}, noise       data/{vctk_test,digits}-<noise>-snr<db>, the two published protocols
 #   3 features          data/vctk_valid, test sets           exp/feats/<features>/<set>, data/<set>/feats.scp
 #   4 train             data/{vctk_train,vctk_phrase_copies} exp/<system>/{config.json,checkpoints,train.jsonl}
-#   5 extract           exp/feats, exp/<system>              exp/<system>/embeddings/<set>
-#   6 back end          -                                    - (cosine scoring needs none)
-#   7 score             embeddings, enrolment, trials        exp/<system>/scores/<set>, exp/<system>/results.json
+#   5 extract           exp/feats, train wavs, exp/<system>  exp/<system>/embeddings/<set>
+#   6 back end          embeddings of vctk_train             exp/<system>/backend: mean, LDA, PLDA, AS-norm cohort
+#   7 score             embeddings, back end, enrolment      exp/<system>/scores/<set>, exp/<system>/results.json
 #   8 report            results of all systems               exp/<system>/report/index.html
 #
 # Test set                 measures
@@ -46,13 +46,16 @@ num_copies=100    # of the one phrase of each training speaker, in an epoch
 valid_fraction=   # share of the training speakers held out for validation: 0.1, or 0.2 with --mini
 max_bad=0.01      # share of bad recordings that stage 0 tolerates (they go to quarantine.tsv)
 compress=false    # store features in two bytes a value
+lda_dim=200       # dimensions that the back end keeps, if the training set supports as many
+top_n=300         # speakers of the cohort that AS-norm compares a score with; all if there are fewer
 mini=false        # the synthetic corpus, small models; data/mini and exp/mini
 data=             # data directories: data
 exp=              # experiments: exp
 nj=               # parallel jobs: one per core
-num_gpus=         # GPUs for training and extraction: all there are
-num_ranks=        # training processes: one per GPU, at least one
-launcher=local    # local, slurm or sge
+num_gpus=         # GPUs of a node for training, and tasks with a GPU in extraction: all there are here
+num_nodes=1       # nodes for training, with --launcher slurm
+num_ranks=        # training processes: one per GPU, at least one per node
+launcher=local    # where jobs run: local, slurm or sge
 seed=0            # of everything random
 note=             # shown with the results, for instance what the corpus is not
 dry_run=false     # say what would run and why, and run nothing
@@ -70,7 +73,9 @@ if [[ $mini == true ]]; then
 fi
 : "${data:=data}" "${exp:=exp}" "${config:=conf/ge2e_tisv.toml}" "${phrase_config:=conf/ge2e_tdsv.toml}" "${valid_fraction:=0.1}"
 : "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
-((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : (num_gpus > 0 ? num_gpus : 1)))
+((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : num_nodes * (num_gpus > 0 ? num_gpus : 1)))
+nodes=()
+if ((num_nodes > 1)); then nodes=(--num-nodes "$num_nodes"); fi
 configs=("$config")
 for other in "$baseline" "$phrase_config"; do
   if [[ $other != none && ! $other -ef $config ]]; then configs+=("$other"); fi
@@ -105,7 +110,7 @@ marker=$data/.stage0.done
 options="corpora=$corpora vctk=$vctk digits=$digits musan=$musan noisy_vctk=$noisy_vctk noises=$noises vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
 if stage_needs_run 0 prepare "$marker" "$options"; then
   if [[ $mini == true ]]; then
-    "${train_cmd[@]}" "$data/log/synthesise.log" local/make_synthetic_vctk.py --nj "$nj" --seed "$seed" "$corpora"
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/synthesise.log" local/make_synthetic_vctk.py --nj "$nj" --seed "$seed" "$corpora"
   fi
   for corpus in ${download//,/ }; do local/download_corpora.py "$corpora" "$corpus"; done
   needed=vctk,digits,musan
@@ -116,7 +121,7 @@ if stage_needs_run 0 prepare "$marker" "$options"; then
     extra=()
     if [[ $corpus == vctk ]]; then extra=(--top-db "$vad_top_db"); fi
     log "stage 0: $corpus in $dir"
-    "${train_cmd[@]}" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" --nj "$nj" --max-bad "$max_bad" \
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" --nj "$nj" --max-bad "$max_bad" \
       ${extra[@]+"${extra[@]}"} "$dir" "$data"
   done <<< "$corpus_dirs"
   mark_done 0 "$marker" "$options" "$data"/{vctk,vctk_phrase,digits,musan_*}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz}
@@ -141,9 +146,9 @@ fi
 # --- 2: noisy copies of the test sets, and the published protocols, as lhotse cuts ------------------------------------
 marker=$data/.stage2.done
 options="noises=$noises snrs=$snrs num_enrol=$num_enrol seed=$seed"
-if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data/.stage1.done"; then
+if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done; then
   for set in vctk_test digits; do
-    "${train_cmd[@]}" "$data/log/make_noisy_$set.log" local/make_noisy_test.py --noises "$noises" --snrs "$snrs" \
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/make_noisy_$set.log" local/make_noisy_test.py --noises "$noises" --snrs "$snrs" \
       --seed "$seed" --nj "$nj" "$data/$set" "$data"
   done
   local/make_one_recording_test.py --copies "$num_enrol" --noises "$noises" --seed "$seed" "$data"/vctk_phrase_test "$data"{,/vctk_one_recording}
@@ -162,8 +167,8 @@ for conf in "${configs[@]}"; do
   fi
   marker=$feats/.stage3.done
   options="compress=$compress"
-  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "$data/.stage2.done"; then
-    rm -rf "$feats"
+  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "$data"/.stage{0,1,2}.done; then
+    for set in "${eval_sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
     OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
       python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
     utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${eval_sets[@]}"
@@ -178,44 +183,57 @@ for conf in "${configs[@]}"; do
   if [[ $conf == "$phrase_config" ]]; then train_set=vctk_phrase_copies valid_set=vctk_one_recording_valid; fi
   marker=$exp/$system/.stage4.done
   options="seed=$seed noises=$noises"
-  if stage_needs_run 4 "train $system on $train_set" "$marker" "$options" "$conf" "$data/.stage2.done" ${feats:+"$feats/.stage3.done"}; then
-    train=(python -m sv.bin.train)
-    if ((num_ranks > 1)); then train=(torchrun --standalone --nproc-per-node "$num_ranks" -m sv.bin.train); fi
-    "${cuda_cmd[@]}" --gpu "$num_gpus" "$exp/$system/log/train.log" "${train[@]}" --config "$conf" --seed "$seed" \
+  if stage_needs_run 4 "train $system on $train_set" "$marker" "$options" "$conf" "$data"/.stage{0,1,2}.done ${feats:+"$feats/.stage3.done"}; then
+    "${cuda_cmd[@]}" --gpu "$num_gpus" ${nodes[@]+"${nodes[@]}"} "$exp/$system/log/train.log" \
+      utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
       --train-dir "$data/$train_set" --valid-dir "$data/$valid_set" ${feats:+--feats "$feats"} \
       ${noise_dirs[@]+"${noise_dirs[@]}"} --exp-dir "$exp/$system"
     mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
   fi
 done
 
-# --- 5: embeddings of every condition -------------------------------------------------------------------------------
+# --- 5: embeddings of every condition, and, from waveforms, of the training set -------------------------------------
 for conf in "${configs[@]}"; do
   system=$(system_of "$conf") feats=$(feats_of "$conf")
-  marker=$exp/$system/.stage5.done inputs=$data/.stage2.done
-  if [[ -n $feats ]]; then inputs=$feats/.stage3.done; fi
+  marker=$exp/$system/.stage5.done inputs=("$data"/.stage{0,1,2}.done)
+  if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
   options=
-  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "$inputs"; then
+  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "${inputs[@]}"; then
     embeddings=$exp/$system/embeddings
     jobs=$((num_gpus > 0 ? num_gpus : nj))
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
       python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${test_sets[@]}"
+    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_train.JOB.log" \
+      python -m sv.bin.extract --model "$exp/$system" --job JOB --num-jobs "$jobs" --out "$embeddings" "$data/vctk_train"
     for name in xvector segments; do
-      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${test_sets[@]}"
+      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${test_sets[@]}" "$data/vctk_train"
     done
-    mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments}.{ark,scp}
+    python -m sv.bin.speaker_means --embeddings "$embeddings" "${test_sets[@]}" "$data/vctk_train"
+    mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
   fi
 done
 
-# --- 6: back end ----------------------------------------------------------------------------------------------------
-if runs_stage 6; then log "stage 6: back end: not needed, cosine scoring has none"; fi
+# --- 6: back end, from the sentences of the training speakers ---------------------------------------------------------
+for conf in "${configs[@]}"; do
+  system=$(system_of "$conf")
+  marker=$exp/$system/.stage6.done
+  options="lda_dim=$lda_dim"
+  if stage_needs_run 6 "back end $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
+    backend=$exp/$system/backend
+    "${train_cmd[@]}" "$exp/$system/log/backend.log" python -m sv backend --lda-dim "$lda_dim" \
+      "$exp/$system/embeddings/vctk_train/xvector.scp" "$data/vctk_train/utt2spk" "$backend"
+    sed -n 's/.* WARNING /stage 6: /p' "$exp/$system/log/backend.log" | while read -r line; do log "$line"; done
+    mark_done 6 "$marker" "$options" "$backend"/{mean.vec,transform.mat,plda,cohort.ark,cohort.scp}
+  fi
+done
 
 # --- 7: scores and metrics ------------------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
   system=$(system_of "$conf")
   marker=$exp/$system/.stage7.done
-  options="noises=$noises snrs=$snrs"
-  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
-    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" "${test_sets[@]}"
+  options="noises=$noises snrs=$snrs top_n=$top_n"
+  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system"/.stage{5,6}.done "$data"/.stage{0,1,2}.done; then
+    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" --top-n "$top_n" "${test_sets[@]}"
     mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores
   fi
 done

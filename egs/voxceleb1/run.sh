@@ -11,9 +11,9 @@
 #   2 noisy sets        data/voxceleb1_test, noise (test)    data/voxceleb1_test-<noise>-snr<db>
 #   3 features          data/voxceleb1_{valid,test*}         exp/feats/<features>/<set>, data/<set>/feats.scp
 #   4 train             data/voxceleb1_{train,valid}, noise  exp/<system>/{config.json,checkpoints,train.jsonl}
-#   5 extract           exp/feats, exp/<system>              exp/<system>/embeddings/<set>
-#   6 back end          -                                    - (cosine scoring needs none)
-#   7 score             embeddings, trials                   exp/<system>/scores/<set>, exp/<system>/results.json
+#   5 extract           exp/feats, train wavs, exp/<system>  exp/<system>/embeddings/<set>
+#   6 back end          embeddings of voxceleb1_train        exp/<system>/backend: mean, LDA, PLDA, AS-norm cohort
+#   7 score             embeddings, back end, trials         exp/<system>/scores/<set>, exp/<system>/results.json
 #   8 report            results of both systems              exp/<system>/report/index.html
 
 set -euo pipefail
@@ -36,13 +36,16 @@ snrs=0,5,10,15,20 # their signal-to-noise ratios in dB
 valid_fraction=   # share of the training speakers held out for validation: 0.04, or 0.125 with --mini
 max_bad=0.01      # share of bad recordings that stage 0 tolerates (they go to quarantine.tsv)
 compress=false    # store features in two bytes a value
+lda_dim=200       # dimensions that the back end keeps, if the training set supports as many
+top_n=300         # speakers of the cohort that AS-norm compares a score with; all if there are fewer
 mini=false        # the synthetic corpus, small models; data/mini and exp/mini
 data=             # data directories: data
 exp=              # experiments: exp
 nj=               # parallel jobs: one per core
-num_gpus=         # GPUs for training and extraction: all there are
-num_ranks=        # training processes: one per GPU, at least one
-launcher=local    # local, slurm or sge
+num_gpus=         # GPUs of a node for training, and tasks with a GPU in extraction: all there are here
+num_nodes=1       # nodes for training, with --launcher slurm
+num_ranks=        # training processes: one per GPU, at least one per node
+launcher=local    # where jobs run: local, slurm or sge
 seed=0            # of everything random
 dry_run=false     # say what would run and why, and run nothing
 # End of options
@@ -58,7 +61,9 @@ if [[ $mini == true ]]; then
 fi
 : "${data:=data}" "${exp:=exp}" "${config:=conf/exu_net.toml}" "${baseline:=conf/se_resnet.toml}"
 : "${valid_fraction:=0.04}" "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
-((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : (num_gpus > 0 ? num_gpus : 1)))
+((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : num_nodes * (num_gpus > 0 ? num_gpus : 1)))
+nodes=()
+if ((num_nodes > 1)); then nodes=(--num-nodes "$num_nodes"); fi
 if [[ $baseline == none || $baseline -ef $config ]]; then configs=("$config"); else configs=("$config" "$baseline"); fi
 for conf in "${configs[@]}"; do [[ -f $conf ]] || die "no system configuration $conf; there are: $(echo conf/*.toml)"; done
 
@@ -78,7 +83,7 @@ marker=$data/.stage0.done
 options="corpora=$corpora voxceleb1=$voxceleb1 musan=$musan rirs=$rirs nonspeech100=$nonspeech100 trials=$trials noises=$noises max_bad=$max_bad seed=$seed"
 if stage_needs_run 0 prepare "$marker" "$options"; then
   if [[ $mini == true ]]; then
-    "${train_cmd[@]}" "$data/log/synthesise.log" local/make_synthetic_corpus.py --nj "$nj" --seed "$seed" "$corpora"
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/synthesise.log" local/make_synthetic_corpus.py --nj "$nj" --seed "$seed" "$corpora"
   fi
   for corpus in ${download//,/ }; do local/download_corpora.py "$corpora" "$corpus"; done
   corpus_dirs=$(local/check_corpora.py --corpora "$corpora" --voxceleb1 "$voxceleb1" --musan "$musan" --rirs "$rirs" \
@@ -87,11 +92,13 @@ if stage_needs_run 0 prepare "$marker" "$options"; then
     extra=()
     if [[ $corpus == voxceleb1 && -n $trials ]]; then extra=(--trials "$trials"); fi
     log "stage 0: $corpus in $dir"
-    "${train_cmd[@]}" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" --nj "$nj" --max-bad "$max_bad" \
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" --nj "$nj" --max-bad "$max_bad" \
       ${extra[@]+"${extra[@]}"} "$dir" "$data"
   done <<< "$corpus_dirs"
   local/make_channels.py --seed "$seed" "$data"
-  mark_done 0 "$marker" "$options" "$data"/{voxceleb1_dev,voxceleb1_test,musan_*,channels}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} "$data/$test_set/trials"
+  outputs=()
+  for set in rirs nonspeech100; do if [[ -d $data/$set ]]; then outputs+=("$data/$set/wav.scp"); fi; done
+  mark_done 0 "$marker" "$options" ${outputs[@]+"${outputs[@]}"} "$data"/{voxceleb1_dev,voxceleb1_test,musan_*,channels}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} "$data/$test_set/trials"
 fi
 
 # --- 1: valid data, a speaker-disjoint validation set, no trial speaker in training ---------------------------------
@@ -107,8 +114,8 @@ fi
 # --- 2: noisy copies of the test set, as lhotse cuts ----------------------------------------------------------------
 marker=$data/.stage2.done
 options="noises=$noises snrs=$snrs seed=$seed"
-if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data/.stage1.done"; then
-  "${train_cmd[@]}" "$data/log/make_noisy_test.log" local/make_noisy_test.py --noises "$noises" --snrs "$snrs" \
+if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done; then
+  "${train_cmd[@]}" --num-threads "$nj" "$data/log/make_noisy_test.log" local/make_noisy_test.py --noises "$noises" --snrs "$snrs" \
     --seed "$seed" --nj "$nj" "$data/$test_set" "$data"
   mark_done 2 "$marker" "$options" "${conditions[@]/%//cuts.jsonl.gz}" "${conditions[@]/%//wav.scp}"
 fi
@@ -122,8 +129,8 @@ for conf in "${configs[@]}"; do
   fi
   marker=$feats/.stage3.done
   options="compress=$compress"
-  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "$data/.stage2.done"; then
-    rm -rf "$feats"
+  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "$data"/.stage{0,1,2}.done; then
+    for set in "${eval_sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
     OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
       python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
     utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${eval_sets[@]}"
@@ -137,10 +144,9 @@ for conf in "${configs[@]}"; do
   system=$(system_of "$conf") feats=$(feats_of "$conf")
   marker=$exp/$system/.stage4.done
   options="seed=$seed"
-  if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data/.stage1.done"; then
-    train=(python -m sv.bin.train)
-    if ((num_ranks > 1)); then train=(torchrun --standalone --nproc-per-node "$num_ranks" -m sv.bin.train); fi
-    "${cuda_cmd[@]}" --gpu "$num_gpus" "$exp/$system/log/train.log" "${train[@]}" --config "$conf" --seed "$seed" \
+  if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data"/.stage{0,1}.done; then
+    "${cuda_cmd[@]}" --gpu "$num_gpus" ${nodes[@]+"${nodes[@]}"} "$exp/$system/log/train.log" \
+      utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
       --train-dir "$data/voxceleb1_train" --valid-dir "$data/voxceleb1_valid" ${feats:+--feats "$feats"} \
       --noise-dir noise="$data/musan_noise_train" --noise-dir music="$data/musan_music_train" \
       --noise-dir babble="$data/musan_speech_train" --rirs "$data/rirs" --channels "$data/channels" --exp-dir "$exp/$system"
@@ -148,35 +154,48 @@ for conf in "${configs[@]}"; do
   fi
 done
 
-# --- 5: embeddings of every condition -------------------------------------------------------------------------------
+# --- 5: embeddings of every condition, and, from waveforms, of the training set -------------------------------------
 for conf in "${configs[@]}"; do
   system=$(system_of "$conf") feats=$(feats_of "$conf")
-  marker=$exp/$system/.stage5.done inputs=$data/.stage2.done
-  if [[ -n $feats ]]; then inputs=$feats/.stage3.done; fi
+  marker=$exp/$system/.stage5.done inputs=("$data"/.stage{0,1,2}.done)
+  if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
   options=
-  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "$inputs"; then
+  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "${inputs[@]}"; then
     embeddings=$exp/$system/embeddings
     jobs=$((num_gpus > 0 ? num_gpus : nj))
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
       python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${eval_sets[@]}"
+    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_train.JOB.log" \
+      python -m sv.bin.extract --model "$exp/$system" --job JOB --num-jobs "$jobs" --out "$embeddings" "$data/voxceleb1_train"
     for name in xvector segments; do
-      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${eval_sets[@]}"
+      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${eval_sets[@]}" "$data/voxceleb1_train"
     done
-    python -m sv.bin.speaker_means --embeddings "$embeddings" "${eval_sets[@]}"
+    python -m sv.bin.speaker_means --embeddings "$embeddings" "${eval_sets[@]}" "$data/voxceleb1_train"
     mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
   fi
 done
 
-# --- 6: back end ----------------------------------------------------------------------------------------------------
-if runs_stage 6; then log "stage 6: back end: not needed, cosine scoring has none"; fi
+# --- 6: back end, from the training set -----------------------------------------------------------------------------
+for conf in "${configs[@]}"; do
+  system=$(system_of "$conf")
+  marker=$exp/$system/.stage6.done
+  options="lda_dim=$lda_dim"
+  if stage_needs_run 6 "back end $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
+    backend=$exp/$system/backend
+    "${train_cmd[@]}" "$exp/$system/log/backend.log" python -m sv backend --lda-dim "$lda_dim" \
+      "$exp/$system/embeddings/voxceleb1_train/xvector.scp" "$data/voxceleb1_train/utt2spk" "$backend"
+    sed -n 's/.* WARNING /stage 6: /p' "$exp/$system/log/backend.log" | while read -r line; do log "$line"; done
+    mark_done 6 "$marker" "$options" "$backend"/{mean.vec,transform.mat,plda,cohort.ark,cohort.scp}
+  fi
+done
 
 # --- 7: scores and metrics ------------------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
   system=$(system_of "$conf")
   marker=$exp/$system/.stage7.done
-  options="noises=$noises snrs=$snrs"
-  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
-    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" \
+  options="noises=$noises snrs=$snrs top_n=$top_n"
+  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system"/.stage{5,6}.done "$data"/.stage{0,2}.done; then
+    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" --top-n "$top_n" \
       "$data/$test_set" ${conditions[@]+"${conditions[@]}"}
     mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores
   fi

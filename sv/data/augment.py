@@ -1,7 +1,7 @@
 """Which noise, from where, at which level: draws that can be rendered here or written out as lhotse cuts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from sv.data.audio import SAMPLING_RATE, BadAudio, read_samples
 from sv.data.manifests import duration_to_samples, import_lhotse, recording_of
 from sv.data.mixing import noise_gain, power, reverberate
+from sv.data.perturb import PerturbConfig
 from sv.kaldi.scp import DataDirError, byte_order, read_scp, read_utt2dur
 
 MAX_REDRAWS = 20  # of a stretch of noise that turns out to be digital silence
@@ -22,14 +23,20 @@ class AugmentConfig:
     ----------
     noise_prob, reverb_prob, channel_prob : float in [0, 1]
         Of the utterances that are to be disturbed at all.
+    one_of : bool
+        An utterance gets a room or noise, never both: a room with `reverb_prob`, else noise with `noise_prob`.
     noises : tuple of str
-        Categories, drawn uniformly.
+        Categories, drawn uniformly; "babble+music" sums what both draw.
     snr_db : (low, high)
         Drawn uniformly.
+    music_snr_db, babble_snr_db : (low, high), optional
+        Of these categories, where they differ.
     num_babble : (low, high)
         Talkers in babble, drawn uniformly, both inclusive.
     speeds : tuple of float
         Each utterance is read at each of these speeds, pitch and all; a speaker at another speed is another speaker.
+    perturb : PerturbConfig
+        Level, pitch and coloured noise of the utterance itself, before all else.
     snr_floor : float
         Added to both powers; 1e-4 for the behaviour of the published ExU-Net code, see `mixing.noise_gain`.
     """
@@ -37,23 +44,32 @@ class AugmentConfig:
     noise_prob: float = 1.0
     noises: tuple[str, ...] = ("noise", "music", "babble")
     snr_db: tuple[float, float] = (0.0, 20.0)
+    music_snr_db: tuple[float, float] | None = None
+    babble_snr_db: tuple[float, float] | None = None
     num_babble: tuple[int, int] = (3, 6)
     reverb_prob: float = 0.0
+    one_of: bool = False
     channel_prob: float = 0.0
     speeds: tuple[float, ...] = (1.0,)
+    perturb: PerturbConfig = field(default_factory=PerturbConfig)
     snr_floor: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("noise_prob", "reverb_prob", "channel_prob"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
-        for name in ("snr_db", "num_babble"):
-            if getattr(self, name)[0] > getattr(self, name)[1]:
+        for name in ("snr_db", "music_snr_db", "babble_snr_db", "num_babble"):
+            low, high = getattr(self, name) or (0, 0)
+            if low > high:
                 raise ValueError(f"{name} must be (low, high), got {getattr(self, name)}")
         if not self.speeds or min(self.speeds) <= 0 or len(set(self.speeds)) < len(self.speeds):
             raise ValueError(f"speeds must be positive, each once, got {self.speeds}")
         if self.noise_prob > 0 and not self.noises:
             raise ValueError("noises must name a category when noise_prob > 0")
+
+    def snr_range(self, category: str) -> tuple[float, float]:
+        """Lowest and highest SNR of a category in dB."""
+        return {"music": self.music_snr_db, "babble": self.babble_snr_db}.get(category) or self.snr_db
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +91,11 @@ class Draw:
     pieces: tuple[NoisePiece, ...] = ()
     rir: str | None = None
     channel: str | None = None
+
+
+def parts_of(category: str) -> list[str]:
+    """The categories that a sum like "babble+music" names."""
+    return category.split("+")
 
 
 class Recordings:
@@ -131,7 +152,7 @@ class NoiseLibrary:
 
     def check(self, config: AugmentConfig) -> None:
         """Raise ValueError if the configuration asks for what the library does not have."""
-        absent = [category for category in config.noises if category not in self.noises]
+        absent = [part for category in config.noises for part in parts_of(category) if part not in self.noises]
         if config.noise_prob > 0 and absent:
             raise ValueError(f"[augment] noises: no recordings of {absent[0]!r}; there are {sorted(self.noises)}")
         if config.reverb_prob > 0 and self.rirs is None:
@@ -146,13 +167,17 @@ class NoiseLibrary:
             rir = self.rirs.ids[rng.integers(len(self.rirs.ids))]
         if rng.random() < config.channel_prob:
             channel = self.channels.ids[rng.integers(len(self.channels.ids))]
-        if rng.random() < config.noise_prob:
+        if rng.random() < config.noise_prob and not (config.one_of and rir):
             category = config.noises[rng.integers(len(config.noises))]
         if category is None:
             return Draw(rir=rir, channel=channel)
-        snr_db = float(rng.uniform(*config.snr_db))
-        pieces = self.draw_noise(rng, category, num_samples, config.num_babble)
-        return Draw(category=category, snr_db=snr_db, pieces=pieces, rir=rir, channel=channel)
+        return replace(self._noisy(rng, config, category, num_samples), rir=rir, channel=channel)
+
+    def _noisy(self, rng: np.random.Generator, config: AugmentConfig, category: str, num_samples: int) -> Draw:
+        snr_db = float(rng.uniform(*config.snr_range(category)))
+        return Draw(
+            category=category, snr_db=snr_db, pieces=self.draw_noise(rng, category, num_samples, config.num_babble)
+        )
 
     def draw_noise(
         self, rng: np.random.Generator, category: str, num_samples: int, num_babble: tuple[int, int] = (3, 6)
@@ -160,7 +185,7 @@ class NoiseLibrary:
         """Stretches of one recording, or of several different ones for babble, that cover `num_samples`.
 
         A recording shorter than that is repeated from a random sample on. All are drawn again if one of them is digital
-        silence there.
+        silence there. Of a sum of categories, each is drawn.
 
         Raises
         ------
@@ -169,23 +194,36 @@ class NoiseLibrary:
         BadAudio
             If the category seems to hold nothing but silence.
         """
-        recordings, count = self.noises[category], 1
-        if category == "babble":
-            if len(recordings.ids) < num_babble[1]:
-                raise DataDirError(
-                    f"babble: up to {num_babble[1]} different recordings are summed, there are {len(recordings.ids)}; "
-                    "add speech recordings, or lower num_babble"
-                )
-            count = int(rng.integers(num_babble[0], num_babble[1] + 1))
+        counts = {part: self._count(rng, part, num_babble) for part in parts_of(category)}
         for _ in range(MAX_REDRAWS):
-            chosen = rng.choice(len(recordings.ids), size=count, replace=False)
-            covers = [self._cover(rng, recordings, recordings.ids[i], num_samples) for i in chosen]
+            covers = [cover for part, count in counts.items() for cover in self._covers(rng, part, count, num_samples)]
             parts = [self._read_pieces(category, cover, num_samples) for cover in covers]
             if all(part.any() for part in parts):
                 pieces = tuple(piece for cover in covers for piece in cover)
                 self._drawn = (category, pieces, num_samples), sum(parts[1:], start=parts[0])
                 return pieces
         raise BadAudio(f"{category}: {MAX_REDRAWS} draws in a row were silent")
+
+    def _count(self, rng: np.random.Generator, category: str, num_babble: tuple[int, int]) -> int:
+        if category != "babble":
+            return 1
+        available = len(self.noises[category].ids)
+        if available < num_babble[1]:
+            raise DataDirError(
+                f"babble: up to {num_babble[1]} different recordings are summed, there are {available}; "
+                "add speech recordings, or lower num_babble"
+            )
+        return int(rng.integers(num_babble[0], num_babble[1] + 1))
+
+    def _covers(
+        self, rng: np.random.Generator, category: str, count: int, num_samples: int
+    ) -> list[tuple[NoisePiece, ...]]:
+        recordings = self.noises[category]
+        chosen = rng.choice(len(recordings.ids), size=count, replace=False)
+        return [self._cover(rng, recordings, recordings.ids[i], num_samples) for i in chosen]
+
+    def _recordings(self, category: str, key: str) -> Recordings:
+        return next(self.noises[part] for part in parts_of(category) if key in self.noises[part].paths)
 
     @staticmethod
     def _cover(rng: np.random.Generator, recordings: Recordings, key: str, num_samples: int) -> tuple[NoisePiece, ...]:
@@ -207,10 +245,13 @@ class NoiseLibrary:
 
     def _read_pieces(self, category: str, pieces: tuple[NoisePiece, ...], num_samples: int) -> np.ndarray:
         if len(pieces) == 1 and pieces[0].num_samples == num_samples:  # the usual case, without a copy
-            return self.noises[category].read(pieces[0].recording, pieces[0].start, num_samples)
+            return self._recordings(category, pieces[0].recording).read(
+                pieces[0].recording, pieces[0].start, num_samples
+            )
         total = np.zeros(num_samples, dtype=np.float32)
         for piece in pieces:
-            part = self.noises[category].read(piece.recording, piece.start, piece.num_samples)
+            recordings = self._recordings(category, piece.recording)
+            part = recordings.read(piece.recording, piece.start, piece.num_samples)
             total[piece.offset : piece.offset + piece.num_samples] += part
         return total
 
@@ -259,7 +300,8 @@ class NoiseLibrary:
         gain = self.gain(draw, speech, self.sum_of(draw.category, draw.pieces, len(speech)), floor)
         tracks = [lhotse.cut.MixTrack(cut=base)]
         for number, piece in enumerate(draw.pieces):
-            samples = self.noises[draw.category].read(piece.recording, piece.start, piece.num_samples)
+            recordings = self._recordings(draw.category, piece.recording)
+            samples = recordings.read(piece.recording, piece.start, piece.num_samples)
             if not samples.any():
                 continue
             noise_cut = lhotse.MonoCut(
@@ -267,7 +309,7 @@ class NoiseLibrary:
                 start=piece.start / SAMPLING_RATE,
                 duration=piece.num_samples / SAMPLING_RATE,
                 channel=0,
-                recording=self.noises[draw.category].lhotse(piece.recording),
+                recording=recordings.lhotse(piece.recording),
             )
             snr_db = 10 * np.log10(power(speech) / (gain**2 * power(samples)))
             offset = piece.offset / SAMPLING_RATE

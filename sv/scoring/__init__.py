@@ -1,11 +1,24 @@
 """Scores and what they are worth; numpy and scipy only."""
 
+from sv.scoring.backend import Backend, read_backend, train_backend, write_backend
 from sv.scoring.cosine import score_cosine
 from sv.scoring.enrolment import model_embeddings, model_segments
+from sv.scoring.lda import train_lda
 from sv.scoring.metrics import compute_eer, compute_eer_kaldi, compute_min_dcf, det_points, eer_interval
 from sv.scoring.pairwise import mean_cos, neg_mean_l2
+from sv.scoring.plda import Plda, adapt_plda, smooth_plda, train_plda
+from sv.scoring.score_norm import as_norm, cohort_id, cohort_statistics, s_norm, t_norm, z_norm
+from sv.scoring.scorers import CosineScorer, PldaScorer, score_trials
 
 __all__ = [
+    "Backend",
+    "CosineScorer",
+    "Plda",
+    "PldaScorer",
+    "adapt_plda",
+    "as_norm",
+    "cohort_id",
+    "cohort_statistics",
     "compute_eer",
     "compute_eer_kaldi",
     "compute_min_dcf",
@@ -15,5 +28,15 @@ __all__ = [
     "model_embeddings",
     "model_segments",
     "neg_mean_l2",
+    "read_backend",
+    "s_norm",
     "score_cosine",
+    "score_trials",
+    "smooth_plda",
+    "t_norm",
+    "train_backend",
+    "train_lda",
+    "train_plda",
+    "write_backend",
+    "z_norm",
 ]

@@ -2,11 +2,14 @@
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+RANK_TIMEOUT = timedelta(minutes=15)  # a rank that says nothing for so long is dead; then torchrun starts all anew
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +41,10 @@ def start() -> World:
     if has_gpu:
         torch.cuda.set_device(device)
     elif size > 1:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", size))))
+        share = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", size)))
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", share)))
     if size > 1:
-        dist.init_process_group("nccl" if has_gpu else "gloo")
+        dist.init_process_group("nccl" if has_gpu else "gloo", timeout=RANK_TIMEOUT)
     return World(rank=rank, size=size, device=device)
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from sv.train.config import TrainConfig
-from sv.train.schedules import learning_rate
+from sv.train.schedules import learning_rate, rising_margin
 from sv.train.steps import PairLossConfig
 
 
@@ -36,6 +36,41 @@ def test_warm_up_multiplies():
 
 
 @pytest.mark.parametrize(
+    ("step", "rate"),
+    [
+        (0, 1e-7),
+        (1, 1.08642e-5),
+        (464, 4.99467e-3),
+        (929, 1e-2),
+        (18_580, 5.20138e-3),
+        (37_160, 1e-7),
+        (37_161, 5.48202e-6),
+        (38_089, 5e-3),
+        (92_435, 1e-7),
+        (139_350, 9.99984e-4),
+        (185_800, 1.22954e-3),
+        (297_280, 2.35323e-7),
+    ],
+)
+def test_published_warm_restarts_of_diff_sv(step, rate):
+    config = TrainConfig(schedule="warm_restarts", restart_epochs=40, lr=1e-2, num_epochs=320)
+    assert learning_rate(config, step, 929) == pytest.approx(rate, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"restart_epochs": 1}, r"warmup_epochs must be in \[0, restart_epochs\), got 1 and 1"),
+        ({"restart_growth": 0.5}, r"restart_growth must be at least 1 and restart_decay in \(0, 1\], got 0.5 and 0.5"),
+        ({"restart_decay": 0.0}, "got 1.5 and 0.0"),
+    ],
+)
+def test_warm_restarts_name_what_is_wrong(values, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(schedule="warm_restarts", **values)
+
+
+@pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"num_epochs": 0}, "num_epochs must be at least 1, got 0"),
@@ -53,3 +88,16 @@ def test_a_loss_that_trains_nothing_is_refused():
         PairLossConfig(speaker=0.0, feature_mse=1.0)
     with pytest.raises(ValueError, match="must not be negative"):
         PairLossConfig(speaker=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "linear", "exponential"),
+    [(0.0, 0.0, 0.0), (20.0, 0.0, 0.0), (30.0, 0.1, 0.2 * (1 - 1e-3**0.5)), (40.0, 0.2, 0.2), (150.0, 0.2, 0.2)],
+)
+def test_margin_rises_between_two_epochs(epoch: float, linear: float, exponential: float) -> None:
+    assert rising_margin(epoch, 0.2, 20, 40, "linear") == pytest.approx(linear)
+    assert rising_margin(epoch, 0.2, 20, 40, "exponential") == pytest.approx(exponential)
+
+
+def test_margin_without_a_rise_holds_from_the_start() -> None:
+    assert rising_margin(0.0, 0.2, 0, 0, "linear") == 0.2

@@ -8,8 +8,12 @@ COMMANDS = {
     "embed": "embeddings of audio files, a wav.scp or a feats.scp",
     "backend": "mean, LDA and PLDA of a training set's embeddings",
     "score": "scores of a trial list",
-    "metrics": "EER and minDCF of a score file",
+    "verify": "whether two recordings hold the same speaker",
+    "metrics": "EER, minDCF, Cllr of a score file",
+    "calibrate": "scores to log-likelihood ratios",
+    "fuse": "scores of several systems to log-likelihood ratios",
     "convert": "a published checkpoint into a model folder",
+    "results": "the tables of RESULTS.md, from recorded results",
     "report": "results of several systems as tables and a page",
 }
 USAGE = "usage: sv COMMAND ... (sv COMMAND --help tells more)\n" + "\n".join(

@@ -3,55 +3,52 @@
 import html
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from sv.figures_enrolment import error_rates, nearest_point, similarity_matrix, speaker_matrix
-from sv.kaldi.enrolment import ENROLMENT, read_enrolment, with_models
-from sv.kaldi.scp import read_utt2spk
-from sv.kaldi.trials import read_trials, scores_of_trials
+from sv.kaldi.enrolment import ENROLMENT
+from sv.report_data import ScoreList, SystemResults, read_score_list
+from sv.report_html import table
 from sv.results import Row
 
 BACKEND = "cosine"
+HEADER = ("test set", "system", "EER %", "[95 %]", "minDCF .01", "trials")
 
 
-class Result(Protocol):
-    """A system's model folder and the rows of its results.json."""
+def enrolment_sections(results: Sequence[SystemResults], data: Path) -> list[tuple[str, str]]:
+    """Sections (heading, content) on the test sets without added noise whose data directories enrol models.
 
-    folder: Path
-    rows: list[Row]
-
-
-def enrolment_sections(results: Sequence[Result], data: Path) -> list[tuple[str, str]]:
-    """A section (heading, content) for each test set without added noise whose data directory enrols models."""
-    sets = dict.fromkeys(
-        row["test_set"]
-        for result in results
-        for row in result.rows
-        if row["noise"] is None and row["backend"] == BACKEND and (data / row["test_set"] / ENROLMENT).exists()
-    )
-    return [(f"Similarities and thresholds: {name}", _section(results, data / name)) for name in sets]
-
-
-def _section(results: Sequence[Result], data_dir: Path) -> str:
-    return "".join(
-        system_figures(result.folder, row["system"], data_dir)
-        for result in results
-        for row in result.rows
-        if row["noise"] is None and row["test_set"] == data_dir.name and row["backend"] == BACKEND
-    )
+    One with all their error rates, and for each set the similarities of its speakers and its error rates over thresholds.
+    None if there are no such sets.
+    """
+    found: dict[str, list[tuple[SystemResults, Row]]] = {}
+    for result in results:
+        for row in result.rows:
+            enrols = (data / row["test_set"] / ENROLMENT).exists()
+            if row["noise"] is None and row["backend"] == BACKEND and enrols:
+                found.setdefault(row["test_set"], []).append((result, row))
+    if not found:
+        return []
+    rates = table(HEADER, [_rates(row) for own in found.values() for _, row in own], 2)
+    figures = [
+        (f"Similarities and thresholds: {name}", "".join(_figures(read_score_list(*pair, data)) for pair in own))
+        for name, own in found.items()
+    ]
+    return [("Error rates by test set", rates), *figures]
 
 
-def system_figures(folder: Path, system: str, data_dir: Path) -> str:
-    """One system's matrix of similarities and its error rates, with EER, threshold, FAR and FRR in words."""
-    trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
-    scores = scores_of_trials(folder / "scores" / data_dir.name / f"{BACKEND}.scores", trials)
-    speaker_of = with_models(utt2spk, read_enrolment(data_dir, utt2spk))
-    sides = ([speaker_of[key] for key in side] for side in (trials.enrolment, trials.test))
-    means, speakers = speaker_matrix(scores, *sides)
-    threshold, p_fa, p_miss = nearest_point(scores, trials.is_target)
-    figures = similarity_matrix(means, speakers, system) + error_rates(scores, trials.is_target, system)
+def _rates(row: Row) -> list[str]:
+    interval, trials = f"[{row['eer_low']:.1f}, {row['eer_high']:.1f}]", f"{row['num_target']} + {row['num_nontarget']}"
+    return [row["test_set"], row["system"], f"{row['eer']:.2f}", interval, f"{row['min_dcf']['0.01']:.3f}", trials]
+
+
+def _figures(item: ScoreList) -> str:
+    """One system's matrix of similarities and its error rates, with threshold, FAR and FRR in words."""
+    sides = ([item.utt2spk[key] for key in side] for side in (item.trials.enrolment, item.trials.test))
+    means, speakers = speaker_matrix(item.scores, *sides)
+    threshold, p_fa, p_miss = nearest_point(item.scores, item.is_target)
+    drawn = similarity_matrix(means, speakers, item.system) + error_rates(item.scores, item.is_target, item.system)
     return (
-        f'<div class="grid">{figures}</div><p class="small">{html.escape(system)}: the error rates are nearest to each other '
-        f"at threshold {threshold:.3f}, FAR {100 * p_fa:.2f} %, FRR {100 * p_miss:.2f} %. "
+        f'<div class="grid">{drawn}</div><p class="small">{html.escape(item.system)}: the error rates are nearest to each '
+        f"other at threshold {threshold:.3f}, FAR {100 * p_fa:.2f} %, FRR {100 * p_miss:.2f} %. "
         "Cells: mean cosine of a speaker's test utterances with a speaker's models.</p>"
     )

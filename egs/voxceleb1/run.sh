@@ -13,7 +13,7 @@
 #   4 train             data/voxceleb1_{train,valid}, noise  exp/<system>/{config.json,checkpoints,train.jsonl}
 #   5 extract           exp/feats, train wavs, exp/<system>  exp/<system>/embeddings/<set>
 #   6 back end          embeddings of voxceleb1_train        exp/<system>/backend: mean, LDA, PLDA, AS-norm cohort
-#   7 score             embeddings, back end, trials         exp/<system>/scores/<set>, exp/<system>/results.json
+#   7 score             embeddings, back end, trials         exp/<system>/{scores/<set>,calibration,results.json}
 #   8 report            results of both systems              exp/<system>/report/index.html
 
 set -euo pipefail
@@ -194,10 +194,12 @@ for conf in "${configs[@]}"; do
   system=$(system_of "$conf")
   marker=$exp/$system/.stage7.done
   options="noises=$noises snrs=$snrs top_n=$top_n"
-  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system"/.stage{5,6}.done "$data"/.stage{0,2}.done; then
+  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system"/.stage{5,6}.done "$data"/.stage{0,1,2}.done; then
     "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" --top-n "$top_n" \
-      "$data/$test_set" ${conditions[@]+"${conditions[@]}"}
-    mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores
+      "$data/$test_set" ${conditions[@]+"${conditions[@]}"} "$data/voxceleb1_valid"
+    "${train_cmd[@]}" "$exp/$system/log/calibrate.log" python -m sv.bin.calibrate_sets --model "$exp/$system" --seed "$seed" \
+      --held-out "$data/voxceleb1_valid" "$data/$test_set" ${conditions[@]+"${conditions[@]}"}
+    mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores "$exp/$system"/calibration/*.json
   fi
 done
 

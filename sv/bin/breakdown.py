@@ -3,7 +3,7 @@
 sv breakdown --by room,distractor --data data --sets voices_devkit exp/exu_net exp/se_resnet
 
 Reads <exp>/scores/<set>/*.scores and data/<set>/{trials,utt2spk,utt2<property>}; writes <exp>/breakdown.json and prints a
-table a set and property, the systems beside each other; --markdown puts them into a file too. `spk2gender`'s like has no
+table a set and property, the systems beside each other; `sv results --record` puts them into RESULTS.md. `spk2gender`'s like has no
 table of test utterances: properties are utt2room, utt2distractor, and so on.
 """
 
@@ -11,46 +11,26 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
-
 from sv.bin.common import existing_scp, fail_in_one_line
-from sv.breakdown import aligned, break_down, markdown, tables_of
-from sv.files import sha256_of, write_text
-from sv.kaldi import Trials, read_trials, read_utt2spk
+from sv.breakdown import aligned, break_down, tables_of
+from sv.files import write_text
+from sv.kaldi import read_trials, read_utt2spk, scores_of_trials
 from sv.kaldi.scp import read_table
-from sv.kaldi.trials import read_scores
-from sv.report import update_markdown
-from sv.results import Provenance, Row, git_commit
-
-
-def scores_of(path: Path, trials: Trials) -> np.ndarray:
-    """Scores of a file in trial order."""
-    found = read_scores(path)
-    pairs = list(zip(trials.enrolment, trials.test, strict=True))
-    if missing := [pair for pair in pairs if pair not in found]:
-        raise ValueError(
-            f"{path}: {len(missing)} trials have no score, e.g. {' '.join(missing[0])}; score again (stage 7)"
-        )
-    return np.array([found[pair] for pair in pairs])
+from sv.results import Row
 
 
 def rows_of(model: Path, data_dir: Path, properties: list[str], seed: int) -> list[Row]:
     """Rows of one system on one set, of every back end that was scored."""
     trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
     tables = {by: read_table(data_dir / f"utt2{by}") for by in properties}
-    provenance = Provenance(
-        system=model.name,
-        trials_sha256=sha256_of(data_dir / "trials"),
-        checkpoint_sha256=sha256_of(model / "checkpoints" / "best.pt"),
-        commit=git_commit(Path(__file__).parent),
-        seed=seed,
-    )
     folder = existing_scp(model / "scores" / data_dir.name, "run stage 7 first")
     files = sorted(folder.glob("*.scores"))
     return [
         row
         for file in files
-        for row in break_down(data_dir.name, file.stem, trials, scores_of(file, trials), tables, utt2spk, provenance)
+        for row in break_down(
+            model.name, data_dir.name, file.stem, trials, scores_of_trials(file, trials), tables, utt2spk, seed
+        )
     ]
 
 
@@ -69,7 +49,6 @@ def main(argv: list[str] | None = None) -> None:
         "--sets", required=True, help="test sets, separated by commas; those without the tables are left out"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the confidence intervals")
-    parser.add_argument("--markdown", type=Path, help="also put the tables into this file, in a generated block")
     parser.add_argument("systems", type=Path, nargs="+", metavar="EXP_DIR", help="model folders with scores")
     args = parser.parse_args(argv)
     properties = args.by.split(",")
@@ -85,9 +64,6 @@ def main(argv: list[str] | None = None) -> None:
     tables = [(f"{test_set} by {by}", table) for test_set, by, table in tables_of([rows for rows in systems if rows])]
     for title, table in tables:
         print(f"{title}\n{aligned(table)}\n")
-    if args.markdown:
-        text = "\n\n".join(f"{title}\n\n{markdown(table)}" for title, table in tables)
-        update_markdown(args.markdown, "breakdown of " + " and ".join(model.name for model in args.systems), text)
 
 
 if __name__ == "__main__":

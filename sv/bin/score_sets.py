@@ -8,17 +8,16 @@ the set's xvector.scp with <model>/backend, and neg_mean_l2, the published ExU-N
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from sv.bin.common import existing_scp, fail_in_one_line
-from sv.files import sha256_of
 from sv.kaldi import Trials, iter_matrices, read_trials, read_utt2spk, read_vectors, write_scores
 from sv.kaldi.enrolment import read_enrolment, with_models
 from sv.log import get_logger
-from sv.results import Provenance, git_commit, make_row, update_results
+from sv.results import NONE, make_row, stamp_of, update_results
 from sv.scoring import (
     CosineScorer,
     PldaScorer,
@@ -53,7 +52,7 @@ class BackEnd:
     def normalisation(self) -> str:
         """What the results say of it."""
         if self.cohort is None:
-            return "none"
+            return NONE
         return f"as-norm, top {self.top_n} of {len(self.cohort)}, cohort {cohort_id(self.cohort)[:12]}"
 
 
@@ -96,24 +95,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--top-n", type=int, default=300, help="of the cohort, for AS-norm; all if there are fewer")
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR", help="with trials and utt2spk")
     args = parser.parse_args(argv)
-    checkpoint, commit = sha256_of(args.model / "checkpoints" / "best.pt"), git_commit(Path(__file__).parent)
     backends, rows = back_ends(args.model / "backend", args.top_n), []
     for data_dir in args.data_dirs:
         trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
         models = read_enrolment(data_dir, utt2spk)
-        provenance = Provenance(
-            system=args.model.name,
-            trials_sha256=sha256_of(data_dir / "trials"),
-            checkpoint_sha256=checkpoint,
-            commit=commit,
-            seed=args.seed,
-        )
+        stamp = stamp_of(args.model, data_dir, args.seed)
         try:
             for name, scores in score_set(args.model / "embeddings" / data_dir.name, trials, backends, models).items():
                 write_scores(args.model / "scores" / data_dir.name / f"{name}.scores", trials, scores)
-                normalisation = backends[name].normalisation if name in backends else "none"
-                row = make_row(data_dir.name, name, trials, scores, with_models(utt2spk, models), provenance)
-                rows.append(row | {"normalisation": normalisation})
+                own = replace(stamp, normalisation=backends[name].normalisation if name in backends else NONE)
+                rows.append(
+                    make_row(args.model.name, data_dir.name, name, trials, scores, with_models(utt2spk, models), own)
+                )
         except (KeyError, ValueError) as error:
             raise ValueError(f"{data_dir}/trials: {error.args[0]}") from error
     update_results(args.model / "results.json", rows)

@@ -20,6 +20,7 @@ from sv.report import (
     short_commit,
 )
 from sv.report_data import ScoreList, SystemResults, Verdicts, read_score_list, shown_conditions, verdicts
+from sv.report_enrolment import enrolment_sections
 from sv.report_html import CSS, Cell, brief, matrix, of_system, shade, signed, table
 from sv.results import CALIBRATED, Row
 from sv.scoring.errors import SpeakerErrors, eer_threshold, speaker_errors, worst_trials
@@ -360,6 +361,7 @@ def page(results: Sequence[SystemResults], data: Path, note: str = "", despite: 
         *score_sections(results, comparisons, data),
         *breakdown_sections(results, main.backend),
         ("Back ends", backends_section(comparisons)),
+        *enrolment_sections(results, data),
         ("Where the numbers come from", provenance(results)),
     ]
     title = html.escape(f"{' and '.join(result.name for result in results)} on {main.test_set}")

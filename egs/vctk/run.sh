@@ -11,9 +11,9 @@
 #   2 noisy sets        data/{vctk_test,digits}, noise       data/{vctk_test,digits}-<noise>-snr<db>, the two published protocols
 #   3 features          data/vctk_valid, test sets           exp/feats/<features>/<set>, data/<set>/feats.scp
 #   4 train             data/{vctk_train,vctk_phrase_copies} exp/<system>/{config.json,checkpoints,train.jsonl}
-#   5 extract           exp/feats, exp/<system>              exp/<system>/embeddings/<set>
-#   6 back end          -                                    - (cosine scoring needs none)
-#   7 score             embeddings, enrolment, trials        exp/<system>/scores/<set>, exp/<system>/results.json
+#   5 extract           exp/feats, train wavs, exp/<system>  exp/<system>/embeddings/<set>
+#   6 back end          embeddings of vctk_train             exp/<system>/backend: mean, LDA, PLDA, AS-norm cohort
+#   7 score             embeddings, back end, enrolment      exp/<system>/scores/<set>, exp/<system>/results.json
 #   8 report            results of all systems               exp/<system>/report/index.html
 #
 # Test set                 measures
@@ -46,6 +46,8 @@ num_copies=100    # of the one phrase of each training speaker, in an epoch
 valid_fraction=   # share of the training speakers held out for validation: 0.1, or 0.2 with --mini
 max_bad=0.01      # share of bad recordings that stage 0 tolerates (they go to quarantine.tsv)
 compress=false    # store features in two bytes a value
+lda_dim=200       # dimensions that the back end keeps, if the training set supports as many
+top_n=300         # speakers of the cohort that AS-norm compares a score with; all if there are fewer
 mini=false        # the synthetic corpus, small models; data/mini and exp/mini
 data=             # data directories: data
 exp=              # experiments: exp
@@ -190,7 +192,7 @@ for conf in "${configs[@]}"; do
   fi
 done
 
-# --- 5: embeddings of every condition -------------------------------------------------------------------------------
+# --- 5: embeddings of every condition, and, from waveforms, of the training set -------------------------------------
 for conf in "${configs[@]}"; do
   system=$(system_of "$conf") feats=$(feats_of "$conf")
   marker=$exp/$system/.stage5.done inputs=("$data"/.stage{0,1,2}.done)
@@ -201,23 +203,37 @@ for conf in "${configs[@]}"; do
     jobs=$((num_gpus > 0 ? num_gpus : nj))
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
       python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${test_sets[@]}"
+    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_train.JOB.log" \
+      python -m sv.bin.extract --model "$exp/$system" --job JOB --num-jobs "$jobs" --out "$embeddings" "$data/vctk_train"
     for name in xvector segments; do
-      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${test_sets[@]}"
+      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${test_sets[@]}" "$data/vctk_train"
     done
-    mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments}.{ark,scp}
+    python -m sv.bin.speaker_means --embeddings "$embeddings" "${test_sets[@]}" "$data/vctk_train"
+    mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
   fi
 done
 
-# --- 6: back end ----------------------------------------------------------------------------------------------------
-if runs_stage 6; then log "stage 6: back end: not needed, cosine scoring has none"; fi
+# --- 6: back end, from the sentences of the training speakers ---------------------------------------------------------
+for conf in "${configs[@]}"; do
+  system=$(system_of "$conf")
+  marker=$exp/$system/.stage6.done
+  options="lda_dim=$lda_dim"
+  if stage_needs_run 6 "back end $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
+    backend=$exp/$system/backend
+    "${train_cmd[@]}" "$exp/$system/log/backend.log" python -m sv backend --lda-dim "$lda_dim" \
+      "$exp/$system/embeddings/vctk_train/xvector.scp" "$data/vctk_train/utt2spk" "$backend"
+    sed -n 's/.* WARNING /stage 6: /p' "$exp/$system/log/backend.log" | while read -r line; do log "$line"; done
+    mark_done 6 "$marker" "$options" "$backend"/{mean.vec,transform.mat,plda,cohort.ark,cohort.scp}
+  fi
+done
 
 # --- 7: scores and metrics ------------------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
   system=$(system_of "$conf")
   marker=$exp/$system/.stage7.done
-  options="noises=$noises snrs=$snrs"
-  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system/.stage5.done" "$data"/.stage{0,1,2}.done; then
-    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" "${test_sets[@]}"
+  options="noises=$noises snrs=$snrs top_n=$top_n"
+  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system"/.stage{5,6}.done "$data"/.stage{0,1,2}.done; then
+    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" --top-n "$top_n" "${test_sets[@]}"
     mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores
   fi
 done
@@ -229,7 +245,8 @@ for conf in "${configs[@]}"; do systems+=("$exp/$(system_of "$conf")") inputs+=(
 marker=$main/.stage8.done
 options="systems=${systems[*]} note=$note"
 if stage_needs_run 8 report "$marker" "$options" "${inputs[@]}"; then
-  python -m sv.bin.report --data "$data" ${note:+--note "$note"} --out "$main/report/index.html" "${systems[@]}" | tee "$main/report.txt"
+  # The systems are tested on segments of their own lengths, which is theirs to choose.
+  python -m sv.bin.report --despite crop_scheme --data "$data" ${note:+--note "$note"} --out "$main/report/index.html" "${systems[@]}" | tee "$main/report.txt"
   mark_done 8 "$marker" "$options" "$main/report/index.html"
 elif runs_stage 8 && [[ $dry_run == false && -e $main/report.txt ]]; then
   cat "$main/report.txt"

@@ -28,10 +28,12 @@ MAY_IMPORT = {
     "sv.report": ("sv.results",),
     "sv.report_data": ("sv.report", "sv.results", "sv.kaldi", "sv.scoring"),
     "sv.report_html": ("sv.report", "sv.results"),
+    "sv.report_enrolment": ("sv.figures_enrolment", "sv.report_data", "sv.report_html", "sv.kaldi", "sv.results"),
     "sv.report_page": (
         "sv.breakdown",
         "sv.report",
         "sv.report_data",
+        "sv.report_enrolment",
         "sv.report_html",
         "sv.figures",
         "sv.results",
@@ -39,6 +41,7 @@ MAY_IMPORT = {
     ),
     "sv.ledger": ("sv.report", "sv.results", "sv.breakdown"),
     "sv.figures": ("sv.report", "sv.report_data", "sv.results", "sv.scoring"),
+    "sv.figures_enrolment": ("sv.figures", "sv.scoring"),
     "sv.system": (
         "sv.features",
         "sv.models",

@@ -1,11 +1,13 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sv.bin import score, score_sets
 from sv.files import sha256_of
-from sv.kaldi import read_scores, read_vectors
+from sv.kaldi import Trials, read_scores, read_spk2utt, read_vectors, write_trials
+from sv.kaldi.enrolment import write_enrolment
 from sv.results import read_results
 from sv.scoring import cohort_id
 
@@ -82,6 +84,23 @@ def test_a_missing_back_end_says_which_stage_makes_it(model, fails) -> None:
     shutil.rmtree(model / "backend")
     said = fails(score_sets.main, "--model", model, model.parents[1] / "data" / "test")
     assert said == f"error: {model}/backend/cohort.scp: not there; run stage 6 first"
+
+
+def test_models_are_scored_by_the_mean_of_their_utterances(model) -> None:
+    data_dir, embeddings = model.parents[1] / "data" / "test", model / "embeddings" / "test"
+    spk2utt = read_spk2utt(data_dir / "spk2utt")
+    utts = {f"model-{speaker}": own[:2] for speaker, own in spk2utt.items()}
+    write_enrolment(data_dir, utts)
+    everyone = [utt for own in spk2utt.values() for utt in own]
+    pairs = [(name, utt, utt in own) for name, own in zip(utts, spk2utt.values()) for utt in everyone]
+    names, tested, labels = zip(*pairs)
+    write_trials(data_dir / "trials", Trials(list(names), list(tested), np.array(labels)))
+    run(model, "test")
+    vectors = {utt: vector / np.linalg.norm(vector) for utt, vector in read_vectors(embeddings / "xvector.scp").items()}
+    for (name, utt), value in read_scores(model / "scores" / "test" / "cosine.scores").items():
+        mean = sum(vectors[own] for own in utts[name])
+        assert value == pytest.approx(float(mean @ vectors[utt] / np.linalg.norm(mean)), abs=1e-5)
+    assert read_results(model / "results.json")[0]["num_target"] == len(everyone)
 
 
 def test_scoring_some_sets_again_leaves_the_rows_of_the_others(model) -> None:

@@ -13,6 +13,15 @@ def test_published_step_decay():
     assert learning_rate(config, 499 * 100, 100) == pytest.approx(8.1e-5, rel=0.01)
 
 
+def test_decay_by_steps_does_not_depend_on_the_length_of_an_epoch():
+    config = TrainConfig(lr=1e-2, lr_decay=0.5, lr_decay_steps=10_000)
+    for steps_per_epoch in (7, 1700):
+        rates = [learning_rate(config, step, steps_per_epoch) for step in (0, 9999, 10_000, 99_999)]
+        assert rates == pytest.approx([1e-2, 1e-2, 5e-3, 1e-2 / 512])
+    with pytest.raises(ValueError, match="lr_decay_steps must not be negative, got -1"):
+        TrainConfig(lr_decay_steps=-1)
+
+
 def test_cosine_restarts_and_ends():
     config = TrainConfig(schedule="cosine", restart_epochs=80, lr=1e-3, lr_floor=1e-7)
     assert learning_rate(config, 40 * 10, 10) == pytest.approx((1e-3 + 1e-7) / 2)

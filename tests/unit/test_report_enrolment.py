@@ -31,11 +31,11 @@ def test_sets_with_enrolled_models_get_a_section_that_says_far_and_frr(tmp_path)
         row(data, "digits", backend="plda"),
         row(data, "pairs"),
     ]
-    result = SystemResults(folder=exp, rows=rows, journal=[], config={})
+    result = SystemResults(folder=exp, rows=rows, journal=[], config={}, breakdown=[])
     (heading, rates), (other_heading, figures) = enrolment_sections([result], data)
     assert heading == "Error rates by test set"
     assert rates.count("<tr>") == 2 and "[10.0, 90.0]" in rates and "2 + 2" in rates
     assert other_heading == "Similarities and thresholds: digits"
     assert figures.count("<svg") == 2
     assert "ge2e: the error rates are nearest to each other at threshold 0.600, FAR 50.00 %, FRR 50.00 %" in figures
-    assert enrolment_sections([SystemResults(folder=exp, rows=rows[3:], journal=[], config={})], data) == []
+    assert enrolment_sections([SystemResults(folder=exp, rows=rows[3:], journal=[], config={}, breakdown=[])], data) == []

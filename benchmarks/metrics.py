@@ -9,10 +9,11 @@ installed; it is no dependency of this project.
 
 import argparse
 import importlib.util
-import multiprocessing
 import resource
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -70,14 +71,14 @@ def threshold_loop(scores: np.ndarray, is_target: np.ndarray) -> float:
     return float(np.mean(min(rates, key=lambda pair: abs(pair[0] - pair[1]))))
 
 
-def measure(way: str, num_trials: int, answers: multiprocessing.Queue) -> None:
-    """Run one way; put its EER, seconds and MiB beyond those of the scores."""
+def measure(way: str, num_trials: int) -> tuple[float, float, float]:
+    """Run one way; its EER, seconds and MiB beyond those of the scores."""
     scores, is_target = make_scores(num_trials)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
     eer = globals()[way](scores, is_target)
     spent = time.perf_counter() - started
-    answers.put((eer, spent, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024))
+    return eer, spent, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
 def main() -> None:
@@ -88,13 +89,10 @@ def main() -> None:
     ways = ["ours", "ours_from_disk", "ours_with_interval", "scikit_learn", "threshold_loop"]
     if importlib.util.find_spec("sklearn") is None:
         ways.remove("scikit_learn")
-    context, rows, reference = multiprocessing.get_context("spawn"), [], None
+    rows, reference = [], None
     for way in ways:
-        answers = context.Queue()
-        process = context.Process(target=measure, args=(way, args.num_trials, answers))
-        process.start()
-        eer, seconds, memory = answers.get()
-        process.join()
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            eer, seconds, memory = pool.submit(measure, way, args.num_trials).result()
         if way == "threshold_loop":
             seconds *= args.num_trials / LOOP_THRESHOLDS
         reference = reference or seconds

@@ -18,6 +18,9 @@ from job_request import Request, UsageError, check_options, exit_on_usage_error,
 
 UTILS = Path(__file__).resolve().parent
 KNOWN_ENDS = re.compile("time limit|out of memory|cancelled|node failed")
+BAD_NODE = re.compile(
+    r"(?:node failed|Launch).* on ([\w.-]+)"
+)  # known dead only later: the next attempt would meet it again
 NETWORK_FILE_SYSTEMS = ("nfs", "lustre", "gpfs", "ceph", "afs", "fuseblk", "beegfs")
 
 
@@ -46,6 +49,9 @@ class Scheduler(Protocol):
 
     def explain(self, job: str, index: int) -> str:
         """Why an index ended, as far as the scheduler says."""
+
+    def avoid(self, nodes: list[str]) -> list[str]:
+        """Options that keep a job off these nodes."""
 
     def cancel(self, job: str) -> None:
         """Remove the job."""
@@ -199,16 +205,18 @@ class Array:
         """Submit tasks and wait for all of them; those that ran out of memory get twice what they had."""
         starved = {task for task in tasks if task in before and before[task].out_of_memory}
         factor = 2 ** (attempt - 1)
+        bad = {match[1] for task in tasks if task in before and (match := BAD_NODE.search(before[task].reason))}
+        avoid = self.scheduler.avoid(sorted(bad)) if bad else []
         for group, memory_factor in ((sorted(set(tasks) - starved), 1), (sorted(starved), factor)):
             size = self.scheduler.largest_index()
             for at in range(0, len(group), size):
-                self.submit(group[at : at + size], attempt, memory_factor, num_parts=-(-len(group) // size))
+                self.submit(group[at : at + size], attempt, memory_factor, -(-len(group) // size), avoid)
         states = self.wait(tasks, attempt)
         self.jobs = []
         self.record.unlink(missing_ok=True)
         return states
 
-    def submit(self, tasks: list[int], attempt: int, memory_factor: int, num_parts: int) -> None:
+    def submit(self, tasks: list[int], attempt: int, memory_factor: int, num_parts: int, avoid: list[str]) -> None:
         """Submit one array; raises SystemExit with the scheduler's own words if it is refused."""
         request, folder = self.request, self.request.folder
         options = self.conf.defaults | request.options
@@ -224,13 +232,22 @@ class Array:
         array = self.scheduler.array_options(request.name, len(tasks), at_once, output)
         command = [*self.conf.command, *array, *translate(self.conf, options), *request.passed_on, str(script)]
         try:
-            job = self.scheduler.submit(command)
+            job = self.submit_avoiding(command, avoid)
         except SubmitError as error:
             self.cancel()
             say(self.scheduler.name, f"{shlex.join(command)}: {error}")
             sys.exit(1)
         self.jobs.append(Job(id=job, tasks=dict(enumerate(tasks, start=1)), output=output))
         write_whole(self.record, json.dumps([job.id for job in self.jobs]))
+
+    def submit_avoiding(self, command: list[str], avoid: list[str]) -> str:
+        """Submit, off the nodes that have just failed if there are others; raises SubmitError."""
+        if avoid:
+            try:
+                return self.scheduler.submit([*command[:-1], *avoid, command[-1]])
+            except SubmitError:
+                say(self.scheduler.name, f"there are no other nodes: {shlex.join(avoid)} is dropped")
+        return self.scheduler.submit(command)
 
     def wait(self, tasks: list[int], attempt: int) -> dict[int, State]:
         """Poll the state files and the scheduler until every task has ended, or is known to run no more."""

@@ -75,6 +75,10 @@ class Sge:
                 return explain_record({name: value.strip() for name, value in fields.items()})
         return ""
 
+    def avoid(self, nodes: list[str]) -> list[str]:
+        """Nothing: its explanations name no node, and it takes those that do not answer out itself."""
+        return []
+
     def cancel(self, job: str) -> None:
         """Call qdel."""
         ask(["qdel", job])

@@ -73,6 +73,10 @@ class Slurm:
             return EXPLANATIONS.get(state, f"Slurm: {state}, {fields.get('Reason', '')}") + node
         return ""
 
+    def avoid(self, nodes: list[str]) -> list[str]:
+        """Option of sbatch."""
+        return [f"--exclude={','.join(nodes)}"]
+
     def cancel(self, job: str) -> None:
         """Call scancel."""
         ask(["scancel", job])

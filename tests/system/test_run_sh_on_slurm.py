@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 pytestmark = [pytest.mark.xdist_group("recipe"), pytest.mark.timeout(900)]
 
@@ -56,7 +57,11 @@ def test_a_node_killed_in_an_array_costs_time_only(work, slurm, recipe, finish, 
 
 
 def weights(work):
-    return {path.name: path.read_bytes() for path in (work / "exp/ranks/checkpoints").glob("*.pt")}
+    """Bytes of the best weights, and every number of the last checkpoint's system and step."""
+    checkpoints = work / "exp/ranks/checkpoints"
+    last = torch.load(checkpoints / "last.pt", weights_only=False)
+    system = {name: tensor.numpy().tobytes() for name, tensor in last["system"].items()}
+    return (checkpoints / "best.pt").read_bytes(), last["step"], system
 
 
 @pytest.fixture(scope="module")

@@ -184,6 +184,9 @@ class StandIn:
     def explain(self, job, index):
         return self.explanation
 
+    def avoid(self, nodes):
+        return [f"not={','.join(nodes)}"]
+
     def cancel(self, job):
         self.cancelled.append(job)
 
@@ -243,6 +246,20 @@ def test_tasks_out_of_memory_get_twice_as_much_and_only_they(array, capsys):
     assert [command[1] for command in scheduler.commands] == ["size=3", "size=1", "size=1"]
     assert {task: state.status for task, state in second.items()} == {2: "failed", 3: "done"}
     assert "3 ran out of memory: now with --mem 6G" in capsys.readouterr().err
+
+
+def test_the_next_attempt_keeps_off_a_node_that_failed(array, capsys):
+    scheduler = StandIn(does={(1, 1): "vanish"})
+    scheduler.explanation = "Slurm: FAILED, JobLaunchFailure on n1"
+    made = array(scheduler, "x.log", "true")
+    first = made.run_round([1], 1, {})
+    assert made.run_round([1], 2, first)[1].status == "done"
+    assert ["not=n1" in command for command in scheduler.commands] == [False, True]
+    scheduler.does = {(3, 1): "refuse"}  # there is no other node
+    again = made.run_round([1], 2, first)
+    assert again[1].status == "done"
+    assert ["not=n1" in command for command in scheduler.commands] == [False, True, True, False]
+    assert "there are no other nodes: not=n1 is dropped" in capsys.readouterr().err
 
 
 def test_a_refused_job_is_fatal_and_cancels_what_was_submitted(array, capsys):

@@ -14,6 +14,8 @@ COMMANDS = {
     "fuse": "scores of several systems to log-likelihood ratios",
     "convert": "a published checkpoint into a model folder",
     "results": "the tables of RESULTS.md, from recorded results",
+    "b_vector": "RawNet1's back end: training and scores",
+    "embeddings": "published embeddings to and from Kaldi archives",
     "report": "results of several systems as tables and a page",
 }
 USAGE = "usage: sv COMMAND ... (sv COMMAND --help tells more)\n" + "\n".join(

@@ -11,17 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sv import convert_rawnet, convert_voxceleb_trainer
+from sv import convert_keras, convert_rawnet, convert_voxceleb_trainer
 from sv.config import to_dict, write_json
 from sv.extract import ExtractConfig
 from sv.features.log_mel import LogMelConfig, htk_filters
 from sv.files import atomic_write
+from sv.hdf5 import HDF5Error, read_datasets
 from sv.models import MODELS
 from sv.models.diff_sv import DiffSVConfig, SamplingConfig
 from sv.models.resnet import MEL_STRIDE, NUM_LEVELS
 
 LEVEL_PREFIX = {"se_resnet": "layer", "unet": "d_res_", "exu_net": "d_res_", "diff_sv": "layer"}
-CONVERTIBLE = (*LEVEL_PREFIX, *convert_voxceleb_trainer.SYSTEMS, *convert_rawnet.LAYOUTS)
+CONVERTIBLE = (*LEVEL_PREFIX, *convert_voxceleb_trainer.SYSTEMS, "rawnet1", *convert_rawnet.LAYOUTS)
 RAWNET_ENTRIES = ("model", "model_state_dict")  # of the published RawNet3, and of its trainer's newer checkpoints
 DIFF_SV_FEATURES = LogMelConfig(
     num_mel_bins=80, n_fft=512, low_hz=20.0, high_hz=7600.0, keep_length=True, subtract_mean=True
@@ -83,7 +84,7 @@ def convert_checkpoint(
     CheckpointError
         If the file is no state dict, or not one of this system: every name and shape must fit.
     """
-    if system in convert_rawnet.LAYOUTS:
+    if system == "rawnet1" or system in convert_rawnet.LAYOUTS:
         found = _rawnet(system, path)
     elif system in convert_voxceleb_trainer.SYSTEMS:
         found = _voxceleb_trainer(system, path, input_scale)
@@ -98,16 +99,21 @@ def convert_checkpoint(
 
 
 def _rawnet(system: str, path: str | Path) -> Converted:
-    state = read_state_dict(path, *RAWNET_ENTRIES)
     try:
-        published = convert_rawnet.from_published(system, state)
+        if system == "rawnet1":
+            published, extract = convert_keras.from_keras(read_datasets(path)), convert_keras.EXTRACT
+        else:
+            published = convert_rawnet.from_published(system, read_state_dict(path, *RAWNET_ENTRIES))
+            extract = convert_rawnet.LAYOUTS[system].extract
+    except HDF5Error as error:
+        raise CheckpointError(str(error)) from error
     except convert_rawnet.PublishedError as error:
         raise CheckpointError(f"{path}: {error}") from error
     tables = {
         "num_speakers": published.num_speakers,
         "features": {"type": "waveform"},
         "model": {"type": system, **to_dict(published.config)},
-        "extract": convert_rawnet.LAYOUTS[system].extract,
+        "extract": extract,
     }
     return Converted(tables=tables, weights={"model": published.state}, notes=published.notes)
 

@@ -212,7 +212,16 @@ def footnotes(systems: Sequence[list[Row]]) -> list[str]:
             f"({row['trials_sha256'][:12]}, {row['num_dropped']} dropped), {row['crop_scheme']}, "
             f"checkpoint {row['checkpoint_sha256'][:12]}, commit {short_commit(row['commit'])}, seed {row['seed']}"
         )
-    return lines
+    return lines + rule_notes(systems)
+
+
+def rule_notes(systems: Sequence[list[Row]]) -> list[str]:
+    """What each system's training breaks of a benchmark's rules, if its rows say that they were checked."""
+    return [
+        f"{rows[0]['system']} breaks the {rows[0]['rules']} challenge's rules: {broken}"
+        for rows in systems
+        for broken in rows[0].get("broken_rules", [])
+    ]
 
 
 def short_commit(commit: str) -> str:

@@ -31,12 +31,15 @@ class SystemResults:
         Of train.jsonl; empty for a system that was not trained here.
     config : dict
         Of config.json.
+    breakdown : list of dict
+        Of breakdown.json; empty if sv breakdown was not run.
     """
 
     folder: Path
     rows: list[Row]
     journal: list[dict[str, Any]]
     config: dict[str, Any]
+    breakdown: list[Row]
 
     @property
     def name(self) -> str:
@@ -77,7 +80,7 @@ class ScoreList:
 
 
 def load_results(folder: Path) -> SystemResults:
-    """Read results.json, train.jsonl and config.json of a model folder.
+    """Read results.json, train.jsonl, config.json and breakdown.json of a model folder.
 
     Raises
     ------
@@ -90,7 +93,14 @@ def load_results(folder: Path) -> SystemResults:
     path = folder / "train.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     journal = [json.loads(line) for line in lines]
-    return SystemResults(folder=folder, rows=rows, journal=journal, config=load_json(folder / "config.json"))
+    parts = folder / "breakdown.json"
+    return SystemResults(
+        folder=folder,
+        rows=rows,
+        journal=journal,
+        config=load_json(folder / "config.json"),
+        breakdown=json.loads(parts.read_text(encoding="utf-8")) if parts.exists() else [],
+    )
 
 
 def read_score_list(result: SystemResults, row: Row, data: Path) -> ScoreList:

@@ -8,7 +8,17 @@ from statistics import fmean
 from typing import Any
 
 from sv import figures
-from sv.report import ABSENT, BACKEND_MEASURES, Comparison, backend_table, compare, condition_label, short_commit
+from sv.breakdown import tables_of
+from sv.report import (
+    ABSENT,
+    BACKEND_MEASURES,
+    Comparison,
+    backend_table,
+    compare,
+    condition_label,
+    rule_notes,
+    short_commit,
+)
 from sv.report_data import ScoreList, SystemResults, Verdicts, read_score_list, shown_conditions, verdicts
 from sv.report_html import CSS, Cell, brief, matrix, of_system, shade, signed, table
 from sv.results import CALIBRATED, Row
@@ -294,6 +304,12 @@ def backends_section(comparisons: Sequence[Comparison]) -> str:
     )
 
 
+def breakdown_sections(results: Sequence[SystemResults], backend: str) -> list[Section]:
+    """Tables of what sv breakdown wrote, one a test set and property; none if it was not run."""
+    systems = [result.breakdown for result in results if result.breakdown]
+    return [(f"{test_set} by {by}", table(cells[0], cells[1:])) for test_set, by, cells in tables_of(systems, backend)]
+
+
 def score_sections(results: Sequence[SystemResults], comparisons: Sequence[Comparison], data: Path) -> list[Section]:
     """Everything that is drawn from scores, of clean speech and of the hardest condition."""
     main = comparisons[0]
@@ -342,11 +358,13 @@ def page(results: Sequence[SystemResults], data: Path, note: str = "", despite: 
         ("Side by side", paired_section(results[0].name, found)),
         ("EER over SNR", snr_section(main)),
         *score_sections(results, comparisons, data),
+        *breakdown_sections(results, main.backend),
         ("Back ends", backends_section(comparisons)),
         ("Where the numbers come from", provenance(results)),
     ]
     title = html.escape(f"{' and '.join(result.name for result in results)} on {main.test_set}")
-    label = paragraph(note, "note") if note else ""
+    notes = filter(None, [note, *rule_notes([result.rows for result in results])])
+    label = "".join(paragraph(line, "note") for line in notes)
     intro = (
         f"Scored by {main.backend}. EER in percent; minDCF normalised, at target priors 0.01 and 0.05 with unit costs. "
         "Lower is better."

@@ -50,9 +50,10 @@ mini=false        # the synthetic corpus, small models; data/mini and exp/mini
 data=             # data directories: data
 exp=              # experiments: exp
 nj=               # parallel jobs: one per core
-num_gpus=         # GPUs for training and extraction: all there are
-num_ranks=        # training processes: one per GPU, at least one
-launcher=local    # local, slurm or sge
+num_gpus=         # GPUs of a node for training, and tasks with a GPU in extraction: all there are here
+num_nodes=1       # nodes for training, with --launcher slurm
+num_ranks=        # training processes: one per GPU, at least one per node
+launcher=local    # where jobs run: local, slurm or sge
 seed=0            # of everything random
 note=             # shown with the results, for instance what the corpus is not
 dry_run=false     # say what would run and why, and run nothing
@@ -70,7 +71,9 @@ if [[ $mini == true ]]; then
 fi
 : "${data:=data}" "${exp:=exp}" "${config:=conf/ge2e_tisv.toml}" "${phrase_config:=conf/ge2e_tdsv.toml}" "${valid_fraction:=0.1}"
 : "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
-((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : (num_gpus > 0 ? num_gpus : 1)))
+((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : num_nodes * (num_gpus > 0 ? num_gpus : 1)))
+nodes=()
+if ((num_nodes > 1)); then nodes=(--num-nodes "$num_nodes"); fi
 configs=("$config")
 for other in "$baseline" "$phrase_config"; do
   if [[ $other != none && ! $other -ef $config ]]; then configs+=("$other"); fi
@@ -105,7 +108,7 @@ marker=$data/.stage0.done
 options="corpora=$corpora vctk=$vctk digits=$digits musan=$musan noisy_vctk=$noisy_vctk noises=$noises vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
 if stage_needs_run 0 prepare "$marker" "$options"; then
   if [[ $mini == true ]]; then
-    "${train_cmd[@]}" "$data/log/synthesise.log" local/make_synthetic_vctk.py --nj "$nj" --seed "$seed" "$corpora"
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/synthesise.log" local/make_synthetic_vctk.py --nj "$nj" --seed "$seed" "$corpora"
   fi
   for corpus in ${download//,/ }; do local/download_corpora.py "$corpora" "$corpus"; done
   needed=vctk,digits,musan
@@ -116,7 +119,7 @@ if stage_needs_run 0 prepare "$marker" "$options"; then
     extra=()
     if [[ $corpus == vctk ]]; then extra=(--top-db "$vad_top_db"); fi
     log "stage 0: $corpus in $dir"
-    "${train_cmd[@]}" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" --nj "$nj" --max-bad "$max_bad" \
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" --nj "$nj" --max-bad "$max_bad" \
       ${extra[@]+"${extra[@]}"} "$dir" "$data"
   done <<< "$corpus_dirs"
   mark_done 0 "$marker" "$options" "$data"/{vctk,vctk_phrase,digits,musan_*}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz}
@@ -141,9 +144,9 @@ fi
 # --- 2: noisy copies of the test sets, and the published protocols, as lhotse cuts ------------------------------------
 marker=$data/.stage2.done
 options="noises=$noises snrs=$snrs num_enrol=$num_enrol seed=$seed"
-if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data/.stage1.done"; then
+if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done; then
   for set in vctk_test digits; do
-    "${train_cmd[@]}" "$data/log/make_noisy_$set.log" local/make_noisy_test.py --noises "$noises" --snrs "$snrs" \
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/make_noisy_$set.log" local/make_noisy_test.py --noises "$noises" --snrs "$snrs" \
       --seed "$seed" --nj "$nj" "$data/$set" "$data"
   done
   local/make_one_recording_test.py --copies "$num_enrol" --noises "$noises" --seed "$seed" "$data"/vctk_phrase_test "$data"{,/vctk_one_recording}
@@ -162,8 +165,8 @@ for conf in "${configs[@]}"; do
   fi
   marker=$feats/.stage3.done
   options="compress=$compress"
-  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "$data/.stage2.done"; then
-    rm -rf "$feats"
+  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "$data"/.stage{0,1,2}.done; then
+    for set in "${eval_sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
     OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
       python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
     utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${eval_sets[@]}"
@@ -178,10 +181,9 @@ for conf in "${configs[@]}"; do
   if [[ $conf == "$phrase_config" ]]; then train_set=vctk_phrase_copies valid_set=vctk_one_recording_valid; fi
   marker=$exp/$system/.stage4.done
   options="seed=$seed noises=$noises"
-  if stage_needs_run 4 "train $system on $train_set" "$marker" "$options" "$conf" "$data/.stage2.done" ${feats:+"$feats/.stage3.done"}; then
-    train=(python -m sv.bin.train)
-    if ((num_ranks > 1)); then train=(torchrun --standalone --nproc-per-node "$num_ranks" -m sv.bin.train); fi
-    "${cuda_cmd[@]}" --gpu "$num_gpus" "$exp/$system/log/train.log" "${train[@]}" --config "$conf" --seed "$seed" \
+  if stage_needs_run 4 "train $system on $train_set" "$marker" "$options" "$conf" "$data"/.stage{0,1,2}.done ${feats:+"$feats/.stage3.done"}; then
+    "${cuda_cmd[@]}" --gpu "$num_gpus" ${nodes[@]+"${nodes[@]}"} "$exp/$system/log/train.log" \
+      utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
       --train-dir "$data/$train_set" --valid-dir "$data/$valid_set" ${feats:+--feats "$feats"} \
       ${noise_dirs[@]+"${noise_dirs[@]}"} --exp-dir "$exp/$system"
     mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
@@ -191,10 +193,10 @@ done
 # --- 5: embeddings of every condition -------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
   system=$(system_of "$conf") feats=$(feats_of "$conf")
-  marker=$exp/$system/.stage5.done inputs=$data/.stage2.done
-  if [[ -n $feats ]]; then inputs=$feats/.stage3.done; fi
+  marker=$exp/$system/.stage5.done inputs=("$data"/.stage{0,1,2}.done)
+  if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
   options=
-  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "$inputs"; then
+  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "${inputs[@]}"; then
     embeddings=$exp/$system/embeddings
     jobs=$((num_gpus > 0 ? num_gpus : nj))
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
@@ -214,7 +216,7 @@ for conf in "${configs[@]}"; do
   system=$(system_of "$conf")
   marker=$exp/$system/.stage7.done
   options="noises=$noises snrs=$snrs"
-  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
+  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system/.stage5.done" "$data"/.stage{0,1,2}.done; then
     "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" "${test_sets[@]}"
     mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores
   fi
@@ -234,6 +236,7 @@ elif runs_stage 8 && [[ $dry_run == false && -e $main/report.txt ]]; then
 fi
 
 if [[ $dry_run == true ]]; then
+  say_estimate .
   log "dry run: $stages_run stage(s) would run"
 elif ((stages_run == 0)); then
   log "nothing to do: every stage from $stage to $stop_stage is up to date"

@@ -48,6 +48,7 @@ num_gpus=         # GPUs of a node for training, and tasks with a GPU in extract
 num_nodes=1       # nodes for training, with --launcher slurm
 num_ranks=        # training processes: one per GPU, at least one per node
 launcher=local    # where jobs run: local, slurm or sge
+despite=          # what compared systems may differ in all the same, for instance crop_scheme
 seed=0            # of everything random
 dry_run=false     # say what would run and why, and run nothing
 # End of options
@@ -238,17 +239,18 @@ systems=() inputs=()
 for conf in "${configs[@]}"; do systems+=("$exp/$(system_of "$conf")") inputs+=("$exp/$(system_of "$conf")/.stage7.done"); done
 if [[ -n $extractor ]]; then systems+=("$extractor") inputs+=("$extractor/.stage7.done"); fi
 marker=$main/.stage8.done
-options="systems=${systems[*]}"
+options="systems=${systems[*]} despite=$despite"
 if stage_needs_run 8 report "$marker" "$options" "${inputs[@]}"; then
   note=()
   if [[ $mini == true ]]; then note=(--note "Synthetic corpus (eSpeak NG voices): compares systems with each other; not VoxCeleb1 results."); fi
-  python -m sv.bin.report --data "$data" ${note[@]+"${note[@]}"} --out "$main/report/index.html" "${systems[@]}" | tee "$main/report.txt"
+  python -m sv.bin.report --data "$data" ${note[@]+"${note[@]}"} ${despite:+--despite "$despite"} --out "$main/report/index.html" "${systems[@]}" | tee "$main/report.txt"
   mark_done 8 "$marker" "$options" "$main/report/index.html"
 elif runs_stage 8 && [[ $dry_run == false && -e $main/report.txt ]]; then
   cat "$main/report.txt"
 fi
 
 if [[ $dry_run == true ]]; then
+  say_estimate .
   log "dry run: $stages_run stage(s) would run"
 elif ((stages_run == 0)); then
   log "nothing to do: every stage from $stage to $stop_stage is up to date"

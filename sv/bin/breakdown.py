@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from sv.bin.common import existing_scp, fail_in_one_line
+from sv.bin.common import fail_in_one_line
 from sv.breakdown import aligned, break_down, tables_of
 from sv.files import write_text
 from sv.kaldi import read_trials, read_utt2spk, scores_of_trials
@@ -23,8 +23,9 @@ def rows_of(model: Path, data_dir: Path, properties: list[str], seed: int) -> li
     """Rows of one system on one set, of every back end that was scored."""
     trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
     tables = {by: read_table(data_dir / f"utt2{by}") for by in properties}
-    folder = existing_scp(model / "scores" / data_dir.name, "run stage 7 first")
-    files = sorted(folder.glob("*.scores"))
+    files = sorted((model / "scores" / data_dir.name).glob("*.scores"))
+    if not files:
+        raise FileNotFoundError(f"{model}/scores/{data_dir.name}: no scores; run stage 7 first")
     return [
         row
         for file in files

@@ -55,9 +55,9 @@ def read_exactly(stream: BinaryIO, num_bytes: int, name: str) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def read_header(stream: BinaryIO, name: str) -> Header:
-    """Read a binary record's header; raises DataDirError if none is there."""
-    start = stream.read(2)
+def read_header(stream: BinaryIO, name: str, within: bool = False) -> Header:
+    """Read a binary record's header; raises DataDirError if none is there. `within` a larger object it has no NUL and B."""
+    start = b"\0B" if within else stream.read(2)
     token = bytearray()
     while start == b"\0B" and len(token) < 4 and (byte := stream.read(1)) not in (b"", b" "):
         token += byte
@@ -97,17 +97,17 @@ def _decompress(header: Header, payload: bytes) -> np.ndarray:
     )
 
 
-def read_binary(stream: BinaryIO, name: str) -> np.ndarray:
+def read_binary(stream: BinaryIO, name: str, within: bool = False) -> np.ndarray:
     """Read a binary record: float32, or float64 where that is what is stored; the array is writable."""
-    header = read_header(stream, name)
+    header = read_header(stream, name, within)
     payload = read_exactly(stream, header.payload, name)
     if header.kind in _COMPRESSED:
         return _decompress(header, payload)
     return np.frombuffer(payload, _DTYPES[header.kind]).reshape(header.shape).copy()
 
 
-def read_text(stream: BinaryIO, name: str) -> np.ndarray:
-    """Read Kaldi's text form, float32: `[ 1 2 ]`, or a matrix with a line a row; the stream is left after its line."""
+def read_text(stream: BinaryIO, name: str, dtype: type = np.float32) -> np.ndarray:
+    """Read Kaldi's text form: `[ 1 2 ]`, or a matrix with a line a row; the stream is left after its line."""
     lines: list[bytes] = []
     while not lines or b"]" not in lines[-1]:
         line = stream.readline()
@@ -122,17 +122,18 @@ def read_text(stream: BinaryIO, name: str) -> np.ndarray:
     try:
         with np.errstate(over="ignore"):  # as Kaldi does: infinity
             if len(rows) == 1:
-                return np.array(rows[0], dtype=bytes).astype(np.float32)
-            return np.array([row for row in rows if row], dtype=bytes).astype(np.float32)
+                return np.array(rows[0], dtype=bytes).astype(dtype)
+            return np.array([row for row in rows if row], dtype=bytes).astype(dtype)
     except ValueError as error:
         raise DataDirError(f"{name}: expected numbers in brackets, every row of one length ({error})") from error
 
 
-def write_binary(stream: BinaryIO, array: np.ndarray) -> None:
-    """Write an array as FV, FM (float32), DV or DM (float64)."""
+def write_binary(stream: BinaryIO, array: np.ndarray, within: bool = False) -> None:
+    """Write an array as FV, FM (float32), DV or DM (float64); `within` a larger object it gets no NUL and B."""
     kind = ("D" if array.dtype == np.float64 else "F") + ("M" if array.ndim == 2 else "V")
     sizes = b"".join(b"\4" + struct.pack("<i", size) for size in array.shape)
-    stream.write(b"\0B" + kind.encode() + b" " + sizes + np.ascontiguousarray(array, _DTYPES[kind]).tobytes())
+    start = b"" if within else b"\0B"
+    stream.write(start + kind.encode() + b" " + sizes + np.ascontiguousarray(array, _DTYPES[kind]).tobytes())
 
 
 def write_compressed(stream: BinaryIO, array: np.ndarray, method: int) -> None:

@@ -178,8 +178,8 @@ class RawNet1Cnn(nn.Module):
         self.last_conv = nn.Conv1d(CNN_CHANNELS, CNN_CHANNELS, 1)
         self.last_bn = batch_norm(CNN_CHANNELS)
         self.dropout = nn.Dropout(config.dropout)
-        self.fc = nn.Linear(CNN_CHANNELS, config.embedding_dim)
-        self.bn_fc = batch_norm(config.embedding_dim)
+        self.dense = nn.Linear(CNN_CHANNELS, config.embedding_dim)
+        self.bn_dense = batch_norm(config.embedding_dim)
         self.apply(initialise_keras)
 
     def embed(self, features: Tensor) -> Tensor:
@@ -188,7 +188,7 @@ class RawNet1Cnn(nn.Module):
             self.trunk(waveforms_of(features, POOL ** (len(self.config.channels) + 2), self.config.pre_emphasis))
         )
         mean = self.dropout(leaky_relu(self.last_bn(self.last_conv(maps)))).mean(dim=-1)
-        return leaky_relu(self.bn_fc(self.fc(mean)))
+        return leaky_relu(self.bn_dense(self.dense(mean)))
 
     def forward(self, features: Tensor) -> Embedded:
         """Embed waveforms (batch, 1, samples)."""

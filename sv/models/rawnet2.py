@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sv.models.blocks import initialise
@@ -103,9 +102,9 @@ class RawNet2(nn.Module):
 
     def front_end(self, waveforms: Tensor) -> Tensor:
         """Normalise and filter (batch, samples): (batch, channels, frames)."""
-        maps = self.first_conv(self.ln(waveforms)[:, None])
-        if self.config.front_end == "sinc":
-            maps = F.max_pool1d(maps.abs(), POOL)
+        normalised = self.ln(waveforms)[:, None]
+        sinc = self.config.front_end == "sinc"
+        maps = self.first_conv.pooled_magnitude(normalised, POOL) if sinc else self.first_conv(normalised)
         return leaky_relu(self.first_bn(maps))
 
     def embed(self, features: Tensor) -> Tensor:

@@ -78,6 +78,19 @@ class SincFilters(nn.Module):
         with torch.autocast(waveforms.device.type, enabled=False):
             return F.conv1d(waveforms, self.filters()[:, None], stride=self.stride)
 
+    def pooled_magnitude(self, waveforms: Tensor, pool: int) -> Tensor:
+        """Largest magnitude of every `pool` outputs of a filterbank of stride 1, (batch, filters, outputs // pool).
+
+        One convolution of stride `pool` computes the outputs that are pooled into one as channels of their own, with
+        the filters delayed against each other: 1.3 to 2 times as fast on a CPU as filtering and then pooling.
+        """
+        assert self.stride == 1
+        with torch.autocast(waveforms.device.type, enabled=False):
+            filters = self.filters()
+            delayed = torch.cat([F.pad(filters, (delay, pool - 1 - delay)) for delay in range(pool)])
+            outputs = F.conv1d(waveforms, delayed[:, None], stride=pool)
+            return outputs.abs().unflatten(1, (pool, len(filters))).max(dim=1).values
+
 
 class SincPairs(SincFilters):
     """Even filters followed by the odd (sine) ones of the same bands: 2 * num_bands channels.

@@ -22,13 +22,18 @@ def test_a_run_ends_with_results_for_every_condition(whole):
     work, output = whole
     assert "babble 10 dB" in output
     rows = json.loads((work / "exp/tiny/results.json").read_text())
-    conditions = {(row["condition"], row["backend"]) for row in rows}
+    conditions = {(row["condition"], row["backend"]) for row in rows if row["test_set"] == "voxceleb1_test"}
     names = ["clean", *(f"{noise}-snr{snr}" for noise in ("noise", "babble") for snr in (0, 10))]
     backends = ("cosine", "cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2")
+    backends += tuple(f"{backend}-calibrated" for backend in backends)
     assert conditions == {(name, backend) for name in names for backend in backends}
+    assert {row["backend"] for row in rows if row["test_set"] == "voxceleb1_valid"} == set(backends[:5])
+    for row in rows:
+        assert (row["cllr"] is not None) == (row["act_dcf"] is not None) == row["backend"].endswith("-calibrated")
+    assert (work / "exp/tiny/calibration/cosine.json").is_file()
     for row in rows:
         assert 0 <= row["eer_low"] <= row["eer_high"] <= 100
-        assert row["num_target"] == 3 * 3
+        assert row["num_target"] == 3 * 3 or row["test_set"] == "voxceleb1_valid"
         assert len(row["trials_sha256"]) == len(row["checkpoint_sha256"]) == 64
     assert (work / "exp/tiny/report/index.html").read_text().startswith("<!doctype html>")
 

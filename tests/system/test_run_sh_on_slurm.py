@@ -56,23 +56,30 @@ def test_a_node_killed_in_an_array_costs_time_only(work, slurm, recipe, finish, 
 
 
 def weights(work):
-    return {path.name: path.read_bytes() for path in (work / "exp/tiny/checkpoints").glob("*.pt")}
+    return {path.name: path.read_bytes() for path in (work / "exp/ranks/checkpoints").glob("*.pt")}
 
 
 @pytest.fixture(scope="module")
-def two_ranks(whole, recipe, finish):
-    """Checkpoints of an undisturbed training in two processes on this machine."""
+def ranks(tmp_path_factory):
+    """Options of a training in two processes that takes some seconds, with a checkpoint at every step."""
+    config = tmp_path_factory.mktemp("config") / "ranks.toml"
+    config.write_text(Path(__file__).with_name("tiny.toml").read_text().replace("num_epochs = 3", "num_epochs = 12"))
+    return ["--config", config, "--num-ranks", "2", "--stage", "4", "--stop-stage", "4"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(whole, recipe, finish, ranks):
+    """Checkpoints of the training in two processes on this machine."""
     folder = whole[0]
     shutil.rmtree(folder)
     shutil.copytree(folder.with_name("pristine"), folder, symlinks=True)
-    shutil.rmtree(folder / "exp/tiny")
-    code, output = finish(recipe(folder, "--num-ranks", "2", "--stage", "4", "--stop-stage", "4"))
+    code, output = finish(recipe(folder, *ranks))
     assert code == 0, output
     return weights(folder)
 
 
 def ranks_of(work):
-    """Processes of the training that write into a folder, rank to process id."""
+    """Processes of the training that writes into a folder, rank to process id."""
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -80,43 +87,43 @@ def ranks_of(work):
             environment = dict(item.partition(b"=")[::2] for item in (process / "environ").read_bytes().split(b"\0"))
         except OSError:
             continue
-        if b"sv.bin.train" in words and f"{work}/exp/tiny".encode() in words and b"RANK" in environment:
+        if b"sv.bin.train" in words and f"{work}/exp/ranks".encode() in words and b"RANK" in environment:
             found[int(environment[b"RANK"])] = int(process.name)
     return found
 
 
-@pytest.mark.parametrize("kill", [False, True])
-@pytest.mark.parametrize("nodes", [1, 2])
-def test_two_ranks_on_one_or_two_nodes_with_one_of_them_killed(work, slurm, recipe, finish, two_ranks, nodes, kill):
-    if nodes == 1 and not kill:
-        pytest.skip("this is what the others are compared with")
-    shutil.rmtree(work / "exp/tiny")
-    options = ["--num-ranks", "2", "--stage", "4", "--stop-stage", "4"]
-    if nodes == 2:
-        process = on_slurm(slurm, recipe, work, "--num-nodes", "2", *options)
+def wait_for_checkpoints(work, process):
+    wait_until(lambda: list((work / "exp/ranks/checkpoints").glob("step-*.pt")), process)
+
+
+@pytest.mark.parametrize(("num_nodes", "kill"), [(1, True), (2, False), (2, True)])
+def test_two_ranks_on_one_or_two_nodes_with_one_of_them_killed(
+    work, slurm, recipe, finish, ranks, undisturbed, num_nodes, kill
+):
+    if num_nodes == 2:
+        process = on_slurm(slurm, recipe, work, "--num-nodes", "2", *ranks)
     else:
-        process = recipe(work, *options)
+        process = recipe(work, *ranks)
     if kill:
-        wait_until(lambda: list((work / "exp/tiny/checkpoints").glob("step-*2.pt")), process)
+        wait_for_checkpoints(work, process)
         os.kill(ranks_of(work)[1], signal.SIGKILL)
     code, output = finish(process)
-    log = (work / "exp/tiny/log/train.log").read_text()
+    log = (work / "exp/ranks/log/train.log").read_text()
     assert code == 0, output + log
     assert bool(re.search(r"resuming at step [1-9]", log)) == kill
-    assert weights(work) == two_ranks
+    assert weights(work) == undisturbed
 
 
-def test_a_killed_node_of_a_training_on_two_nodes(work, slurm, recipe, finish, two_ranks):
-    shutil.rmtree(work / "exp/tiny")
-    process = on_slurm(slurm, recipe, work, "--num-nodes", "2", "--num-ranks", "2", "--stage", "4", "--stop-stage", "4")
-    wait_until(lambda: list((work / "exp/tiny/checkpoints").glob("step-*2.pt")), process)
-    node = slurm.call("squeue", "-h", "-n", "train", "-o", "%N").strip()
-    _, second = slurm.call("scontrol", "show", "hostnames", node).split()
+def test_a_killed_node_of_a_training_on_two_nodes(work, slurm, recipe, finish, ranks, undisturbed):
+    process = on_slurm(slurm, recipe, work, "--num-nodes", "2", *ranks)
+    wait_for_checkpoints(work, process)
+    nodes = slurm.call("squeue", "-h", "-n", "train", "-o", "%N").strip()
+    _, second = slurm.call("scontrol", "show", "hostnames", nodes).split()
     slurm.kill_node(second)
     try:
         code, output = finish(process)
     finally:
         slurm.start_node(second)
-    assert code == 0, output + (work / "exp/tiny/log/train.log").read_text()
+    assert code == 0, output + (work / "exp/ranks/log/train.log").read_text()
     assert "attempt 2 of 3: 1 of 1 jobs again" in output
-    assert weights(work) == two_ranks
+    assert weights(work) == undisturbed

@@ -28,7 +28,15 @@ MAY_IMPORT = {
     "sv.report": ("sv.results",),
     "sv.report_data": ("sv.report", "sv.results", "sv.kaldi", "sv.scoring"),
     "sv.report_html": ("sv.report", "sv.results"),
-    "sv.report_page": ("sv.report", "sv.report_data", "sv.report_html", "sv.figures", "sv.results", "sv.scoring"),
+    "sv.report_page": (
+        "sv.breakdown",
+        "sv.report",
+        "sv.report_data",
+        "sv.report_html",
+        "sv.figures",
+        "sv.results",
+        "sv.scoring",
+    ),
     "sv.ledger": ("sv.report", "sv.results", "sv.breakdown"),
     "sv.figures": ("sv.report", "sv.report_data", "sv.results", "sv.scoring"),
     "sv.system": (
@@ -43,9 +51,14 @@ MAY_IMPORT = {
     ),
     "sv.inputs": ("sv.data", "sv.extract", "sv.kaldi", "sv.system"),
     "sv.enhancement": ("sv.data.embeddings", "sv.system"),
+    "sv.hdf5": (),
+    "sv.published_embeddings": (),
     "sv.convert_rawnet": ("sv.models",),
+    "sv.convert_keras": ("sv.convert_rawnet", "sv.models"),
     "sv.convert_voxceleb_trainer": ("sv.extract", "sv.features", "sv.models"),
     "sv.convert": (
+        "sv.hdf5",
+        "sv.convert_keras",
         "sv.convert_rawnet",
         "sv.convert_voxceleb_trainer",
         "sv.extract",
@@ -69,6 +82,8 @@ NO_TORCH = (
     "sv.scoring",
     "sv.results",
     "sv.report",
+    "sv.hdf5",
+    "sv.published_embeddings",
     "utils",
 )
 SLOW = ("lhotse", "matplotlib.pyplot")  # import takes seconds, or has side effects

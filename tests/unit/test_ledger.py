@@ -58,6 +58,19 @@ def test_recording_again_replaces_the_block_and_nothing_else(recorded) -> None:
     check(recorded)
 
 
+def test_breakdowns_are_recorded_with_the_rest(recorded) -> None:
+    folder = recorded.parent
+    part = {"system": "ours", "test_set": "test", "backend": "cosine", "by": "room", "value": "rm1", "num_target": 3,
+            "num_nontarget": 4, "eer": 5.0, "eer_low": 4.0, "eer_high": 7.0, "min_dcf": {"0.01": 0.75}}  # fmt: skip
+    (folder / "ours" / "breakdown.json").write_text(json.dumps([part]))
+    record(recorded, "mini", [folder / "ours", folder / "baseline"], "")
+    update(recorded)
+    text = recorded.read_text()
+    assert "test by room\n\n| room | target | nontarget | ours EER % | ours 95 % | ours minDCF .01 |" in text
+    assert "| rm1 | 3 | 4 | 5.00 | [4.0, 7.0] | 0.750 |" in text
+    check(recorded)
+
+
 def test_a_hand_edited_figure_is_found_with_its_line(recorded) -> None:
     recorded.write_text(recorded.read_text().replace("| clean | 3.00 |", "| clean | 2.00 |"))
     number = recorded.read_text()[: recorded.read_text().index("| clean | 2.00")].count("\n") + 1

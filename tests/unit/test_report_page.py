@@ -100,6 +100,18 @@ def test_the_verdict_says_who_errs_less_and_by_how_much(folders) -> None:
     assert equal.endswith("interval \u22121.00 to +1.00, p\u00a0=\u00a00.200).")
 
 
+def test_breakdowns_and_broken_rules_are_shown(folders) -> None:
+    part = {"system": "baseline", "test_set": "test", "backend": "cosine", "by": "room", "value": "rm1", "num_target": 3,
+            "num_nontarget": 4, "eer": 5.0, "eer_low": 4.0, "eer_high": 7.0, "min_dcf": {"0.01": 0.75}}  # fmt: skip
+    (folders[1] / "breakdown.json").write_text(json.dumps([part]))
+    rows = json.loads((folders[1] / "results.json").read_text())
+    rules = {"rules": "voices", "broken_rules": ["MUSAN's speech is mixed in"]}
+    (folders[1] / "results.json").write_text(json.dumps([row | rules for row in rows]))
+    reader = read_page(folders[1:])
+    assert "test by room" in reader.texts and "rm1" in reader.texts and "[4.0, 7.0]" in reader.texts
+    assert "baseline breaks the voices challenge's rules: MUSAN's speech is mixed in" in reader.texts
+
+
 def test_speakers_and_trials_that_cause_errors_are_named(folders) -> None:
     reader = read_page(folders)
     item = read_score_list(load_results(folders[1]), load_results(folders[1]).rows[0], folders[0].parents[1] / "data")

@@ -211,7 +211,7 @@ def test_kills_of_the_writer_leave_no_wrong_vector(tmp_path):
                             write(f"utt-{i:02d}-{version % 7}", np.full(3 + version % 5 * 40, i + 100 * (version % 7)))
             finally:
                 os._exit(0)
-        time.sleep(rng.uniform(0.001, 0.03))
+        time.sleep(rng.uniform(0.001, 0.08))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         if not scp.exists():

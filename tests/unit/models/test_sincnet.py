@@ -72,6 +72,13 @@ def test_filtering_is_a_correlation_without_padding() -> None:
     torch.testing.assert_close(maps[1, 3, 2], by_hand, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("num_samples", [253, 254, 255, 400])
+def test_pooled_magnitude_is_filtering_then_pooling(num_samples: int) -> None:
+    sinc, waveforms = sinc_filters(4), torch.randn(2, 1, num_samples)
+    by_steps = F.max_pool1d(sinc(waveforms).abs(), 3)
+    torch.testing.assert_close(sinc.pooled_magnitude(waveforms, 3), by_steps, atol=1e-5, rtol=1e-5)
+
+
 def test_filters_stay_in_single_precision_under_autocast() -> None:
     sinc = sinc_filters(4)
     waveforms = torch.randn(1, 1, 400)

@@ -232,4 +232,4 @@ def test_a_written_back_end_scores_alike(ours, golden_vectors, golden_scores, tm
     write_backend(tmp_path, ours, text)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mean.vec", "plda", "transform.mat"]
     found = score_trials(PldaScorer(backend=read_backend(tmp_path)), trials, golden_vectors("eval"))
-    np.testing.assert_allclose(found, expected, rtol=0, atol=5e-5 if text else ATOL)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=ATOL)

@@ -10,6 +10,7 @@ import numpy as np
 from sv.kaldi import DataDirError, read_scp
 
 BLOCK_ROWS = 4096
+VECTOR_HEADER, MATRIX_HEADER = 10, 15  # bytes from a record's offset to its first value
 
 
 class EmbeddingArchive:
@@ -52,7 +53,7 @@ class EmbeddingArchive:
                 descriptors[path] = len(self._files)
                 self._files.append(os.open(path, os.O_RDONLY))
             self._file[row], self._offset[row] = descriptors[path], int(offset)
-        self.dim = self._shape(0)[1]
+        self.dim = self._parsed(0, os.pread(self._files[0], MATRIX_HEADER, int(self._offset[0])))[2]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -98,20 +99,22 @@ class EmbeddingArchive:
         return self._read(row)
 
     def _read(self, row: int) -> np.ndarray:
-        count, dim = self._shape(row)
+        file, offset = self._files[self._file[row]], int(self._offset[row])
+        record = os.pread(file, MATRIX_HEADER + 4 * self.dim, offset)  # all of a vector: one call for most embeddings
+        start, count, dim = self._parsed(row, record)
         if dim != self.dim:
             raise DataDirError(f"{self.scp}: {self.keys[row]} has dimension {dim}, the embeddings before it {self.dim}")
-        start = 10 if self._is_vector else 15
-        data = os.pread(self._files[self._file[row]], 4 * count * dim, int(self._offset[row]) + start)
+        data = record[start : start + 4 * count * dim]
+        if len(data) < 4 * count * dim:
+            data = os.pread(file, 4 * count * dim, offset + start)
         if len(data) < 4 * count * dim:
             raise DataDirError(f"{self.scp}: {self.keys[row]}: the archive ends within its record")
         return np.frombuffer(data, "<f4").reshape(count, dim)
 
-    def _shape(self, row: int) -> tuple[int, int]:
-        header = os.pread(self._files[self._file[row]], 15, int(self._offset[row]))
-        self._is_vector = header[:6] == b"\0BFV \4"
-        if self._is_vector and len(header) >= 10:
-            return 1, struct.unpack("<i", header[6:10])[0]
-        if header[:6] == b"\0BFM \4" and len(header) == 15 and header[10:11] == b"\4":
-            return struct.unpack("<i", header[6:10])[0], struct.unpack("<i", header[11:15])[0]
+    def _parsed(self, row: int, record: bytes) -> tuple[int, int, int]:
+        """Length of a record's header, number of its rows, their dimension."""
+        if record[:6] == b"\0BFV \4" and len(record) >= VECTOR_HEADER:
+            return VECTOR_HEADER, 1, struct.unpack_from("<i", record, 6)[0]
+        if record[:6] == b"\0BFM \4" and len(record) >= MATRIX_HEADER and record[10:11] == b"\4":
+            return MATRIX_HEADER, struct.unpack_from("<i", record, 6)[0], struct.unpack_from("<i", record, 11)[0]
         raise DataDirError(f"{self.scp}: {self.keys[row]}: no uncompressed single-precision vector or matrix is there")

@@ -120,10 +120,13 @@ class EnhancementSet:
         keys = self.archives[0].keys
         shape = (len(lines), *(() if self._rows.shape[2] == 1 else (2,)))
         clean_rows = self._rows[0, lines].reshape(-1)
-        inputs = self._read(items, lines)
+        as_stored = not self.num_crops and (len(self.archives) == 1 or not items[0].augment)
+        inputs = (
+            self.archives[0].rows(clean_rows) if as_stored else self._drawn(items[0].epoch, items[0].augment, lines)
+        )
         speakers = np.repeat(self._speaker[lines], self._rows.shape[2])
         if self.leave_one_out:
-            targets = self.targets.leaving_out(speakers, self.archives[0].rows(clean_rows))
+            targets = self.targets.leaving_out(speakers, inputs if as_stored else self.archives[0].rows(clean_rows))
         else:
             targets = self.targets.of_speakers(speakers)
         speaker_ids = self._speaker[lines]
@@ -145,11 +148,8 @@ class EnhancementSet:
         """Read planned batches, one after the other."""
         return map(self.batch, plan)
 
-    def _read(self, items: Sequence[Item], lines: np.ndarray) -> np.ndarray:
-        """Inputs of the lines, each from a condition, and of segments, drawn by its utterance and epoch."""
-        epoch, augment = items[0].epoch, items[0].augment
-        if (len(self.archives) == 1 or not augment) and not self.num_crops:
-            return self.archives[0].rows(self._rows[0, lines].reshape(-1))
+    def _drawn(self, epoch: int, augment: bool, lines: np.ndarray) -> np.ndarray:
+        """Inputs of the lines, each of a condition and of segments drawn by its utterance and the epoch."""
         inputs = []
         for clean, *others in self._rows[:, lines].reshape(len(self.archives), -1).T.tolist():
             rng = generator(self.seed, "embedding", epoch, self.archives[0].keys[clean])

@@ -16,7 +16,7 @@ test: env
 	@$(bin)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 lint: env
-	@$(bin)/ruff check . && $(bin)/ruff format --check . && $(bin)/shellcheck -x -P SCRIPTDIR path.sh utils/*.sh egs/*/*.sh .ci/run
+	@$(bin)/ruff check . && $(bin)/ruff format --check . && $(bin)/shellcheck -x -P SCRIPTDIR path.sh utils/*.sh egs/*/*.sh .ci/run .ci/schedulers
 
 lock:  ## resolve pyproject.toml anew; commit the result
 	@python3 -m venv .venv.lock && .venv.lock/bin/pip install -q uv && .venv.lock/bin/uv pip compile -q pyproject.toml \

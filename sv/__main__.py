@@ -6,11 +6,17 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "embed": "embeddings of audio files, a wav.scp or a feats.scp",
+    "backend": "mean, LDA and PLDA of a training set's embeddings",
     "score": "scores of a trial list",
-    "b_vector": "RawNet1's back end: training and scores",
-    "metrics": "EER and minDCF of a score file",
+    "verify": "whether two recordings hold the same speaker",
+    "metrics": "EER, minDCF, Cllr of a score file",
+    "calibrate": "scores to log-likelihood ratios",
+    "fuse": "scores of several systems to log-likelihood ratios",
     "convert": "a published checkpoint into a model folder",
+    "results": "the tables of RESULTS.md, from recorded results",
+    "b_vector": "RawNet1's back end: training and scores",
     "embeddings": "published embeddings to and from Kaldi archives",
+    "breakdown": "results by room, microphone and the like",
     "report": "results of several systems as tables and a page",
 }
 USAGE = "usage: sv COMMAND ... (sv COMMAND --help tells more)\n" + "\n".join(

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from sv import convert_keras, convert_rawnet, convert_voxceleb_trainer
 from sv.config import to_dict, write_json
+from sv.extract import ExtractConfig
 from sv.features.log_mel import LogMelConfig, htk_filters
 from sv.files import atomic_write
 from sv.hdf5 import HDF5Error, read_datasets
 from sv.models import MODELS
-from sv.models.diff_sv import DiffSVConfig
+from sv.models.diff_sv import DiffSVConfig, SamplingConfig
 from sv.models.resnet import MEL_STRIDE, NUM_LEVELS
 
 LEVEL_PREFIX = {"se_resnet": "layer", "unet": "d_res_", "exu_net": "d_res_", "diff_sv": "layer"}
@@ -26,6 +27,8 @@ RAWNET_ENTRIES = ("model", "model_state_dict")  # of the published RawNet3, and 
 DIFF_SV_FEATURES = LogMelConfig(
     num_mel_bins=80, n_fft=512, low_hz=20.0, high_hz=7600.0, keep_length=True, subtract_mean=True
 )
+DIFF_SV_EXTRACT = ExtractConfig(segment_samples=159_920, scheme="even", num_segments=4)
+DIFF_SV_SAMPLING = SamplingConfig(num_draws=4)  # windows of a short utterance are alike but for their draws
 FRONT_END = "torchfbank."  # buffers of the published Diff-SV code's front end
 # What a checkpoint beside its tensors may hold: numbers of NumPy's in the state of an optimiser or a schedule.
 NUMPY_SCALARS = [np._core.multiarray.scalar, np.dtype, np.dtypes.Float64DType, np.dtypes.Int64DType]
@@ -141,13 +144,17 @@ def _voxceleb_trainer(system: str, path: str | Path, input_scale: float | None) 
 
 def _exu_net_family(system: str, path: str | Path) -> Converted:
     state = read_state_dict(path, *(["model"] if system == "diff_sv" else []))
-    features = LogMelConfig()
+    features, extract = LogMelConfig(), ExtractConfig()
     if system == "diff_sv":
-        features = DIFF_SV_FEATURES
+        features, extract = DIFF_SV_FEATURES, DIFF_SV_EXTRACT
         state = without_front_end(state, features, path)
     config = infer_config(system, state, path)
     features = replace(features, num_mel_bins=config.num_mel_bins)
-    tables = {"features": {"type": "log_mel", **to_dict(features)}, "model": {"type": system, **to_dict(config)}}
+    tables = {
+        "features": {"type": "log_mel", **to_dict(features)},
+        "model": {"type": system, **to_dict(config)},
+        "extract": to_dict(extract),
+    }
     return Converted(tables=tables, weights={"model": _loaded(system, config, state, path)})
 
 
@@ -243,6 +250,7 @@ def infer_diff_sv(
             enhancer_layers=len(layers),
             enhancer_channels=state["enhancer.layer_stack.0.pos_ffn.w_1.weight"].shape[0],
             score_channels=state["denoiser.model.final_conv.weight"].shape[1],
+            sampling=DIFF_SV_SAMPLING,
         )
     except KeyError as error:
         raise CheckpointError(f"{path}: not a checkpoint of diff_sv: it has no {error.args[0]}") from error

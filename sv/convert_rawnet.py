@@ -297,7 +297,7 @@ LAYOUTS = {
         rules=_modified_rules,
         unused=(r"class_head\.W",),
         classifier="class_head.W",
-        extract={"scheme": "even", "segment_samples": 59_050, "num_segments": 10},
+        extract={"scheme": "even_padded", "segment_samples": 59_050, "num_segments": 10},
         speaker_axis=1,
     ),
     "rawnet3": Layout(
@@ -305,6 +305,6 @@ LAYOUTS = {
         rules=_rawnet3_rules,
         unused=(r"bn[16]\..*", r"preprocess\.0\.flipped_filter", r"conv1\.filterbank\.(window_|n_)", r"__L__\..*"),
         classifier="__L__.weight",
-        extract={"scheme": "even", "segment_samples": 64_000, "num_segments": 10},
+        extract={"scheme": "even_padded", "segment_samples": 64_000, "num_segments": 10},
     ),
 }

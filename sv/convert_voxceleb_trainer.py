@@ -19,7 +19,7 @@ from sv.models.vggvox import VGGVoxConfig
 
 SYSTEMS = ("resnet_se34l", "resnet_se34v2", "vggvox")
 INTEGERS, UNIT = 32768.0, 1.0  # audio was read as 16-bit integers until April 2021, as [-1, 1) since
-EVALUATION = ExtractConfig(segment_samples=400 * 160 + 240, scheme="even", num_segments=10)
+EVALUATION = ExtractConfig(segment_samples=400 * 160 + 240, scheme="even_padded", num_segments=10)
 NETWORK, LOSS, FRONT_END = "__S__.", "__L__.", "torchfb."
 FILTER_TOLERANCE = 1e-4  # of the mel matrix, which the file holds in single precision
 

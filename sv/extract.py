@@ -23,14 +23,16 @@ class ExtractConfig:
     ----------
     segment_samples : int
         Length of a test-time segment at 16 kHz.
-    scheme : "consecutive", "overlapping", "even", "sliding" or "whole"
+    scheme : "consecutive", "overlapping", "even", "even_padded", "sliding" or "whole"
         "consecutive": one after the other, and a last one that ends with the utterance, as the published ExU-Net code
         has it. "overlapping": one every `step_samples` and a last one that ends with the utterance, as RawNet2. "even":
-        `num_segments` of them, spread evenly from the first sample to the last, as voxceleb_trainer. "sliding": one every
-        `step_samples`, cut from the features of the whole utterance, as the GE2E systems. "whole": the utterance,
-        repeated if it is shorter than a segment, in a forward pass of its own.
+        `num_segments` of them, spread evenly from the first sample to the last; one of an utterance no longer than a
+        segment. "even_padded": as that, but such an utterance is repeated to a sample more than a segment, and cut
+        likewise, as voxceleb_trainer. "sliding": one every `step_samples`, cut from the features of the whole utterance,
+        as the GE2E systems. "whole": the utterance, repeated if it is shorter than a segment, in a forward pass of its
+        own.
     num_segments : int
-        Of "even".
+        Of the even schemes.
     step_samples : int
         Of "overlapping"; of "sliding", where it is a multiple of the features' shift.
     unit_segments : bool
@@ -44,7 +46,7 @@ class ExtractConfig:
     """
 
     segment_samples: int = 61_360
-    scheme: Literal["consecutive", "overlapping", "even", "sliding", "whole"] = "consecutive"
+    scheme: Literal["consecutive", "overlapping", "even", "even_padded", "sliding", "whole"] = "consecutive"
     num_segments: int = 10
     step_samples: int = 12_800
     unit_segments: bool = True
@@ -81,7 +83,7 @@ def segment_starts(num_samples: int, config: ExtractConfig) -> list[int]:
     if config.scheme == "overlapping":
         count = last // config.step_samples + 1 if last else 0
         return [*(number * config.step_samples for number in range(count)), last]
-    if config.scheme == "even":
+    if config.scheme in ("even", "even_padded") and last:
         return np.linspace(0, last, config.num_segments).astype(int).tolist()
     return [*range(0, last, config.segment_samples), last]
 
@@ -89,7 +91,7 @@ def segment_starts(num_samples: int, config: ExtractConfig) -> list[int]:
 def cut_segments(samples: np.ndarray, config: ExtractConfig) -> np.ndarray:
     """Cut (samples,) into (num_segments, segment_samples); an utterance shorter than a segment is repeated.
 
-    To one sample more than a segment for "even", as voxceleb_trainer has it. The one segment of "whole" is the utterance.
+    The one segment of "whole" is the utterance.
 
     Raises
     ------
@@ -99,7 +101,7 @@ def cut_segments(samples: np.ndarray, config: ExtractConfig) -> np.ndarray:
     if len(samples) == 0:
         raise ValueError("an utterance without samples has no segments")
     length = config.segment_samples
-    wanted = length + (config.scheme == "even")
+    wanted = length + (config.scheme == "even_padded")
     if len(samples) < wanted:
         samples = np.tile(samples, -(-wanted // len(samples)))[:wanted]
     if config.scheme == "whole":

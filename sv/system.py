@@ -87,8 +87,8 @@ def _typed_section(table: Mapping[str, Any], key: str, where: str) -> tuple[str,
 
 
 def load_system(path: str | Path) -> SystemConfig:
-    """Read a system's TOML file; the name is the file's unless it says otherwise."""
-    return parse_system(load_toml(path), str(path))
+    """Read a system's TOML file, or a model folder's config.json; the name is the file's unless it says otherwise."""
+    return parse_system(load_json(path) if Path(path).suffix == ".json" else load_toml(path), str(path))
 
 
 def system_to_dict(system: SystemConfig) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print the name under which a system's stored features lie: `<type>-<digest>`, or `none` if it reads waveforms.
+"""Print the name under which a system's stored features lie: `<type>-<digest>`, or what it reads: `none` or `embeddings`.
 
     utils/feature_set.py conf/exu_net.toml
 
@@ -21,6 +21,8 @@ def feature_set(system: dict) -> str:
     features = system.get("features", {})
     if features.get("type") in (None, "waveform"):
         return "none"
+    if features["type"] == "embedding":
+        return "embeddings"
     extract = system.get("extract", {})
     key = {"features": features} | {name: extract.get(name) for name in SEGMENT_KEYS}
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
@@ -29,11 +31,12 @@ def feature_set(system: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("config", type=Path, help="TOML file of a system")
+    parser.add_argument("config", type=Path, help="TOML file of a system, or config.json of a model folder")
     config = parser.parse_args().config
+    parse = json.loads if config.suffix == ".json" else tomllib.loads
     try:
-        print(feature_set(tomllib.loads(config.read_text(encoding="utf-8"))))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        print(feature_set(parse(config.read_text(encoding="utf-8"))))
+    except (OSError, ValueError) as error:
         sys.exit(f"{config}: {error}")
 
 

@@ -1,12 +1,17 @@
 # shellcheck shell=bash disable=SC2154
 # Source me: stages that know when they are up to date. Uses the caller's $stage, $stop_stage and $dry_run.
 #
-# A stage leaves a marker, written last: its first line holds the options it ran with, the others the size and name of
-# each output. The stage is up to date while the options are the same, every output has that size, and no input is newer
-# than the marker. Redo a stage by deleting its marker or any of its outputs; what depends on it follows by itself.
+# A stage leaves a marker, written last, with digests of what it was made of: options, inputs, code, outputs. It is up to
+# date while all these are the same; times do not matter. What depends on it follows if its outputs have changed. Redo a
+# stage by deleting its marker or any of its outputs. A run that has begun a stage keeps other runs out of the folder of
+# that stage's marker until it ends; a run that was killed keeps nobody out.
 
 declare -A pending_markers=() # of stages that a dry run would run
-stages_run=0
+declare -A stage_locks=()     # folders that are ours
+stages_run=0 estimated_files=0 estimated_bytes=0 estimated_seconds=0 stages_unknown=0
+stage_utils=$(dirname "${BASH_SOURCE[0]}") stage_marker=$stage_utils/stage_marker.py
+RUN_ID=$$.$(sed 's/.*) //' "/proc/$$/stat" | cut -d' ' -f20).$RANDOM # process and its start: no two runs share it
+export RUN_ID
 
 log() { printf '%s %s\n' "$(date '+%F %T')" "$*" >&2; }
 die() {
@@ -16,40 +21,44 @@ die() {
 
 runs_stage() { ((stage <= $1 && $1 <= stop_stage)); }
 
-why_stale() { # why_stale MARKER OPTIONS INPUT...: prints the reason; nothing if the marker is up to date
-  local marker=$1 options=$2 input
-  shift 2
-  for input in "$@"; do
-    if [[ -v pending_markers[$input] ]]; then
-      echo "$input will be made anew"
-      return
-    fi
-  done
-  if [[ ! -e $marker ]]; then
-    echo "it has not been completed yet"
-  elif [[ $(head -n 1 "$marker") != "options: $options" ]]; then
-    echo "options were '$(head -n 1 "$marker" | cut -d' ' -f2-)', now '$options'"
-  elif ! changed=$(diff <(tail -n +2 "$marker") <(tail -n +2 "$marker" | cut -d' ' -f2- | xargs -r -d '\n' stat -c '%s %n' 2> /dev/null)); then
-    echo "output missing or changed: $(grep -m 1 '^<' <<< "$changed" | cut -d' ' -f3-)"
-  else
-    for input in "$@"; do
-      if [[ $input -nt $marker ]]; then
-        echo "$input is newer"
-        return
-      fi
-    done
+unlock_stages() { if ((${#stage_locks[@]} > 0)); then "$stage_marker" unlock "$RUN_ID" "${!stage_locks[@]}"; fi; }
+trap unlock_stages EXIT
+
+add_estimate() { # add_estimate NUMBER MARKER INPUT...: say what a stage will need, from recorded runs, and add it to the sum
+  local number=$1 files bytes seconds source
+  read -r files bytes seconds source <<< "$("$stage_utils/stage_estimate.py" --recipe "$0" --number "$number" "${@:2}")"
+  if [[ -z $files ]]; then
+    ((stages_unknown += 1))
+    return
   fi
+  log "stage $number:   about $files files, $(numfmt --to=si "$bytes")B, $(human_time "$seconds") ($source)"
+  ((estimated_files += files, estimated_bytes += bytes, estimated_seconds += seconds)) || true
+}
+
+human_time() { if (($1 < 120)); then echo "$1 s"; elif (($1 < 7200)); then echo "$(($1 / 60)) min"; else echo "$(($1 / 3600)) h"; fi; }
+
+say_estimate() { # say_estimate FOLDER: the sum over the stages that a dry run would run, and the disk that there is
+  if ((estimated_files > 0)); then
+    log "dry run: about $estimated_files files, $(numfmt --to=si "$estimated_bytes")B, $(human_time "$estimated_seconds") in all;" \
+      "$(df -PB1 "$1" | awk 'NR == 2 {print $4}' | numfmt --to=si)B are free"
+  fi
+  if ((stages_unknown > 0)); then log "dry run: $stages_unknown stage(s) without a recorded run to estimate from; ./run.sh --mini records one"; fi
 }
 
 # stage_needs_run NUMBER TITLE MARKER OPTIONS INPUT...: true if the stage has to run now; says why, or that it is up to date.
 stage_needs_run() {
-  local number=$1 title=$2 marker=$3 options=$4 input reason
+  local number=$1 title=$2 marker=$3 options=$4 input reason="" begin=()
   shift 4
   runs_stage "$number" || return 1
   for input in "$@"; do
     [[ -e $input || -v pending_markers[$input] ]] || die "stage $number ($title): missing input $input; run the stages before it first"
+    if [[ -v pending_markers[$input] ]]; then reason="$input will be made anew"; fi
   done
-  reason=$(why_stale "$marker" "$options" "$@")
+  if [[ $dry_run == false ]]; then begin=(--begin "$RUN_ID"); fi
+  if [[ -z $reason ]]; then
+    reason=$("$stage_marker" check ${begin[@]+"${begin[@]}"} --recipe "$0" --number "$number" --options "$options" "$marker" "$@") ||
+      die "stage $number ($title): cannot begin"
+  fi
   if [[ -z $reason ]]; then
     log "stage $number: $title: up to date"
     return 1
@@ -57,19 +66,18 @@ stage_needs_run() {
   stages_run=$((stages_run + 1))
   if [[ $dry_run == true ]]; then
     log "stage $number: $title: would run: $reason"
+    add_estimate "$number" "$marker" "$@"
     pending_markers[$marker]=1
     return 1
   fi
+  stage_locks[$(dirname "$marker")]=1
   log "stage $number: $title: $reason"
-  mkdir -p "$(dirname "$marker")"
-  rm -f "$marker"
   stage_started=$SECONDS
 }
 
 mark_done() { # mark_done NUMBER MARKER OPTIONS OUTPUT...
-  local number=$1 marker=$2 options=$3
+  local number=$1 marker=$2
   shift 3
-  { echo "options: $options"; stat -c '%s %n' "$@"; } > "$marker.tmp" || die "stage $number: an output is missing"
-  mv "$marker.tmp" "$marker"
+  "$stage_marker" finish --seconds $((SECONDS - stage_started)) "$marker" "$@" || die "stage $number: an output is missing"
   log "stage $number: done in $((SECONDS - stage_started)) s"
 }

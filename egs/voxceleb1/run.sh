@@ -4,6 +4,7 @@
 #   ./run.sh --corpora DIR               the real corpora; every stage that is not up to date
 #   ./run.sh --mini                      a synthetic corpus and small models, on any CPU, in minutes
 #   ./run.sh --stage 3 --stop-stage 5    just those
+#   ./run.sh --config conf/embedding_mlp_cosine.toml --extractor exp/exu_net    embeddings to better ones
 #
 # Stage                 reads                                writes
 #   0 prepare           corpora                              data/voxceleb1_{dev,test} data/musan_* data/nonspeech100 data/rirs data/channels
@@ -11,9 +12,9 @@
 #   2 noisy sets        data/voxceleb1_test, noise (test)    data/voxceleb1_test-<noise>-snr<db>
 #   3 features          data/voxceleb1_{valid,test*}         exp/feats/<features>/<set>, data/<set>/feats.scp
 #   4 train             data/voxceleb1_{train,valid}, noise  exp/<system>/{config.json,checkpoints,train.jsonl}
-#   5 extract           exp/feats, exp/<system>              exp/<system>/embeddings/<set>
-#   6 back end          -                                    - (cosine scoring needs none)
-#   7 score             embeddings, trials                   exp/<system>/scores/<set>, exp/<system>/results.json
+#   5 extract           exp/feats, train wavs, exp/<system>  exp/<system>/embeddings/<set>
+#   6 back end          embeddings of voxceleb1_train        exp/<system>/backend: mean, LDA, PLDA, AS-norm cohort
+#   7 score             embeddings, back end, trials         exp/<system>/{scores/<set>,calibration,results.json}
 #   8 report            results of both systems              exp/<system>/report/index.html
 
 set -euo pipefail
@@ -23,6 +24,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 stage=0           # first stage to run
 stop_stage=8      # last stage to run
 config=           # the system: conf/exu_net.toml, or conf/mini/exu_net.toml with --mini
+extractor=        # model folder, through stage 7, whose embeddings a system of conf/embedding_mlp_*.toml enhances
 baseline=         # what it is compared with: conf/se_resnet.toml, or conf/mini/se_resnet.toml; 'none' to go without
 corpora=          # folder that holds voxceleb1/ musan/ RIRS_NOISES/ Nonspeech100/
 voxceleb1=        # VoxCeleb1, if elsewhere
@@ -36,13 +38,17 @@ snrs=0,5,10,15,20 # their signal-to-noise ratios in dB
 valid_fraction=   # share of the training speakers held out for validation: 0.04, or 0.125 with --mini
 max_bad=0.01      # share of bad recordings that stage 0 tolerates (they go to quarantine.tsv)
 compress=false    # store features in two bytes a value
+lda_dim=200       # dimensions that the back end keeps, if the training set supports as many
+top_n=300         # speakers of the cohort that AS-norm compares a score with; all if there are fewer
 mini=false        # the synthetic corpus, small models; data/mini and exp/mini
 data=             # data directories: data
 exp=              # experiments: exp
 nj=               # parallel jobs: one per core
-num_gpus=         # GPUs for training and extraction: all there are
-num_ranks=        # training processes: one per GPU, at least one
-launcher=local    # local, slurm or sge
+num_gpus=         # GPUs of a node for training, and tasks with a GPU in extraction: all there are here
+num_nodes=1       # nodes for training, with --launcher slurm
+num_ranks=        # training processes: one per GPU, at least one per node
+launcher=local    # where jobs run: local, slurm or sge
+despite=          # what compared systems may differ in all the same, for instance crop_scheme
 seed=0            # of everything random
 dry_run=false     # say what would run and why, and run nothing
 # End of options
@@ -58,7 +64,13 @@ if [[ $mini == true ]]; then
 fi
 : "${data:=data}" "${exp:=exp}" "${config:=conf/exu_net.toml}" "${baseline:=conf/se_resnet.toml}"
 : "${valid_fraction:=0.04}" "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
-((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : (num_gpus > 0 ? num_gpus : 1)))
+((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : num_nodes * (num_gpus > 0 ? num_gpus : 1)))
+nodes=()
+if ((num_nodes > 1)); then nodes=(--num-nodes "$num_nodes"); fi
+if [[ -n $extractor ]]; then
+  extractor=${extractor%/} baseline=none
+  [[ -f $extractor/config.json ]] || die "no trained system in --extractor $extractor"
+fi
 if [[ $baseline == none || $baseline -ef $config ]]; then configs=("$config"); else configs=("$config" "$baseline"); fi
 for conf in "${configs[@]}"; do [[ -f $conf ]] || die "no system configuration $conf; there are: $(echo conf/*.toml)"; done
 
@@ -67,18 +79,22 @@ conditions=()
 for noise in ${noises//,/ }; do for snr in ${snrs//,/ }; do conditions+=("$data/$test_set-$noise-snr$snr"); done; done
 eval_sets=("$data/voxceleb1_valid" "$data/$test_set" ${conditions[@]+"${conditions[@]}"})
 system_of() { basename "$1" .toml; }
-feats_of() { # where a system's stored features lie; nothing if it reads waveforms
+feats_of() { # where a system's stored features lie; nothing if it reads waveforms or embeddings
   local features
   features=$(utils/feature_set.py "$1")
-  if [[ $features != none ]]; then echo "$exp/feats/$features"; fi
+  if [[ $features != none && $features != embeddings ]]; then echo "$exp/feats/$features"; fi
 }
+enhances() { [[ $(utils/feature_set.py "$1") == embeddings ]]; } # whether a system reads embeddings
+if enhances "$config" && [[ -z $extractor ]]; then
+  die "$config enhances embeddings: name the model folder that they come from, --extractor DIR"
+fi
 
 # --- 0: corpora -> data directories ---------------------------------------------------------------------------------
 marker=$data/.stage0.done
 options="corpora=$corpora voxceleb1=$voxceleb1 musan=$musan rirs=$rirs nonspeech100=$nonspeech100 trials=$trials noises=$noises max_bad=$max_bad seed=$seed"
 if stage_needs_run 0 prepare "$marker" "$options"; then
   if [[ $mini == true ]]; then
-    "${train_cmd[@]}" "$data/log/synthesise.log" local/make_synthetic_corpus.py --nj "$nj" --seed "$seed" "$corpora"
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/synthesise.log" local/make_synthetic_corpus.py --nj "$nj" --seed "$seed" "$corpora"
   fi
   for corpus in ${download//,/ }; do local/download_corpora.py "$corpora" "$corpus"; done
   corpus_dirs=$(local/check_corpora.py --corpora "$corpora" --voxceleb1 "$voxceleb1" --musan "$musan" --rirs "$rirs" \
@@ -87,11 +103,13 @@ if stage_needs_run 0 prepare "$marker" "$options"; then
     extra=()
     if [[ $corpus == voxceleb1 && -n $trials ]]; then extra=(--trials "$trials"); fi
     log "stage 0: $corpus in $dir"
-    "${train_cmd[@]}" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" --nj "$nj" --max-bad "$max_bad" \
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" --nj "$nj" --max-bad "$max_bad" \
       ${extra[@]+"${extra[@]}"} "$dir" "$data"
   done <<< "$corpus_dirs"
   local/make_channels.py --seed "$seed" "$data"
-  mark_done 0 "$marker" "$options" "$data"/{voxceleb1_dev,voxceleb1_test,musan_*,channels}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} "$data/$test_set/trials"
+  outputs=()
+  for set in rirs nonspeech100; do if [[ -d $data/$set ]]; then outputs+=("$data/$set/wav.scp"); fi; done
+  mark_done 0 "$marker" "$options" ${outputs[@]+"${outputs[@]}"} "$data"/{voxceleb1_dev,voxceleb1_test,musan_*,channels}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} "$data/$test_set/trials"
 fi
 
 # --- 1: valid data, a speaker-disjoint validation set, no trial speaker in training ---------------------------------
@@ -107,8 +125,8 @@ fi
 # --- 2: noisy copies of the test set, as lhotse cuts ----------------------------------------------------------------
 marker=$data/.stage2.done
 options="noises=$noises snrs=$snrs seed=$seed"
-if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data/.stage1.done"; then
-  "${train_cmd[@]}" "$data/log/make_noisy_test.log" local/make_noisy_test.py --noises "$noises" --snrs "$snrs" \
+if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done; then
+  "${train_cmd[@]}" --num-threads "$nj" "$data/log/make_noisy_test.log" local/make_noisy_test.py --noises "$noises" --snrs "$snrs" \
     --seed "$seed" --nj "$nj" "$data/$test_set" "$data"
   mark_done 2 "$marker" "$options" "${conditions[@]/%//cuts.jsonl.gz}" "${conditions[@]/%//wav.scp}"
 fi
@@ -117,13 +135,13 @@ fi
 for conf in "${configs[@]}"; do
   feats=$(feats_of "$conf")
   if [[ -z $feats ]]; then
-    if runs_stage 3; then log "stage 3: features of $(system_of "$conf"): not needed, it reads waveforms"; fi
+    if runs_stage 3; then log "stage 3: features of $(system_of "$conf"): not needed, it reads waveforms or embeddings"; fi
     continue
   fi
   marker=$feats/.stage3.done
   options="compress=$compress"
-  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "$data/.stage2.done"; then
-    rm -rf "$feats"
+  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "$data"/.stage{0,1,2}.done; then
+    for set in "${eval_sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
     OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
       python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
     utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${eval_sets[@]}"
@@ -137,10 +155,21 @@ for conf in "${configs[@]}"; do
   system=$(system_of "$conf") feats=$(feats_of "$conf")
   marker=$exp/$system/.stage4.done
   options="seed=$seed"
-  if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data/.stage1.done"; then
-    train=(python -m sv.bin.train)
-    if ((num_ranks > 1)); then train=(torchrun --standalone --nproc-per-node "$num_ranks" -m sv.bin.train); fi
-    "${cuda_cmd[@]}" --gpu "$num_gpus" "$exp/$system/log/train.log" "${train[@]}" --config "$conf" --seed "$seed" \
+  if enhances "$conf"; then
+    options+=" extractor=$extractor"
+    if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data/.stage1.done" "$extractor/.stage5.done"; then
+      python -m sv.bin.make_enhancement_lists --seed "$seed" "$data/voxceleb1_train" "$exp/$system/lists/train"
+      "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/train.log" python -m sv.bin.train_enhancement \
+        --config "$conf" --seed "$seed" --lists "$exp/$system/lists/train" --extractor "$extractor" \
+        --embeddings "$extractor/embeddings/voxceleb1_train/segments.scp" --valid-trials "$data/voxceleb1_valid/trials" \
+        --valid-embeddings "$extractor/embeddings/voxceleb1_valid/segments.scp" --exp-dir "$exp/$system"
+      mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
+    fi
+    continue
+  fi
+  if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data"/.stage{0,1}.done; then
+    "${cuda_cmd[@]}" --gpu "$num_gpus" ${nodes[@]+"${nodes[@]}"} "$exp/$system/log/train.log" \
+      utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
       --train-dir "$data/voxceleb1_train" --valid-dir "$data/voxceleb1_valid" ${feats:+--feats "$feats"} \
       --noise-dir noise="$data/musan_noise_train" --noise-dir music="$data/musan_music_train" \
       --noise-dir babble="$data/musan_speech_train" --rirs "$data/rirs" --channels "$data/channels" --exp-dir "$exp/$system"
@@ -148,37 +177,59 @@ for conf in "${configs[@]}"; do
   fi
 done
 
-# --- 5: embeddings of every condition -------------------------------------------------------------------------------
+# --- 5: embeddings of every condition, and, from waveforms, of the training set -------------------------------------
 for conf in "${configs[@]}"; do
   system=$(system_of "$conf") feats=$(feats_of "$conf")
-  marker=$exp/$system/.stage5.done inputs=$data/.stage2.done
-  if [[ -n $feats ]]; then inputs=$feats/.stage3.done; fi
+  marker=$exp/$system/.stage5.done inputs=("$data"/.stage{0,1,2}.done)
+  if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
+  if enhances "$conf"; then inputs=("$extractor/.stage5.done"); fi
   options=
-  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "$inputs"; then
+  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "${inputs[@]}"; then
     embeddings=$exp/$system/embeddings
     jobs=$((num_gpus > 0 ? num_gpus : nj))
-    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
-      python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${eval_sets[@]}"
-    for name in xvector segments; do
-      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${eval_sets[@]}"
-    done
-    python -m sv.bin.speaker_means --embeddings "$embeddings" "${eval_sets[@]}"
+    if enhances "$conf"; then
+      sets=("${eval_sets[@]##*/}" voxceleb1_train)
+      "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/enhance.log" \
+        python -m sv.bin.enhance --model "$exp/$system" --embeddings "$extractor/embeddings" --out "$embeddings" "${sets[@]}"
+    else
+      OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
+        python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${eval_sets[@]}"
+      OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_train.JOB.log" \
+        python -m sv.bin.extract --model "$exp/$system" --job JOB --num-jobs "$jobs" --out "$embeddings" "$data/voxceleb1_train"
+      for name in xvector segments; do
+        utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${eval_sets[@]}" "$data/voxceleb1_train"
+      done
+    fi
+    python -m sv.bin.speaker_means --embeddings "$embeddings" "${eval_sets[@]}" "$data/voxceleb1_train"
     mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
   fi
 done
 
-# --- 6: back end ----------------------------------------------------------------------------------------------------
-if runs_stage 6; then log "stage 6: back end: not needed, cosine scoring has none"; fi
+# --- 6: back end, from the training set -----------------------------------------------------------------------------
+for conf in "${configs[@]}"; do
+  system=$(system_of "$conf")
+  marker=$exp/$system/.stage6.done
+  options="lda_dim=$lda_dim"
+  if stage_needs_run 6 "back end $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
+    backend=$exp/$system/backend
+    "${train_cmd[@]}" "$exp/$system/log/backend.log" python -m sv backend --lda-dim "$lda_dim" \
+      "$exp/$system/embeddings/voxceleb1_train/xvector.scp" "$data/voxceleb1_train/utt2spk" "$backend"
+    sed -n 's/.* WARNING /stage 6: /p' "$exp/$system/log/backend.log" | while read -r line; do log "$line"; done
+    mark_done 6 "$marker" "$options" "$backend"/{mean.vec,transform.mat,plda,cohort.ark,cohort.scp}
+  fi
+done
 
 # --- 7: scores and metrics ------------------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
   system=$(system_of "$conf")
   marker=$exp/$system/.stage7.done
-  options="noises=$noises snrs=$snrs"
-  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
-    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" \
-      "$data/$test_set" ${conditions[@]+"${conditions[@]}"}
-    mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores
+  options="noises=$noises snrs=$snrs top_n=$top_n"
+  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system"/.stage{5,6}.done "$data"/.stage{0,1,2}.done; then
+    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" --top-n "$top_n" \
+      "$data/$test_set" ${conditions[@]+"${conditions[@]}"} "$data/voxceleb1_valid"
+    "${train_cmd[@]}" "$exp/$system/log/calibrate.log" python -m sv.bin.calibrate_sets --model "$exp/$system" --seed "$seed" \
+      --held-out "$data/voxceleb1_valid" "$data/$test_set" ${conditions[@]+"${conditions[@]}"}
+    mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores "$exp/$system"/calibration/*.json
   fi
 done
 
@@ -186,18 +237,20 @@ done
 main=$exp/$(system_of "$config")
 systems=() inputs=()
 for conf in "${configs[@]}"; do systems+=("$exp/$(system_of "$conf")") inputs+=("$exp/$(system_of "$conf")/.stage7.done"); done
+if [[ -n $extractor ]]; then systems+=("$extractor") inputs+=("$extractor/.stage7.done"); fi
 marker=$main/.stage8.done
-options="systems=${systems[*]}"
+options="systems=${systems[*]} despite=$despite"
 if stage_needs_run 8 report "$marker" "$options" "${inputs[@]}"; then
   note=()
   if [[ $mini == true ]]; then note=(--note "Synthetic corpus (eSpeak NG voices): compares systems with each other; not VoxCeleb1 results."); fi
-  python -m sv.bin.report --data "$data" ${note[@]+"${note[@]}"} --out "$main/report/index.html" "${systems[@]}" | tee "$main/report.txt"
+  python -m sv.bin.report --data "$data" ${note[@]+"${note[@]}"} ${despite:+--despite "$despite"} --out "$main/report/index.html" "${systems[@]}" | tee "$main/report.txt"
   mark_done 8 "$marker" "$options" "$main/report/index.html"
 elif runs_stage 8 && [[ $dry_run == false && -e $main/report.txt ]]; then
   cat "$main/report.txt"
 fi
 
 if [[ $dry_run == true ]]; then
+  say_estimate .
   log "dry run: $stages_run stage(s) would run"
 elif ((stages_run == 0)); then
   log "nothing to do: every stage from $stage to $stop_stage is up to date"

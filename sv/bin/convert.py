@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sv.bin.common import fail_in_one_line
 from sv.convert import CONVERTIBLE, convert_checkpoint
+from sv.convert_ge2e import PUBLISHED, convert_ge2e
 
 
 @fail_in_one_line
@@ -17,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="sv convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("system", choices=CONVERTIBLE)
+    parser.add_argument("system", choices=sorted([*CONVERTIBLE, *PUBLISHED]))
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("out", type=Path, help="model folder to write")
     parser.add_argument(
@@ -27,6 +28,9 @@ def main(argv: list[str] | None = None) -> None:
         help="range of the audio that a network of voxceleb_trainer was trained on, if its file does not tell",
     )
     args = parser.parse_args(argv)
+    if args.system in PUBLISHED:
+        convert_ge2e(args.system, args.checkpoint, args.out)
+        return
     for line in convert_checkpoint(args.system, args.checkpoint, args.out, args.input_scale):
         print(line)
 

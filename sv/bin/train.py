@@ -21,9 +21,10 @@ from sv.data.sampler import BATCHES, GroupSampler, ShuffledSampler
 from sv.extract import Embedder, frames_per_segment, utterance_embedding
 from sv.files import sha256_of
 from sv.inputs import set_features
-from sv.kaldi import read_scp, read_trials, split_keys
+from sv.kaldi import read_scp, read_trials, read_utt2spk, split_keys
+from sv.kaldi.enrolment import read_enrolment
 from sv.log import get_logger
-from sv.scoring import compute_eer, score_cosine
+from sv.scoring import compute_eer, model_embeddings, score_cosine
 from sv.system import (
     BEST,
     SystemConfig,
@@ -56,6 +57,7 @@ def make_evaluation(
 ) -> Callable:
     """A function from a model to its EER in percent on the held-out speakers; the ranks share the utterances."""
     trials = read_trials(valid_dir / "trials")
+    models = read_enrolment(valid_dir, read_utt2spk(valid_dir / "utt2spk"))
     mine = split_keys(list(read_scp(valid_dir / "wav.scp")), world.size, world.rank + 1)
     frames = frames_per_segment(frontend, system.extract)
 
@@ -65,6 +67,7 @@ def make_evaluation(
         unit = system.extract.unit_segments
         embeddings = {utt: utterance_embedding(segments, unit) for utt, segments in embedder(features)}
         everyone = {utt: vector for part in distributed.gather_objects(embeddings) for utt, vector in part.items()}
+        everyone |= model_embeddings(models, everyone)
         return {"eer": 100 * compute_eer(score_cosine(trials, everyone), trials.is_target)}
 
     return evaluate
@@ -176,7 +179,7 @@ def train(args: argparse.Namespace, world: distributed.World) -> None:
     """Put the parts together and run the loop."""
     system = load_system(args.config)
     dataset = make_training_set(args, system)
-    if shared := set(dataset.index.speakers) & set(UtteranceIndex(args.valid_dir).speakers):
+    if shared := set(dataset.index.speakers) & set(read_utt2spk(args.valid_dir / "utt2spk").values()):
         raise ValueError(f"{len(shared)} speakers of {args.valid_dir} are in training, e.g. {min(shared)}")
     system = with_speakers(system, dataset.num_speakers, args.seed)
     run = Run(exp_dir=args.exp_dir, identity=identity_of(system, args.train_dir))

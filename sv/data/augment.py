@@ -1,7 +1,7 @@
 """Which noise, from where, at which level: draws that can be rendered here or written out as lhotse cuts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from sv.data.audio import SAMPLING_RATE, BadAudio, read_samples
 from sv.data.manifests import duration_to_samples, import_lhotse, recording_of
 from sv.data.mixing import noise_gain, power, reverberate
+from sv.data.perturb import PerturbConfig
 from sv.kaldi.scp import DataDirError, byte_order, read_scp, read_utt2dur
 
 MAX_REDRAWS = 20  # of a stretch of noise that turns out to be digital silence
@@ -22,8 +23,10 @@ class AugmentConfig:
     ----------
     noise_prob, reverb_prob, channel_prob : float in [0, 1]
         Of the utterances that are to be disturbed at all.
+    one_of : bool
+        An utterance gets a room or noise, never both: a room with `reverb_prob`, else noise with `noise_prob`.
     noises : tuple of str
-        Categories, drawn uniformly.
+        Categories, drawn uniformly; "babble+music" sums what both draw.
     snr_db : (low, high)
         Drawn uniformly.
     music_snr_db, babble_snr_db : (low, high), optional
@@ -32,9 +35,8 @@ class AugmentConfig:
         Talkers in babble, drawn uniformly, both inclusive.
     speeds : tuple of float
         Each utterance is read at each of these speeds, pitch and all; a speaker at another speed is another speaker.
-    exclusive : bool
-        Nothing, a room, or one category of noise, all equally likely, whatever the probabilities above: the rule of
-        voxceleb_trainer.
+    perturb : PerturbConfig
+        Level, pitch and coloured noise of the utterance itself, before all else.
     snr_floor : float
         Added to both powers; 1e-4 for the behaviour of the published ExU-Net code, see `mixing.noise_gain`.
     """
@@ -46,9 +48,10 @@ class AugmentConfig:
     babble_snr_db: tuple[float, float] | None = None
     num_babble: tuple[int, int] = (3, 6)
     reverb_prob: float = 0.0
+    one_of: bool = False
     channel_prob: float = 0.0
     speeds: tuple[float, ...] = (1.0,)
-    exclusive: bool = False
+    perturb: PerturbConfig = field(default_factory=PerturbConfig)
     snr_floor: float = 0.0
 
     def __post_init__(self) -> None:
@@ -88,6 +91,11 @@ class Draw:
     pieces: tuple[NoisePiece, ...] = ()
     rir: str | None = None
     channel: str | None = None
+
+
+def parts_of(category: str) -> list[str]:
+    """The categories that a sum like "babble+music" names."""
+    return category.split("+")
 
 
 class Recordings:
@@ -144,37 +152,26 @@ class NoiseLibrary:
 
     def check(self, config: AugmentConfig) -> None:
         """Raise ValueError if the configuration asks for what the library does not have."""
-        absent = [category for category in config.noises if category not in self.noises]
-        if (config.exclusive or config.noise_prob > 0) and absent:
+        absent = [part for category in config.noises for part in parts_of(category) if part not in self.noises]
+        if config.noise_prob > 0 and absent:
             raise ValueError(f"[augment] noises: no recordings of {absent[0]!r}; there are {sorted(self.noises)}")
-        if (config.exclusive or config.reverb_prob > 0) and self.rirs is None:
-            wants = "exclusive" if config.exclusive else "reverb_prob > 0"
-            raise ValueError(f"[augment] {wants}, but there are no room responses; prepare RIRS_NOISES")
+        if config.reverb_prob > 0 and self.rirs is None:
+            raise ValueError("[augment] reverb_prob > 0, but there are no room responses; prepare RIRS_NOISES")
         if config.channel_prob > 0 and self.channels is None:
             raise ValueError("[augment] channel_prob > 0, but there are no channels; run local/make_channels.py")
 
     def draw(self, rng: np.random.Generator, config: AugmentConfig, num_samples: int) -> Draw:
         """Draw what disturbs a training utterance of `num_samples`."""
-        if config.exclusive:
-            return self._draw_one(rng, config, num_samples)
         rir = channel = category = None
         if rng.random() < config.reverb_prob:
             rir = self.rirs.ids[rng.integers(len(self.rirs.ids))]
         if rng.random() < config.channel_prob:
             channel = self.channels.ids[rng.integers(len(self.channels.ids))]
-        if rng.random() < config.noise_prob:
+        if rng.random() < config.noise_prob and not (config.one_of and rir):
             category = config.noises[rng.integers(len(config.noises))]
         if category is None:
             return Draw(rir=rir, channel=channel)
         return replace(self._noisy(rng, config, category, num_samples), rir=rir, channel=channel)
-
-    def _draw_one(self, rng: np.random.Generator, config: AugmentConfig, num_samples: int) -> Draw:
-        kind = int(rng.integers(2 + len(config.noises)))
-        if kind == 0:
-            return Draw()
-        if kind == 1:
-            return Draw(rir=self.rirs.ids[rng.integers(len(self.rirs.ids))])
-        return self._noisy(rng, config, config.noises[kind - 2], num_samples)
 
     def _noisy(self, rng: np.random.Generator, config: AugmentConfig, category: str, num_samples: int) -> Draw:
         snr_db = float(rng.uniform(*config.snr_range(category)))
@@ -188,7 +185,7 @@ class NoiseLibrary:
         """Stretches of one recording, or of several different ones for babble, that cover `num_samples`.
 
         A recording shorter than that is repeated from a random sample on. All are drawn again if one of them is digital
-        silence there.
+        silence there. Of a sum of categories, each is drawn.
 
         Raises
         ------
@@ -197,23 +194,36 @@ class NoiseLibrary:
         BadAudio
             If the category seems to hold nothing but silence.
         """
-        recordings, count = self.noises[category], 1
-        if category == "babble":
-            if len(recordings.ids) < num_babble[1]:
-                raise DataDirError(
-                    f"babble: up to {num_babble[1]} different recordings are summed, there are {len(recordings.ids)}; "
-                    "add speech recordings, or lower num_babble"
-                )
-            count = int(rng.integers(num_babble[0], num_babble[1] + 1))
+        counts = {part: self._count(rng, part, num_babble) for part in parts_of(category)}
         for _ in range(MAX_REDRAWS):
-            chosen = rng.choice(len(recordings.ids), size=count, replace=False)
-            covers = [self._cover(rng, recordings, recordings.ids[i], num_samples) for i in chosen]
+            covers = [cover for part, count in counts.items() for cover in self._covers(rng, part, count, num_samples)]
             parts = [self._read_pieces(category, cover, num_samples) for cover in covers]
             if all(part.any() for part in parts):
                 pieces = tuple(piece for cover in covers for piece in cover)
                 self._drawn = (category, pieces, num_samples), sum(parts[1:], start=parts[0])
                 return pieces
         raise BadAudio(f"{category}: {MAX_REDRAWS} draws in a row were silent")
+
+    def _count(self, rng: np.random.Generator, category: str, num_babble: tuple[int, int]) -> int:
+        if category != "babble":
+            return 1
+        available = len(self.noises[category].ids)
+        if available < num_babble[1]:
+            raise DataDirError(
+                f"babble: up to {num_babble[1]} different recordings are summed, there are {available}; "
+                "add speech recordings, or lower num_babble"
+            )
+        return int(rng.integers(num_babble[0], num_babble[1] + 1))
+
+    def _covers(
+        self, rng: np.random.Generator, category: str, count: int, num_samples: int
+    ) -> list[tuple[NoisePiece, ...]]:
+        recordings = self.noises[category]
+        chosen = rng.choice(len(recordings.ids), size=count, replace=False)
+        return [self._cover(rng, recordings, recordings.ids[i], num_samples) for i in chosen]
+
+    def _recordings(self, category: str, key: str) -> Recordings:
+        return next(self.noises[part] for part in parts_of(category) if key in self.noises[part].paths)
 
     @staticmethod
     def _cover(rng: np.random.Generator, recordings: Recordings, key: str, num_samples: int) -> tuple[NoisePiece, ...]:
@@ -235,10 +245,13 @@ class NoiseLibrary:
 
     def _read_pieces(self, category: str, pieces: tuple[NoisePiece, ...], num_samples: int) -> np.ndarray:
         if len(pieces) == 1 and pieces[0].num_samples == num_samples:  # the usual case, without a copy
-            return self.noises[category].read(pieces[0].recording, pieces[0].start, num_samples)
+            return self._recordings(category, pieces[0].recording).read(
+                pieces[0].recording, pieces[0].start, num_samples
+            )
         total = np.zeros(num_samples, dtype=np.float32)
         for piece in pieces:
-            part = self.noises[category].read(piece.recording, piece.start, piece.num_samples)
+            recordings = self._recordings(category, piece.recording)
+            part = recordings.read(piece.recording, piece.start, piece.num_samples)
             total[piece.offset : piece.offset + piece.num_samples] += part
         return total
 
@@ -287,7 +300,8 @@ class NoiseLibrary:
         gain = self.gain(draw, speech, self.sum_of(draw.category, draw.pieces, len(speech)), floor)
         tracks = [lhotse.cut.MixTrack(cut=base)]
         for number, piece in enumerate(draw.pieces):
-            samples = self.noises[draw.category].read(piece.recording, piece.start, piece.num_samples)
+            recordings = self._recordings(draw.category, piece.recording)
+            samples = recordings.read(piece.recording, piece.start, piece.num_samples)
             if not samples.any():
                 continue
             noise_cut = lhotse.MonoCut(
@@ -295,7 +309,7 @@ class NoiseLibrary:
                 start=piece.start / SAMPLING_RATE,
                 duration=piece.num_samples / SAMPLING_RATE,
                 channel=0,
-                recording=self.noises[draw.category].lhotse(piece.recording),
+                recording=recordings.lhotse(piece.recording),
             )
             snr_db = 10 * np.log10(power(speech) / (gain**2 * power(samples)))
             offset = piece.offset / SAMPLING_RATE

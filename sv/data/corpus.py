@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -112,6 +112,7 @@ def write_set(
     spk2gender: Mapping[str, str] | None = None,
     first_channel: bool = False,
     edit: Edit | None = None,
+    misnamed: Sequence[Checked] = (),
 ) -> set[str]:
     """Check a set's files and write its data directory, manifests and quarantine.tsv.
 
@@ -129,6 +130,8 @@ def write_set(
         Convert files of several channels to the first one; else to their mean.
     edit : callable, optional
         From a source and its (samples,) at 16 kHz to what is written in their place; quarantined if it raises BadAudio.
+    misnamed : sequence of Checked
+        Files that were found bad before this, by their names.
 
     Returns
     -------
@@ -141,9 +144,10 @@ def write_set(
         If there is no file, or too many are bad; then nothing but quarantine.tsv is written.
     """
     out, sources = Path(out), list(sources)
-    if not sources:
+    if not sources and not misnamed:
         raise DataDirError(f"{out.name}: no audio files ({', '.join(AUDIO_SUFFIXES)}) found")
     checked = check_all(sources, out.absolute().parent / "converted" / out.name, nj, out.name, first_channel, edit)
+    checked += misnamed
     bad = [one for one in checked if one.problem]
     good = [one for one in checked if not one.problem]
     lines = [f"{one.source.utterance}\t{one.source.path}\t{one.problem}\n" for one in bad]

@@ -13,6 +13,7 @@ from sv.data.audio import BadAudio, read_samples, tile_to
 from sv.data.augment import AugmentConfig, NoiseLibrary
 from sv.data.index import UtteranceIndex
 from sv.data.manifests import cut_of, repeat_cut, write_jsonl_gz
+from sv.data.perturb import perturb
 from sv.data.sampler import Item
 from sv.data.speed import change_speed, samples_before, speed_ratio
 from sv.seeding import generator
@@ -112,15 +113,26 @@ class TrainingSet(Dataset):
     def __getitem__(self, item: Item) -> tuple[np.ndarray, np.ndarray, int, str]:
         try:
             reference = self._reference(item)
-            disturbed = (
-                self.noise.apply(self.draw(item), reference, self.augment.snr_floor) if item.augment else reference
-            )
+            disturbed = self._disturb(item, reference) if item.augment else reference
         except (BadAudio, OSError) as error:
             raise BadAudio(f"utterance {self.name(item)}: {error}") from error
         return disturbed, reference, int(self.speaker_ids[item.utterance]), self.name(item)
 
+    def _disturb(self, item: Item, reference: np.ndarray) -> np.ndarray:
+        rng = generator(self.seed, "perturb", item.epoch, self.name(item), item.view)
+        speech = perturb(reference, rng, self.augment.perturb)
+        return self.noise.apply(self.draw(item), speech, self.augment.snr_floor)
+
     def to_cut(self, item: Item):
-        """The lhotse cut that renders to the item's waveform."""
+        """The lhotse cut that renders to the item's waveform.
+
+        Raises
+        ------
+        ValueError
+            If the item is disturbed and the configuration perturbs level, pitch or colour, of which lhotse knows nothing.
+        """
+        if item.augment and not self.augment.perturb.is_off:
+            raise ValueError("[augment.perturb] cannot be written as lhotse cuts; set its probabilities to 0")
         (row, speed), (start, length) = self.locate(item), self.crop(item)
         index = self.index
         speaker = index.speakers[index.speaker_ids[row]]

@@ -2,6 +2,7 @@
 
 from sv.kaldi.ark import iter_matrices, open_ark_scp, read_matrix, read_vectors
 from sv.kaldi.data_dir import split_keys, validate_data_dir, write_data_dir
+from sv.kaldi.models import read_matrix_file, read_plda, read_vector_file, write_array_file, write_plda
 from sv.kaldi.scp import DataDirError, read_scp, read_spk2utt, read_table, read_utt2dur, read_utt2spk, write_table
 from sv.kaldi.trials import Trials, read_scores, read_trials, scores_of_trials, write_scores, write_trials
 
@@ -11,6 +12,8 @@ __all__ = [
     "iter_matrices",
     "open_ark_scp",
     "read_matrix",
+    "read_matrix_file",
+    "read_plda",
     "read_scores",
     "read_scp",
     "read_spk2utt",
@@ -18,11 +21,14 @@ __all__ = [
     "read_trials",
     "read_utt2dur",
     "read_utt2spk",
+    "read_vector_file",
     "read_vectors",
     "scores_of_trials",
     "split_keys",
     "validate_data_dir",
+    "write_array_file",
     "write_data_dir",
+    "write_plda",
     "write_scores",
     "write_table",
     "write_trials",

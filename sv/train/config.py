@@ -20,9 +20,12 @@ class TrainConfig:
         Of the last.
     lr : float
         Peak of the learning rate.
-    schedule : "step", "cosine", "inverse_time" or "constant"
-        "step": times `lr_decay` every `lr_decay_epochs`. "cosine": from the peak down to `lr_floor` over
-        `restart_epochs`, again and again (0: once, over all epochs). "inverse_time": divided by 1 + `lr_decay` x step.
+    schedule : "step", "cosine", "warm_restarts", "inverse_time" or "constant"
+        "step": times `lr_decay` every `lr_decay_epochs`, or every `lr_decay_steps` if that is not 0. "cosine": from the
+        peak down to `lr_floor` over `restart_epochs`, again and again (0: once, over all epochs). "inverse_time": divided
+        by 1 + `lr_decay` x step. "warm_restarts": cycles of a linear rise from `lr_floor` over `warmup_epochs` and a cosine
+        back down; the first is `restart_epochs` long, the others grow by `restart_growth` (their rises do not) and peak at
+        `restart_decay` times the one before.
     warmup_steps : int
         Over which the rate rises linearly from 0.
     weight_decay : float
@@ -50,11 +53,15 @@ class TrainConfig:
     amsgrad: bool = True
     momentum: float = 0.9
     lr: float = 1e-3
-    schedule: Literal["step", "cosine", "inverse_time", "constant"] = "step"
+    schedule: Literal["step", "cosine", "warm_restarts", "inverse_time", "constant"] = "step"
     lr_decay: float = 0.95
     lr_decay_epochs: int = 10
+    lr_decay_steps: int = 0
     lr_floor: float = 1e-7
     restart_epochs: int = 80
+    restart_growth: float = 1.5
+    restart_decay: float = 0.5
+    warmup_epochs: int = 1
     warmup_steps: int = 0
     weight_decay: float = 1e-4
     decayed: Literal["all", "all_but_bn", "matrices"] = "all"
@@ -76,8 +83,28 @@ class TrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("num_workers", "warmup_steps", "checkpoint_interval", "restart_epochs", "weight_decay"):
+        for name in (
+            "num_workers",
+            "warmup_steps",
+            "lr_decay_steps",
+            "checkpoint_interval",
+            "restart_epochs",
+            "weight_decay",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if not self.lr > 0:
             raise ValueError(f"lr must be positive, got {self.lr}")
+        if self.schedule == "warm_restarts":
+            self._check_restarts()
+
+    def _check_restarts(self) -> None:
+        if not 0 <= self.warmup_epochs < self.restart_epochs:
+            raise ValueError(
+                f"warmup_epochs must be in [0, restart_epochs), got {self.warmup_epochs} and {self.restart_epochs}"
+            )
+        if self.restart_growth < 1 or not 0 < self.restart_decay <= 1:
+            raise ValueError(
+                "restart_growth must be at least 1 and restart_decay in (0, 1], "
+                f"got {self.restart_growth} and {self.restart_decay}"
+            )

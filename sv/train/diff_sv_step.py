@@ -1,6 +1,7 @@
 """The joint training step of Diff-SV."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +25,9 @@ class DiffSVLossConfig:
         Mean squared error of the enhancer's estimate against the features of the undisturbed crop.
     diffusion : float
         Denoising score matching, which trains the score network and, through the prior, the enhancer.
-    num_steps : int
-        Of the sampler in the training forward pass: calls of the score network without gradient.
+    num_steps, solver : int, "euler" or "exponential"
+        Of the sampler in the training forward pass: calls of the score network without gradient, see
+        `sv.models.diffusion.sample`.
     """
 
     speaker: float = 1.0
@@ -34,6 +36,7 @@ class DiffSVLossConfig:
     feature_mse: float = 1.0
     diffusion: float = 1.0
     num_steps: int = 10
+    solver: Literal["euler", "exponential"] = "euler"
 
     def __post_init__(self) -> None:
         if min(self.speaker, self.feature_mse, self.diffusion) <= 0:
@@ -74,7 +77,8 @@ class DiffSVStep(nn.Module):
         """
         features, clean = self.frontend(waveforms), self.frontend(references)
         prior = self.model.enhancer(features)
-        denoised = self.model.denoise(prior.detach(), torch.randn_like(features), self.config.num_steps)
+        noise = torch.randn_like(features)
+        denoised = self.model.denoise(prior.detach(), noise, self.config.num_steps, self.config.solver)
         embeddings = self.model.extract(features, prior, denoised)
         times = torch.rand(len(features), device=features.device).clamp(TIME_MARGIN, 1 - TIME_MARGIN)
         diffusion = diffusion_loss(self.model.score, clean, prior, times, torch.randn_like(features))

@@ -1,5 +1,6 @@
-"""Numbers that every platform draws alike, for golden values."""
+"""Numbers that every platform draws alike, for golden values; and the golden files of Kaldi's back end, read."""
 
+import gzip
 import json
 import math
 import zlib
@@ -11,9 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from sv.kaldi import Trials
 from sv.models.rawnet3 import PRE_EMPHASIS
 from sv.models.sincnet import SincFilters, sinc_filters, sinc_pairs
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "kaldi_plda"
 RAWNET_KEYS = Path(__file__).parents[1] / "golden" / "rawnet" / "keys.json"
 
 
@@ -41,6 +44,46 @@ def hashed_uniform() -> Callable[[int, int], np.ndarray]:
 def hashed() -> Callable[[int, tuple[int, ...]], np.ndarray]:
     """(key, shape) -> float64 numbers in [-1, 1), row-major."""
     return _hashed
+
+
+def lines_of(name: str) -> list[str]:
+    path = GOLDEN / name
+    return (
+        path.read_text() if path.exists() else gzip.decompress((GOLDEN / f"{name}.gz").read_bytes()).decode()
+    ).splitlines()
+
+
+def _vectors(name: str) -> dict[str, np.ndarray]:
+    fields = (line.split() for line in lines_of(f"{name}.ark.txt"))
+    return {key: np.array(values, dtype=np.float32) for key, _, *values, _ in fields}
+
+
+@pytest.fixture(scope="session")
+def golden_dir() -> Path:
+    return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def golden_vectors() -> Callable[[str], dict[str, np.ndarray]]:
+    """(train, eval or adapt) -> vectors by utterance."""
+    return _vectors
+
+
+@pytest.fixture(scope="session")
+def golden_scores() -> Callable[[str], tuple[Trials, np.ndarray]]:
+    """(name of a score file) -> its trials, without labels, and scores."""
+
+    def read(name: str) -> tuple[Trials, np.ndarray]:
+        enrolment, test, scores = zip(*(line.split() for line in lines_of(name)))
+        return Trials(list(enrolment), list(test), np.zeros(len(scores), dtype=bool)), np.array(scores, dtype=float)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def golden_lists() -> Callable[[str], dict[str, list[str]]]:
+    """(name of a table) -> its fields by key."""
+    return lambda name: {key: rest for key, *rest in map(str.split, lines_of(name))}
 
 
 def _seeded_uniform(seed: int, count: int) -> np.ndarray:

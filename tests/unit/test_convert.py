@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from sv.convert import CheckpointError, convert_checkpoint
+from sv.extract import ExtractConfig, segment_starts
 from sv.models import MODELS
+from sv.models.diff_sv import SamplingConfig
 from sv.system import load_model
 
 LIGHT = {"channels": (4, 8, 8, 16), "blocks": (1, 2, 1, 1), "embedding_dim": 12}
@@ -74,7 +76,10 @@ def test_diff_sv_is_taken_from_the_training_state_without_its_front_end(prefix: 
     system, _, model = load_model(tmp_path / "model")
     assert (system.features.num_mel_bins, system.features.low_hz, system.features.high_hz) == (16, 20, 7600)
     assert system.features.keep_length and system.features.subtract_mean
-    assert system.model == MODELS["diff_sv"][0](**DIFF_SV)
+    assert system.model == MODELS["diff_sv"][0](**DIFF_SV, sampling=SamplingConfig(num_draws=4))
+    assert system.extract == ExtractConfig(segment_samples=159_920, scheme="even", num_segments=4)
+    assert segment_starts(200_000, system.extract) == [0, 13_360, 26_720, 40_080]
+    published.config = system.model
     features = torch.randn(1, 16, 16)
     with torch.inference_mode():
         torch.testing.assert_close(model.embed(features), published.embed(features), rtol=0, atol=0)

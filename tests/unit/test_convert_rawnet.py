@@ -21,8 +21,8 @@ SYSTEMS = [  # model, published names, speakers of the classifier
 EXTRACT = {
     "rawnet1_pytorch": ("whole", 2188),
     "rawnet2": ("overlapping", 59_049),
-    "rawnet2_modified": ("even", 59_050),
-    "rawnet3": ("even", 64_000),
+    "rawnet2_modified": ("even_padded", 59_050),
+    "rawnet3": ("even_padded", 64_000),
 }
 
 

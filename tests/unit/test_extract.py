@@ -76,13 +76,14 @@ def test_an_utterance_without_samples_is_refused() -> None:
 def test_even_segments_reach_from_the_first_sample_to_the_last():
     config = ExtractConfig(segment_samples=4, scheme="even", num_segments=3)
     assert cut_segments(np.arange(11), config).tolist() == [[0, 1, 2, 3], [3, 4, 5, 6], [7, 8, 9, 10]]
+    assert cut_segments(np.arange(3), config).tolist() == [[0, 1, 2, 0]]
 
 
-def test_even_segments_of_a_short_utterance_have_one_sample_to_move() -> None:
-    config = ExtractConfig(segment_samples=4, scheme="even", num_segments=3)
+def test_padded_segments_of_a_short_utterance_have_one_sample_to_move() -> None:
+    config = ExtractConfig(segment_samples=4, scheme="even_padded", num_segments=3)
     assert cut_segments(np.arange(3), config).tolist() == [[0, 1, 2, 0], [0, 1, 2, 0], [1, 2, 0, 1]]
     assert cut_segments(np.arange(4), config).tolist() == [[0, 1, 2, 3], [0, 1, 2, 3], [1, 2, 3, 0]]
-    ten = ExtractConfig(segment_samples=64_000, scheme="even", num_segments=10)
+    ten = ExtractConfig(segment_samples=64_000, scheme="even_padded", num_segments=10)
     assert segment_starts(64_001, ten) == [0] * 9 + [1]
     expected = [0, 7333, 14666, 22000, 29333, 36666, 44000, 51333, 58666, 66000]
     assert segment_starts(130_000, ten) == expected
@@ -277,3 +278,15 @@ def test_dot_product_of_utterance_embeddings_is_the_mean_cosine_over_segment_pai
     left, right = rng.normal(size=(3, 5)), 100 * rng.normal(size=(2, 5))
     cosines = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a in left for b in right]
     assert utterance_embedding(left) @ utterance_embedding(right) == pytest.approx(np.mean(cosines), abs=1e-12)
+
+
+def test_short_utterances_have_one_even_segment_for_several_would_be_the_same():
+    config = ExtractConfig(segment_samples=159_920, scheme="even", num_segments=4)
+    assert segment_starts(100_000, config) == [0]
+    assert segment_starts(159_920, config) == [0]
+    assert len(segment_starts(159_921, config)) == 4
+
+
+def test_golden_score_of_four_windows_is_the_mean_cosine_of_their_pairs(hashed):
+    first, second = hashed(52, (4, 128)), hashed(53, (4, 128))
+    assert utterance_embedding(first) @ utterance_embedding(second) == pytest.approx(-0.000772638, rel=1e-4)

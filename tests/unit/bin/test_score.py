@@ -44,3 +44,37 @@ def test_unknown_utterances_are_told_with_the_trial_file(vectors, fails) -> None
 def test_an_unknown_back_end_is_wrong_usage(vectors, fails) -> None:
     said = fails(score.main, "magic", "a", "b", "c", "d", code=2)
     assert "invalid choice: 'magic'" in said
+
+
+def test_counts_that_are_none_are_named(vectors, fails) -> None:
+    (vectors / "num_utts").write_text("a 1\nb 0\n")
+    options = ("--backend", vectors / "nowhere", "--num-utts", vectors / "num_utts")
+    with pytest.raises(ValueError, match=r"num_utts:2: expected '<speaker> <number of utterances>', got 'b 0'"):
+        score.read_counts(vectors / "num_utts")
+    table = vectors / "enrolled.scp"
+    said = fails(score.main, "plda", vectors / "trials", table, table, vectors / "out", *options)
+    assert said == f"error: {vectors}/nowhere/plda: not there; sv backend makes it"
+
+
+def test_a_cohort_smaller_than_top_n_is_told(vectors, fails) -> None:
+    table = vectors / "enrolled.scp"
+    said = fails(
+        score.main, "cosine", vectors / "trials", table, table, vectors / "out", "--as-norm", vectors / "tested.scp"
+    )
+    assert said == "error: top-n must be in 2..3, the size of the cohort, got 300"
+    assert not (vectors / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plda"], "plda needs --backend DIR, which sv backend makes"),
+        (["cosine", "--num-utts", "x"], "--num-utts, --smoothing and --length-norm are for plda"),
+        (["cosine", "--smoothing", "0.1"], "are for plda"),
+        (["cosine", "--length-norm", "none"], "are for plda"),
+        (["plda", "--backend", "x", "--length-norm", "some"], "invalid choice: 'some'"),
+    ],
+)
+def test_options_that_do_not_fit_are_wrong_usage(vectors, fails, arguments, message) -> None:
+    kind, *options = arguments
+    assert message in fails(score.main, kind, "trials", "a.scp", "a.scp", "out", *options, code=2)

@@ -1,17 +1,23 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sv.bin import score, score_sets
 from sv.files import sha256_of
-from sv.kaldi import read_scores
+from sv.kaldi import Trials, read_scores, read_spk2utt, read_vectors, write_trials
+from sv.kaldi.enrolment import write_enrolment
 from sv.results import read_results
+from sv.scoring import cohort_id
+
+NUM_SPEAKERS = 10  # of the back end's training set
+BACK_ENDS = ("cosine", "cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2")
 
 
 @pytest.fixture
-def model(folder, staged, tmp_path) -> Path:
-    """A model folder with embeddings of data/test and of two noisy conditions."""
+def model(folder, staged, trained_backend, tmp_path) -> Path:
+    """A model folder with a back end, and embeddings of data/test and of two noisy conditions."""
     model = tmp_path / "exp" / "tiny"
     shutil.copytree(folder / "model", model)
     for name in ("test", "test-babble-snr5", "test-noise-snr20"):
@@ -20,35 +26,81 @@ def model(folder, staged, tmp_path) -> Path:
         embeddings.mkdir(parents=True)
         for kind in ("xvector", "segments"):
             shutil.copy(staged[0] / "test" / f"{kind}.1.scp", embeddings / f"{kind}.scp")
+    shutil.copytree(trained_backend, model / "backend")
     return model
 
 
-def run(model: Path, *names: str) -> None:
+def run(model: Path, *names: str, top_n: int = 5) -> None:
     data = model.parents[1] / "data"
-    score_sets.main(["--model", str(model), "--seed", "3", *(str(data / name) for name in names)])
+    options = ["--model", str(model), "--seed", "3", "--top-n", str(top_n)]
+    score_sets.main([*options, *(str(data / name) for name in names)])
 
 
 def test_every_condition_and_back_end_gets_scores_and_a_row(model) -> None:
     run(model, "test", "test-babble-snr5", "test-noise-snr20")
     rows = read_results(model / "results.json")
     assert [(row["condition"], row["backend"]) for row in rows] == [
-        (condition, backend)
-        for condition in ("clean", "babble-snr5", "noise-snr20")
-        for backend in ("cosine", "neg_mean_l2")
+        (condition, backend) for condition in ("clean", "babble-snr5", "noise-snr20") for backend in BACK_ENDS
     ]
     for row in rows:
         assert (row["system"], row["test_set"], row["seed"]) == ("tiny", "test", 3)
         assert (row["num_target"], row["num_nontarget"]) == (3, 12)
         assert row["trials_sha256"] == sha256_of(model.parents[1] / "data" / "test" / "trials")
         assert row["checkpoint_sha256"] == sha256_of(model / "checkpoints" / "best.pt")
-    assert len(list(model.glob("scores/*/*.scores"))) == 6
+    assert len(list(model.glob("scores/*/*.scores"))) == 3 * len(BACK_ENDS)
 
 
-def test_cosine_is_what_sv_score_gives_on_the_vectors(model, tmp_path) -> None:
+def sv_score(model: Path, kind: str, *options: object) -> bytes:
+    """What `sv score` writes for data/test."""
+    table, out = model / "embeddings" / "test" / "xvector.scp", model.parents[1] / "scores"
+    score.main([str(a) for a in (kind, model.parents[1] / "data/test/trials", table, table, out, *options)])
+    return out.read_bytes()
+
+
+def test_scores_are_what_sv_score_gives_on_the_vectors(model) -> None:
     run(model, "test")
-    table = str(model / "embeddings" / "test" / "xvector.scp")
-    score.main(["cosine", str(model.parents[1] / "data/test/trials"), table, table, str(tmp_path / "scores")])
-    assert (tmp_path / "scores").read_bytes() == (model / "scores" / "test" / "cosine.scores").read_bytes()
+    plda = ("plda", "--backend", model / "backend")
+    as_norm = ("--as-norm", model / "backend" / "cohort.scp", "--top-n", 5)
+    for name, arguments in {
+        "cosine": ("cosine",),
+        "cosine-asnorm": ("cosine", *as_norm),
+        "plda": plda,
+        "plda-asnorm": (*plda, *as_norm),
+    }.items():
+        assert (model / "scores" / "test" / f"{name}.scores").read_bytes() == sv_score(model, *arguments), name
+
+
+@pytest.mark.parametrize(("top_n", "used"), [(5, 5), (10, 10), (300, 10)])
+def test_results_hold_the_cohort_and_how_much_of_it_is_used(model, capsys, top_n, used) -> None:
+    run(model, "test", top_n=top_n)
+    found = {row["backend"]: row["normalisation"] for row in read_results(model / "results.json")}
+    cohort = cohort_id(read_vectors(model / "backend" / "cohort.scp"))[:12]
+    normalised = f"as-norm, top {used} of {NUM_SPEAKERS}, cohort {cohort}"
+    assert found == {name: normalised if "asnorm" in name else "none" for name in BACK_ENDS}
+    assert ("AS-norm by all 10 speakers of the cohort: top-n is 300" in capsys.readouterr().err) == (top_n == 300)
+
+
+def test_a_missing_back_end_says_which_stage_makes_it(model, fails) -> None:
+    shutil.rmtree(model / "backend")
+    said = fails(score_sets.main, "--model", model, model.parents[1] / "data" / "test")
+    assert said == f"error: {model}/backend/cohort.scp: not there; run stage 6 first"
+
+
+def test_models_are_scored_by_the_mean_of_their_utterances(model) -> None:
+    data_dir, embeddings = model.parents[1] / "data" / "test", model / "embeddings" / "test"
+    spk2utt = read_spk2utt(data_dir / "spk2utt")
+    utts = {f"model-{speaker}": own[:2] for speaker, own in spk2utt.items()}
+    write_enrolment(data_dir, utts)
+    everyone = [utt for own in spk2utt.values() for utt in own]
+    pairs = [(name, utt, utt in own) for name, own in zip(utts, spk2utt.values()) for utt in everyone]
+    names, tested, labels = zip(*pairs)
+    write_trials(data_dir / "trials", Trials(list(names), list(tested), np.array(labels)))
+    run(model, "test")
+    vectors = {utt: vector / np.linalg.norm(vector) for utt, vector in read_vectors(embeddings / "xvector.scp").items()}
+    for (name, utt), value in read_scores(model / "scores" / "test" / "cosine.scores").items():
+        mean = sum(vectors[own] for own in utts[name])
+        assert value == pytest.approx(float(mean @ vectors[utt] / np.linalg.norm(mean)), abs=1e-5)
+    assert read_results(model / "results.json")[0]["num_target"] == len(everyone)
 
 
 def test_scoring_some_sets_again_leaves_the_rows_of_the_others(model) -> None:
@@ -56,7 +108,7 @@ def test_scoring_some_sets_again_leaves_the_rows_of_the_others(model) -> None:
     before = read_results(model / "results.json")
     run(model, "test-noise-snr20", "test")
     after = read_results(model / "results.json")
-    assert len(after) == 6
+    assert len(after) == 3 * len(BACK_ENDS)
     assert [row for row in before if row not in after] == []
 
 
@@ -64,7 +116,7 @@ def test_unknown_utterances_are_told_with_the_trial_file(model, fails) -> None:
     trials = model.parents[1] / "data" / "test" / "trials"
     trials.write_text(trials.read_text() + "spk0-0 x1 target\nx2 spk0-0 nontarget\n")
     said = fails(score_sets.main, "--model", model, trials.parent)
-    assert said == f"error: {trials}: 2 of 8 trial utterances have no embedding, e.g. ['x1', 'x2']"
+    assert said.endswith(f"error: {trials}: 2 of 8 trial utterances have no embedding, e.g. ['x1', 'x2']")
     assert not (model / "results.json").exists()
 
 
@@ -72,7 +124,7 @@ def test_trials_without_targets_are_told_with_their_file(model, fails) -> None:
     trials = model.parents[1] / "data" / "test" / "trials"
     trials.write_text("spk0-0 spk1-2 nontarget\n")
     said = fails(score_sets.main, "--model", model, trials.parent)
-    assert said == f"error: {trials}: error rates need target and nontarget trials, got 0 and 1"
+    assert said.endswith(f"error: {trials}: error rates need target and nontarget trials, got 0 and 1")
 
 
 def test_missing_embeddings_say_which_stage_makes_them(model, fails) -> None:

@@ -50,7 +50,7 @@ def through_json(cut):
 
 
 @pytest.mark.parametrize("rir", [None, "room-1", "room-2"])
-@pytest.mark.parametrize("category", [None, "noise", "short", "babble"])
+@pytest.mark.parametrize("category", [None, "noise", "short", "babble", "babble+short"])
 @pytest.mark.parametrize("channel", [None, "channel-0"])
 def test_lhotse_renders_the_same_waveform(library, speech, category, rir, channel):
     path, samples = speech
@@ -155,10 +155,12 @@ def test_draws_follow_the_configured_distribution(library):
     assert snrs.mean() == pytest.approx(4.0, abs=3 * 4 / np.sqrt(12 * len(snrs)))
 
 
-def test_exclusive_draws_are_one_of_five_things(library):
+def test_one_of_five_equally_likely_things(library):
     library.noises["music"] = library.noises["noise"]
     config = AugmentConfig(
-        exclusive=True,
+        one_of=True,
+        reverb_prob=0.2,
+        noise_prob=0.75,
         noises=("noise", "music", "babble"),
         snr_db=(0.0, 15.0),
         music_snr_db=(5.0, 15.0),
@@ -227,14 +229,6 @@ def test_impossible_settings(settings, message):
         AugmentConfig(**settings)
 
 
-def test_exclusive_draws_need_rooms_and_noise(make_set, noise):
-    library = NoiseLibrary({"noise": make_set("noise", {"noise-0": noise(1, 5_000)})}, None)
-    with pytest.raises(ValueError, match=r"\[augment\] exclusive, but there are no room responses"):
-        library.check(AugmentConfig(exclusive=True, noise_prob=0.0, noises=("noise",)))
-    with pytest.raises(ValueError, match=r"\[augment\] noises: no recordings of 'music'"):
-        library.check(AugmentConfig(exclusive=True, noise_prob=0.0, noises=("music",)))
-
-
 def test_the_library_must_have_what_the_configuration_asks_for(library, make_set, noise):
     with pytest.raises(ValueError, match=r"noises: no recordings of 'music'; there are \['babble', 'noise', 'short'\]"):
         library.check(AugmentConfig())
@@ -266,3 +260,26 @@ def test_noise_directories_without_usable_recordings(tmp_path, make_set, noise):
     (folder / "wav.scp").write_text(f"set-0 cat {read_scp(folder / 'wav.scp')['set-0']} |\n")
     with pytest.raises(DataDirError, match=r"wav\.scp: 'set-0' is a pipe; noise is read from files only"):
         NoiseLibrary({}, folder)
+
+
+def test_a_sum_of_categories_draws_from_each_and_has_one_snr(library, speech):
+    _, samples = speech
+    for key in range(5):
+        draw = drawn(library, "babble+noise", None, 5.0, key)
+        kinds = [piece.recording.split("-")[0] for piece in draw.pieces if piece.offset == 0]
+        assert 3 <= kinds.count("talker") <= 6
+        assert kinds.count("noise") == 1
+        assert measure_snr_db(samples, library.apply(draw, samples)) == pytest.approx(5.0, abs=1e-3)
+
+
+def test_one_of_gives_a_room_or_noise_never_both(library):
+    config = AugmentConfig(one_of=True, reverb_prob=0.2, noises=("noise", "babble", "short", "babble+noise"))
+    draws = [library.draw(generator("one of", i), config, 1_000) for i in range(500)]
+    assert all((draw.rir is None) != (draw.category is None) for draw in draws)
+    shares = [sum(draw.category == name for draw in draws) / 500 for name in (None, *config.noises)]
+    assert shares == pytest.approx([0.2] * 5, abs=0.07)  # four standard deviations
+
+
+def test_a_sum_with_an_absent_category_is_refused(library):
+    with pytest.raises(ValueError, match="no recordings of 'music'"):
+        library.check(AugmentConfig(noises=("babble+music",)))

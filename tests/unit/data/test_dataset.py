@@ -11,6 +11,7 @@ from sv.data.augment import AugmentConfig, NoiseLibrary
 from sv.data.dataset import TrainingSet, UtteranceIndex, load_batches, write_drawn_cuts
 from sv.data.manifests import import_lhotse, render
 from sv.data.mixing import measure_snr_db
+from sv.data.perturb import PerturbConfig
 from sv.data.sampler import Item, PairSampler, PairsConfig
 from sv.data.speed import change_speed
 
@@ -182,3 +183,18 @@ def test_a_missing_file_and_one_that_is_too_short_are_named(speech_dir, library)
 def test_the_noise_that_is_asked_for_must_be_there(speech_dir, library):
     with pytest.raises(ValueError, match="noises: no recordings of 'music'"):
         TrainingSet(UtteranceIndex(speech_dir), CROP, AugmentConfig(), library, seed=0)
+
+
+def test_perturbed_items_are_keyed_and_keep_their_reference(speech_dir, library):
+    always = PerturbConfig(gain_prob=1.0, coloured_prob=1.0)
+    config = AugmentConfig(noise_prob=0.0, perturb=always)
+    dataset = TrainingSet(UtteranceIndex(speech_dir), CROP, config, library, seed=0)
+    item = Item(row_of("c-1"), 2, True)
+    disturbed, reference, *_ = dataset[item]
+    np.testing.assert_array_equal(dataset[item][0], disturbed)
+    np.testing.assert_array_equal(dataset[Item(row_of("c-1"), 2, False)][0], reference)
+    assert not np.allclose(dataset[Item(row_of("c-1"), 3, True)][0], disturbed)
+    assert not np.allclose(disturbed, reference, rtol=0.01)
+    with pytest.raises(ValueError, match=r"\[augment.perturb\] cannot be written as lhotse cuts"):
+        dataset.to_cut(item)
+    assert dataset.to_cut(Item(row_of("c-1"), 2, False)).num_samples == CROP

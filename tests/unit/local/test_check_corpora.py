@@ -33,3 +33,15 @@ def test_nonspeech100_is_not_needed_without_its_condition(run, tmp_path):
         "local/check_corpora.py", "--voxceleb1", tmp_path / "v", "--musan", tmp_path / "m", "--noises", "noise,babble"
     )
     assert done.stdout == f"voxceleb1\t{tmp_path}/v\nmusan\t{tmp_path}/m\n"
+
+
+def test_another_recipe_looks_for_its_own_corpora_alone(run, tmp_path):
+    for name in ("voxceleb1", "VCTK-Corpus", "fsdd"):
+        (tmp_path / name).mkdir()
+    done = run("local/check_corpora.py", "--needed", "vctk,digits", "--corpora", tmp_path)
+    assert done.stdout == f"vctk\t{tmp_path}/VCTK-Corpus\ndigits\t{tmp_path}/fsdd\n"
+    done = run("local/check_corpora.py", "--needed", "vctk,noisy_vctk", "--vctk", tmp_path / "VCTK-Corpus")
+    assert done.returncode == 1
+    assert "noisy_vctk: neither --corpora nor --noisy-vctk was given" in done.stderr
+    done = run("local/check_corpora.py", "--needed", "vctc")
+    assert done.returncode == 2 and "--needed: unknown ['vctc']" in done.stderr

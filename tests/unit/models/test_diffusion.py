@@ -119,6 +119,15 @@ def test_exponential_step_is_exact_while_the_noise_stays() -> None:
     torch.testing.assert_close(sample(score, start, prior, 3, "exponential"), clean)
 
 
+def test_exponential_solver_bears_a_score_that_is_far_off() -> None:
+    start, prior = torch.randn(2, 1, 4, 5, generator=torch.Generator().manual_seed(0))
+
+    def score(state: Tensor, prior: Tensor, times: Tensor) -> Tensor:
+        return 3 * state.square() - state
+
+    assert sample(score, start, prior, 2, "exponential").sub(prior).abs().max() <= 10 + 1e-4
+
+
 def test_folded_attention_is_the_unfolded_one() -> None:
     torch.manual_seed(0)
     layer, maps = LinearAttention(16).double(), torch.randn(2, 16, 4, 6, dtype=torch.float64)

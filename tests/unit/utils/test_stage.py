@@ -1,24 +1,32 @@
-"""utils/stage.sh: when a stage is up to date, and what it says when it is not."""
+"""utils/stage.sh: when a stage is up to date, and what it says when it is not; who may be in a folder."""
 
+import json
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
+import run_lock
+import stage_estimate
+import stage_marker
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = """set -euo pipefail
 stage=${{STAGE:-0}} stop_stage=${{STOP:-8}} dry_run=${{DRY:-false}}
 . "{root}/utils/stage.sh"
-if stage_needs_run 0 first .first "seed=${{SEED:-1}}" source; then
-  cp source middle
+if stage_needs_run 0 first .first.done "seed=${{SEED:-1}}" source conf.toml; then
+  # a comment
+  python3 local/first.py
   ${{BREAK:-true}}
-  mark_done 0 .first "seed=${{SEED:-1}}" middle
+  mark_done 0 .first.done "seed=${{SEED:-1}}" middle
 fi
-if stage_needs_run 1 second .second "" .first; then
+if stage_needs_run 1 second .second.done "" .first.done; then
   cp middle result
-  mark_done 1 .second "" result
+  mark_done 1 .second.done "" result
 fi
+if [[ $dry_run == true ]]; then say_estimate .; fi
 echo "ran $stages_run"
 """
 
@@ -27,9 +35,18 @@ echo "ran $stages_run"
 def recipe(tmp_path):
     (tmp_path / "run.sh").write_text(SCRIPT.format(root=ROOT))
     (tmp_path / "source").write_text("1")
+    (tmp_path / "conf.toml").write_text("[train]\nlr = 0.1 # as published\n")
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local/first.py").write_text('"""Copy."""\nimport helper\nhelper.copy()\n')
+    (tmp_path / "local/helper.py").write_text("import shutil\ndef copy():\n    shutil.copy('source', 'middle')\n")
 
-    def call(**env):
-        return subprocess.run(["bash", "run.sh"], capture_output=True, text=True, cwd=tmp_path, env=os.environ | env)
+    def call(wait=True, **env):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(["bash", "run.sh"], cwd=tmp_path, env=os.environ | env, **pipes)
+        if not wait:
+            return process
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess("run.sh", process.returncode, out, err)
 
     call.dir = tmp_path
     return call
@@ -41,16 +58,23 @@ def test_a_second_run_does_nothing(recipe):
     assert done.stdout == "ran 0\n"
     assert "stage 0: first: up to date" in done.stderr
     assert "stage 1: second: up to date" in done.stderr
+    assert not list(recipe.dir.glob(".lock*"))
 
 
-def test_a_deleted_output_redoes_the_stage_and_what_depends_on_it(recipe):
+def test_a_deleted_output_redoes_the_stage_and_what_depends_on_it_if_it_comes_out_otherwise(recipe):
     recipe()
     (recipe.dir / "middle").unlink()
     dry = recipe(DRY="true")
     assert "stage 0: first: would run: output missing or changed: middle" in dry.stderr
-    assert "stage 1: second: would run: .first will be made anew" in dry.stderr
+    assert "stage 1: second: would run: .first.done will be made anew" in dry.stderr
     assert not (recipe.dir / "middle").exists()
-    assert recipe().stdout == "ran 2\n"
+    assert recipe().stdout == "ran 1\n"
+    (recipe.dir / "source").write_text("2")
+    done = recipe()
+    assert done.stdout == "ran 2\n"
+    assert "stage 0: first: source: its content changed" in done.stderr
+    assert "stage 1: second: .first.done: middle was " in done.stderr
+    assert (recipe.dir / "result").read_text() == "2"
 
 
 def test_a_truncated_output_redoes_the_stage(recipe):
@@ -60,11 +84,40 @@ def test_a_truncated_output_redoes_the_stage(recipe):
     assert (recipe.dir / "result").read_text() == "1"
 
 
-def test_a_newer_input_and_another_option_make_a_stage_stale(recipe):
+def test_touching_changes_nothing(recipe):
     recipe()
-    marker = recipe.dir / ".second"
-    os.utime(recipe.dir / "source", ns=(0, marker.stat().st_mtime_ns + 10**9))
-    assert "source is newer" in recipe(DRY="true").stderr
+    for path in [path for path in recipe.dir.rglob("*") if path.is_file()]:
+        os.utime(path, ns=(0, time.time_ns() + 10**9))
+    assert recipe().stdout == "ran 0\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "reason"),
+    [
+        ("conf.toml", "0.1", "0.2", "conf.toml: train.lr was 0.1, is 0.2"),
+        ("conf.toml", "lr = 0.1", "lr = 0.1\nsteps = 3", "conf.toml: train.steps was not set, is 3"),
+        ("local/helper.py", "'source', 'middle'", "'source', dst='middle'", "code changed: helper.py"),
+        ("run.sh", "python3 local", "python3  -B local", "code changed: run.sh, stage 0"),
+        ("conf.toml", "# as published", "# tuned", ""),
+        ("local/helper.py", "import shutil", "import shutil  # a comment", ""),
+        ("local/first.py", "Copy.", "Copy it.", ""),
+        ("run.sh", "# a comment", "# another", ""),
+    ],
+)
+def test_what_is_changed_is_named_and_words_alone_change_nothing(recipe, file, before, after, reason):
+    recipe()
+    path = recipe.dir / file
+    path.write_text(path.read_text().replace(before, after))
+    done = recipe(DRY="true")
+    if reason:
+        assert f"stage 0: first: would run: {reason}" in done.stderr
+        assert "stage 1: second: would run: .first.done will be made anew" in done.stderr
+    else:
+        assert done.stdout == "ran 0\n"
+
+
+def test_another_option_makes_a_stage_stale(recipe):
+    recipe()
     assert "options were 'seed=1', now 'seed=2'" in recipe(DRY="true", SEED="2").stderr
 
 
@@ -72,16 +125,182 @@ def test_a_failing_stage_leaves_no_marker_and_stops_the_recipe(recipe):
     done = recipe(BREAK="false")
     assert done.returncode == 1
     assert "ran" not in done.stdout
-    assert not (recipe.dir / ".first").exists()
+    assert not (recipe.dir / ".first.done").exists()
     assert "it has not been completed yet" in recipe().stderr
+
+
+def test_a_stage_that_fails_when_made_anew_leaves_no_marker(recipe):
+    recipe()
+    assert recipe(BREAK="false", SEED="2").returncode == 1
+    assert not (recipe.dir / ".first.done").exists()
 
 
 def test_a_stage_asked_for_without_its_input_names_the_input(recipe):
     done = recipe(STAGE="1")
     assert done.returncode == 1
-    assert "stage 1 (second): missing input .first; run the stages before it first" in done.stderr
+    assert "stage 1 (second): missing input .first.done; run the stages before it first" in done.stderr
+
+
+def test_an_output_that_the_stage_did_not_make_is_named(recipe):
+    script = recipe.dir / "run.sh"
+    script.write_text(script.read_text().replace('"" result\n', '"" result other\n'))
+    done = recipe()
+    assert done.returncode == 1
+    assert "No such file or directory: 'other'" in done.stderr
+    assert "stage 1: an output is missing" in done.stderr
+    assert not (recipe.dir / ".second.done").exists()
 
 
 def test_stage_and_stop_stage_choose(recipe):
     assert recipe(STOP="0").stdout == "ran 1\n"
     assert recipe(STAGE="1").stdout == "ran 1\n"
+
+
+def test_a_marker_of_an_older_kind_counts_for_nothing(recipe):
+    recipe()
+    (recipe.dir / ".first.done").write_text("options: seed=1\n2 middle\n")
+    assert "stage 0: first: it has not been completed yet" in recipe().stderr
+
+
+def test_contents_are_digested_once(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(stage_marker, "digest_of_file", lambda path: read.append(path.name) or path.read_text())
+    file = tmp_path / "big"
+    file.write_text("1")
+    for _ in range(3):
+        digests = stage_marker.Digests(tmp_path / ".digests.json")
+        assert digests.content(file) == "1"
+        digests.save()
+    assert read == ["big"]
+    file.write_text("2")
+    assert stage_marker.Digests(tmp_path / ".digests.json").content(file) == "2"
+
+
+def test_the_code_of_a_stage_is_what_its_programs_reach():
+    digests = stage_marker.Digests(Path("/nonexistent/.digests.json"))
+    recipe = ROOT / "egs/voxceleb1/run.sh"
+    code = stage_marker.code_of_stage(recipe, 7, digests).keys()
+    assert {"run.sh, stage 7", "sv/bin/score_sets.py", "sv/scoring/metrics.py", "sv/kaldi/trials.py"} <= code
+    assert not any(name.startswith(("sv/models", "sv/train")) for name in code)
+    assert {f"local/prepare_{name}.py" for name in ("musan", "voxceleb1")} <= stage_marker.code_of_stage(
+        recipe, 0, digests
+    ).keys()
+    assert "utils/torchrun.sh" in stage_marker.code_of_stage(recipe, 4, digests)
+
+
+# --- estimates -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_estimates_from_what_ran_here(recipe):
+    done = recipe(DRY="true")
+    assert "2 stage(s) without a recorded run to estimate from" in done.stderr
+    (recipe.dir / "source").write_text("x" * 3000)
+    recipe()
+    done = recipe(DRY="true", SEED="2")
+    assert "stage 0:   about 1 files, 3.0KB, 1 s (as when it last ran here)" in done.stderr
+    assert "dry run: about 2 files, 6.0KB, 2 s in all; " in done.stderr
+    assert "without a recorded run" not in done.stderr
+
+
+def test_an_estimate_from_elsewhere_is_in_proportion(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def mark(name, seconds, size, inputs=()):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        marker = {
+            "version": 1,
+            "seconds": seconds,
+            "inputs": {name: {} for name in inputs},
+            "outputs": {"x": {"size": size}},
+        }
+        path.write_text(json.dumps(marker))
+        return path
+
+    first = mark("data/mini/.stage1.done", 4, 100)
+    mark("exp/mini/.stage3.done", 20, 5000, [str(first)])
+    mine = mark("data/.stage1.done", 40, 250)
+    found = stage_estimate.estimate(tmp_path / "run.sh", 3, tmp_path / "exp/.stage3.done", [mine])
+    assert str(found) == f"1 12500 50 2.5 times that of {tmp_path}/exp/mini"
+    found = stage_estimate.estimate(tmp_path / "run.sh", 3, tmp_path / "exp/.stage3.done", [tmp_path / "none.done"])
+    assert str(found) == f"1 5000 20 that of {tmp_path}/exp/mini, whatever its size"
+    assert stage_estimate.estimate(tmp_path / "run.sh", 4, tmp_path / "exp/.stage4.done", [mine]) is None
+
+
+# --- locks -------------------------------------------------------------------------------------------------------------
+
+
+def wait_for(condition):
+    deadline = time.time() + 20
+    while not condition():
+        assert time.time() < deadline
+        time.sleep(0.02)
+
+
+def test_a_second_run_is_kept_out_and_told_by_whom(recipe):
+    first = recipe(wait=False, BREAK="sleep 3")
+    wait_for((recipe.dir / ".first.done.begun").exists)
+    second = recipe()
+    assert second.returncode == 1
+    assert f".lock: another run (process {first.pid}) is in this folder since " in second.stderr
+    assert "stage 0 (first): cannot begin" in second.stderr
+    out, _ = first.communicate(timeout=60)
+    assert (first.returncode, out) == (0, "ran 2\n")
+    assert not (recipe.dir / ".lock").exists()
+    assert recipe().stdout == "ran 0\n"
+
+
+def test_a_killed_run_keeps_nobody_out_and_what_it_left_running_is_ended(recipe):
+    first = recipe(wait=False, BREAK="sleep 300")
+    wait_for(left_running)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert left_running()
+    done = recipe()
+    assert (done.returncode, done.stdout) == (0, "ran 2\n")
+    assert ".lock: its run was killed; going on" in done.stderr
+    assert not left_running()
+
+
+def left_running():
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            here = b"BREAK=sleep 300" in (folder / "environ").read_bytes().split(b"\0")
+            if here and (folder / "cmdline").read_bytes().startswith(b"sleep"):
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def a_run(pid=None):
+    return f"{run_lock.identity(pid or os.getpid())}.1"
+
+
+def test_locks_are_ours_alone(tmp_path):
+    assert run_lock.lock(tmp_path, a_run()) is True
+    assert run_lock.lock(tmp_path, a_run()) is False
+    with pytest.raises(run_lock.Busy, match=f"another run \\(process {os.getpid()}\\)"):
+        run_lock.lock(tmp_path, f"{run_lock.identity(os.getpid())}.2")
+    run_lock.unlock(tmp_path, "not ours")
+    assert (tmp_path / ".lock").exists()
+    run_lock.unlock(tmp_path, a_run())
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_a_process_id_given_anew_does_not_keep_a_lock(tmp_path):
+    run_lock.lock(tmp_path, f"{os.getpid()}.1.1")  # ours, but another start time
+    assert run_lock.lock(tmp_path, a_run()) is True
+
+
+def test_a_lock_of_another_machine_is_left_alone(tmp_path):
+    (tmp_path / ".lock").write_text(json.dumps({"run": "1.1.1", "host": "elsewhere", "pid": 1, "since": "today"}))
+    with pytest.raises(run_lock.Busy, match=r"a run on elsewhere .* remove that file"):
+        run_lock.lock(tmp_path, a_run())
+
+
+def test_a_lock_cut_off_while_it_was_written_is_taken_over(tmp_path):
+    (tmp_path / ".lock").write_text('{"run":')
+    os.utime(tmp_path / ".lock", (0, 0))
+    assert run_lock.lock(tmp_path, a_run()) is True

@@ -1,0 +1,71 @@
+"""Break results down by properties of the test side, for the systems that were scored (stages 7 and 8).
+
+sv breakdown --by room,distractor --data data --sets voices_devkit exp/exu_net exp/se_resnet
+
+Reads <exp>/scores/<set>/*.scores and data/<set>/{trials,utt2spk,utt2<property>}; writes <exp>/breakdown.json and prints a
+table a set and property, the systems beside each other; `sv results --record` puts them into RESULTS.md. `spk2gender`'s like has no
+table of test utterances: properties are utt2room, utt2distractor, and so on.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from sv.bin.common import fail_in_one_line
+from sv.breakdown import aligned, break_down, tables_of
+from sv.files import write_text
+from sv.kaldi import read_trials, read_utt2spk, scores_of_trials
+from sv.kaldi.scp import read_table
+from sv.results import Row
+
+
+def rows_of(model: Path, data_dir: Path, properties: list[str], seed: int) -> list[Row]:
+    """Rows of one system on one set, of every back end that was scored."""
+    trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
+    tables = {by: read_table(data_dir / f"utt2{by}") for by in properties}
+    files = sorted((model / "scores" / data_dir.name).glob("*.scores"))
+    if not files:
+        raise FileNotFoundError(f"{model}/scores/{data_dir.name}: no scores; run stage 7 first")
+    return [
+        row
+        for file in files
+        for row in break_down(
+            model.name, data_dir.name, file.stem, trials, scores_of_trials(file, trials), tables, utt2spk, seed
+        )
+    ]
+
+
+@fail_in_one_line
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, write breakdown.json of each system, print the tables."""
+    parser = argparse.ArgumentParser(
+        prog="sv breakdown",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--by", required=True, help="properties, separated by commas: room for utt2room, and so on")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data directories")
+    parser.add_argument(
+        "--sets", required=True, help="test sets, separated by commas; those without the tables are left out"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the confidence intervals")
+    parser.add_argument("systems", type=Path, nargs="+", metavar="EXP_DIR", help="model folders with scores")
+    args = parser.parse_args(argv)
+    properties = args.by.split(",")
+    sets = [args.data / name for name in args.sets.split(",")]
+    usable = [path for path in sets if all((path / f"utt2{by}").exists() for by in properties)]
+    for path in [path for path in sets if path not in usable]:
+        print(f"{path.name}: has no {' or '.join(f'utt2{by}' for by in properties)}; left out of the breakdown")
+    systems = []
+    for model in args.systems:
+        rows = [row for data_dir in usable for row in rows_of(model, data_dir, properties, args.seed)]
+        write_text(model / "breakdown.json", json.dumps(rows, indent=1) + "\n")
+        systems.append(rows)
+    tables = [(f"{test_set} by {by}", table) for test_set, by, table in tables_of([rows for rows in systems if rows])]
+    for title, table in tables:
+        print(f"{title}\n{aligned(table)}\n")
+
+
+if __name__ == "__main__":
+    main()

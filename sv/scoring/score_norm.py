@@ -1,0 +1,117 @@
+"""Score normalisation by a cohort of other speakers."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+BLOCK_VALUES = 1 << 23  # of cohort scores held at a time
+
+
+@dataclass(frozen=True, eq=False)
+class CohortStatistics:
+    """Mean and standard deviation of vectors' scores against a cohort, (n,) float64 numpy.ndarray each."""
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    def __getitem__(self, rows: np.ndarray) -> "CohortStatistics":
+        """Those of some rows, for instance of one side of each trial."""
+        return CohortStatistics(self.mean[rows], self.std[rows])
+
+
+def cohort_statistics(cohort_scores: np.ndarray, top_n: int | None = None) -> CohortStatistics:
+    """Mean and population standard deviation of each row's `top_n` highest scores, or of all.
+
+    Parameters
+    ----------
+    cohort_scores : (n, num_cohort) numpy.ndarray
+    top_n : int, optional
+
+    Raises
+    ------
+    ValueError
+        If `top_n` is below 2 or above the size of the cohort, or a row's scores do not vary.
+    """
+    num_cohort = cohort_scores.shape[1]
+    top_n = num_cohort if top_n is None else top_n
+    if not 2 <= top_n <= num_cohort:
+        raise ValueError(f"top-n must be in 2..{num_cohort}, the size of the cohort, got {top_n}")
+    if top_n < num_cohort:
+        cohort_scores = np.partition(cohort_scores, num_cohort - top_n, axis=1)[:, num_cohort - top_n :]
+    mean, std = cohort_scores.mean(axis=1), cohort_scores.std(axis=1)
+    if (flat := ~(std > 1e-12 * np.abs(mean))).any():
+        raise ValueError(
+            f"{flat.sum()} of {len(mean)} utterances have the same score with the {top_n} closest of the cohort; "
+            "the cohort must hold different speakers"
+        )
+    return CohortStatistics(mean, std)
+
+
+def product_statistics(left: np.ndarray, cohort: np.ndarray, top_n: int | None = None) -> CohortStatistics:
+    """`cohort_statistics` of `left @ cohort.T`, (n, k) and (num_cohort, k), in blocks of bounded memory."""
+    size = max(1, BLOCK_VALUES // len(cohort))
+    parts = [cohort_statistics(left[first : first + size] @ cohort.T, top_n) for first in range(0, len(left), size)]
+    return CohortStatistics(np.concatenate([p.mean for p in parts]), np.concatenate([p.std for p in parts]))
+
+
+def z_norm(scores: np.ndarray, enrolment: CohortStatistics) -> np.ndarray:
+    """Normalise scores (num_trials,) by the enrolment side's scores with a cohort of test utterances."""
+    return (scores - enrolment.mean) / enrolment.std
+
+
+def t_norm(scores: np.ndarray, test: CohortStatistics) -> np.ndarray:
+    """Normalise scores (num_trials,) by the test side's scores with a cohort of enrolled speakers."""
+    return (scores - test.mean) / test.std
+
+
+def s_norm(scores: np.ndarray, enrolment: CohortStatistics, test: CohortStatistics) -> np.ndarray:
+    """Mean of z- and t-norm, (num_trials,); over each side's highest cohort scores alone it is adaptive s-norm."""
+    return 0.5 * (z_norm(scores, enrolment) + t_norm(scores, test))
+
+
+def as_norm(
+    scores: np.ndarray,
+    rows: tuple[np.ndarray, np.ndarray],
+    enrolment_cohort: np.ndarray,
+    test_cohort: np.ndarray,
+    top_n: int = 300,
+) -> np.ndarray:
+    """Adaptive s-norm: each side's statistics are those of its own `top_n` highest cohort scores.
+
+    Parameters
+    ----------
+    scores : (num_trials,) numpy.ndarray
+    rows : two (num_trials,) int numpy.ndarray
+        Row of each trial's enrolment and test side in the arrays of cohort scores.
+    enrolment_cohort, test_cohort : (num_enrolment, num_cohort) and (num_test, num_cohort) numpy.ndarray
+        Scores with the cohort, by the scorer that made `scores`.
+    top_n : int
+
+    Raises
+    ------
+    ValueError
+        As `cohort_statistics`.
+
+    Notes
+    -----
+    Matějka et al. 2017, "Analysis of score normalization in multilingual speaker recognition", AS-norm1: either side
+    chooses its own cohort. Standard deviations divide by `top_n`, as WeSpeaker's do; SpeechBrain's divide by one less.
+    """
+    enrolment, test = cohort_statistics(enrolment_cohort, top_n), cohort_statistics(test_cohort, top_n)
+    return s_norm(scores, enrolment[rows[0]], test[rows[1]])
+
+
+def cohort_id(cohort: Mapping[str, np.ndarray]) -> str:
+    """Hexadecimal SHA-256 of a cohort's names and float32 vectors, in byte order of the names."""
+    digest = hashlib.sha256()
+    for part in _parts(cohort):
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()
+
+
+def _parts(cohort: Mapping[str, np.ndarray]) -> Iterator[bytes]:
+    for name in sorted(cohort, key=str.encode):
+        yield name.encode()
+        yield np.asarray(cohort[name], dtype="<f4").tobytes()

@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+# x: echo 'it'"'"'s task JOB' | cat
+exec python3 utils/job_task.py /exp/q/x.JOB "${SLURM_ARRAY_TASK_ID}" 1

@@ -1,0 +1,249 @@
+"""What run.py, slurm.py and sge.py share: a task with Kaldi's log and a state that it leaves, attempts, reports."""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from job_request import OPERATORS, Request, ranges, say, shell_line
+
+# --- the state of a task -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """How a task stands, as it wrote itself; `status` is running, done, failed, or lost (if it wrote nothing more).
+
+    `reason` holds the scheduler's word where the task could not write its own; `digest` is that of log and command.
+    """
+
+    task: int
+    status: str
+    attempt: int = 1
+    code: int | None = None
+    signal: int | None = None
+    host: str = ""
+    peak_mib: int = 0
+    reason: str = ""
+    digest: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it runs no more."""
+        return self.status != "running"
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether more memory may help: the kernel's or the scheduler's killer left its sign."""
+        return "memory" in self.reason or (not self.reason and self.signal == signal.SIGKILL)
+
+    @property
+    def retriable(self) -> bool:
+        """Whether another attempt can end otherwise; after a time limit or somebody's `scancel` it cannot."""
+        return self.status != "done" and not re.search("time limit|cancelled", self.reason)
+
+    def __str__(self) -> str:
+        if self.reason:
+            return self.reason
+        if self.signal:
+            return f"signal {self.signal}" + (": killed, most likely out of memory" if self.signal == 9 else "")
+        return f"code {self.code}"
+
+
+def digest(request: Request, task: int) -> str:
+    """What tells one task from another of the same log: its command, and where it runs."""
+    return hashlib.sha256("\0".join([str(Path.cwd()), *request.command_of(task)]).encode()).hexdigest()[:16]
+
+
+def state_file(request: Request, task: int) -> Path:
+    """File that holds a task's state."""
+    return request.folder / f"state.{task}.json"
+
+
+def write_state(request: Request, state: State) -> None:
+    """Put a state where the submitter looks for it, whole."""
+    write_whole(state_file(request, state.task), json.dumps(asdict(state)) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there whole, or as it was."""
+    temporary = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def store(request: Request, scheduler_sets_devices: bool = True) -> None:
+    """Write the request where job_task.py and summarize_logs.py find it."""
+    request.folder.mkdir(parents=True, exist_ok=True)
+    stored = asdict(request) | {"cwd": str(Path.cwd()), "scheduler_sets_devices": scheduler_sets_devices}
+    write_whole(request.folder / "request.json", json.dumps(stored, indent=1))
+
+
+def read_state(request: Request, task: int) -> State | None:
+    """The state that a task left, or None."""
+    try:
+        return State(**json.loads(state_file(request, task).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def picked(request: Request) -> list[int]:
+    """The tasks that --pick chooses; raises nothing, a state that belongs to another command counts for nothing."""
+    pick = request.options.get("pick", "all")
+    if pick == "all":
+        return list(request.tasks)
+    states = {task: read_state(request, task) for task in request.tasks}
+    states = {task: state for task, state in states.items() if state and state.digest == digest(request, task)}
+    done = {task for task, state in states.items() if state.status == "done"}
+    return [task for task in request.tasks if task not in done and (pick == "incomplete" or task in states)]
+
+
+# --- one task ------------------------------------------------------------------------------------------------------
+
+
+def keep_log(log: Path) -> None:
+    """Rename a log that does not say that its task ended well to `<log>.1`, `.2`, ...: attempts are kept."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 200))
+            if b"# Ended (code 0)" in file.read():
+                return
+    except FileNotFoundError:
+        return
+    number = 1
+    while Path(f"{log}.{number}").exists():
+        number += 1
+    log.rename(f"{log}.{number}")
+
+
+def environment_of(request: Request, devices: list[str] | None = None) -> dict[str, str]:
+    """The task's environment: a task without GPUs sees none, and one with GPUs those that were found for it."""
+    environment = dict(os.environ)
+    if request.options.get("gpu") == "0":
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+    elif devices is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
+    return environment
+
+
+def run_task(
+    request: Request,
+    task: int,
+    attempt: int = 1,
+    environment: Mapping[str, str] | None = None,
+    started: Callable[[subprocess.Popen], None] = lambda process: None,
+) -> State:
+    """Run a task; its output goes to its log, between Kaldi's header and footer, and its state to its file."""
+    log, command = request.log_of(task), request.command_of(task)
+    has_operators = any(OPERATORS.fullmatch(word) for word in command)
+    words = ["bash", "-c", f"set -o pipefail; {shell_line(command)}"] if has_operators else command
+    state = State(task=task, status="running", attempt=attempt, host=socket.gethostname(), digest=digest(request, task))
+    request.folder.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    write_state(request, state)
+    keep_log(log)
+    start = time.time()
+    with log.open("w", encoding="utf-8") as out:
+        line = shell_line(command).replace("\n", "\n# ")
+        out.write(f"# {line}\n# Running on {state.host}\n# Started at {time.ctime()}\n# \n")
+        out.flush()
+        status, peak_mib = _wait_for(words, out, environment, started)
+        code, signum = (None, -status) if status < 0 else (status, None)
+        ended = f"code {code}" if signum is None else f"code 0; signal {signum}"
+        threads, elapsed = request.options.get("num_threads", 1), time.time() - start
+        out.write(f"# Accounting: time={elapsed:.0f} threads={threads} peak_mib={peak_mib}\n")
+        out.write(f"# Ended ({ended}) at {time.ctime()}, elapsed time {elapsed:.0f} seconds\n")
+    outcome = {"status": "failed" if status else "done", "code": code, "signal": signum, "peak_mib": peak_mib}
+    state = State(**asdict(state) | outcome)
+    write_state(request, state)
+    return state
+
+
+def _wait_for(
+    words: list[str], out: object, environment: Mapping[str, str] | None, started: Callable[[subprocess.Popen], None]
+) -> tuple[int, int]:
+    """Exit code (minus the signal's number, if that ended it) and peak memory in MiB."""
+    try:
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        out.write(f"{words[0]}: {error.strerror}\n")
+        return 127, 0
+    started(process)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_maxrss // 1024
+
+
+# --- all of them ---------------------------------------------------------------------------------------------------
+
+
+def run_all(name: str, request: Request, run_round: Callable[[list[int], int, dict[int, State]], dict]) -> NoReturn:
+    """Run the picked tasks, those that failed again as often as --num-tries allows, and exit with 0 if all ended well.
+
+    Parameters
+    ----------
+    name : str
+        Of the program, for messages.
+    request : Request
+    run_round : callable
+        From (tasks, attempt, states of the attempt before) to the tasks' states.
+    """
+    todo, states = picked(request), {}
+    if len(todo) < len(request.tasks):
+        say(name, f"--pick {request.options['pick']}: {len(todo)} of {len(request.tasks)} tasks")
+    num_picked = len(todo)
+    for task in todo:  # what an earlier run left must not be taken for this one's
+        state_file(request, task).unlink(missing_ok=True)
+    for attempt in range(1, request.num_tries + 1):
+        if attempt > 1:
+            say(
+                name,
+                f"attempt {attempt} of {request.num_tries}: {len(todo)} of {num_picked} jobs again ({states[todo[0]]})",
+            )
+        states |= run_round(todo, attempt, states)
+        todo = [task for task in todo if states[task].retriable]
+        if not todo:
+            break
+    failed = [state for state in states.values() if state.status != "done"]
+    if failed:
+        report(name, request, failed, num_picked)
+    sys.exit(1 if failed else 0)
+
+
+def report(name: str, request: Request, failed: list[State], num_tasks: int) -> None:
+    """Say what failed and why, with the last lines of the first logs: one screen, however many they are."""
+    for state in failed[:4]:
+        log = request.log_of(state.task)
+        tries = f", attempt {state.attempt}" if state.attempt > 1 else ""
+        say(name, f"{log} failed ({state}{tries}); its last lines:")
+        for line in last_lines(log):
+            print(f"  {line}", file=sys.stderr)
+    if len(failed) > 4:
+        say(name, f"... and {len(failed) - 4} more: {ranges(state.task for state in failed[4:])}")
+        say(name, f"all of them: utils/summarize_logs.py {request.folder}")
+    say(name, f"{len(failed)} of {num_tasks} jobs failed, logs are in {request.log}")
+
+
+def last_lines(log: Path, count: int = 10) -> list[str]:
+    """The last lines that the command itself wrote."""
+    if not log.exists():
+        return ["(there is no log: the task did not start)"]
+    text = log.read_text(encoding="utf-8", errors="replace")
+    lines = text.partition("\n# \n")[2].splitlines()
+    return [line for line in lines if not re.match(r"# (Accounting|Ended)", line)][-count:]

@@ -1,0 +1,371 @@
+"""What slurm.py and sge.py share: their conf file, and an array that is submitted, watched and submitted again in part."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from job_array import State, digest, read_state, run_all, store, write_whole
+from job_request import Request, UsageError, check_options, exit_on_usage_error, parse, ranges, say, shell_line
+
+UTILS = Path(__file__).resolve().parent
+KNOWN_ENDS = re.compile("time limit|out of memory|cancelled|node failed")
+NETWORK_FILE_SYSTEMS = ("nfs", "lustre", "gpfs", "ceph", "afs", "fuseblk", "beegfs")
+
+
+class SubmitError(RuntimeError):
+    """The scheduler refuses a job; the message is its own."""
+
+
+class Scheduler(Protocol):
+    """What a scheduler has to offer; `index` is the number of a task within its array."""
+
+    name: str
+    index_variable: str
+    sets_devices: bool  # whether a task finds CUDA_VISIBLE_DEVICES set to the GPUs that it got
+
+    def largest_index(self) -> int:
+        """The largest index that an array may have."""
+
+    def array_options(self, job_name: str, size: int, at_once: int | None, output: Path) -> list[str]:
+        """Options of an array with indices 1 to `size`."""
+
+    def submit(self, command: list[str]) -> str:
+        """Run the submit command and return the job's id; raises SubmitError."""
+
+    def active(self, job: str) -> dict[int, str] | None:
+        """States of the indices that wait or run; None if the scheduler does not answer."""
+
+    def explain(self, job: str, index: int) -> str:
+        """Why an index ended, as far as the scheduler says."""
+
+    def cancel(self, job: str) -> None:
+        """Remove the job."""
+
+
+# --- the conf file ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conf:
+    """A conf file: the submit command, defaults, and what an option becomes, by (name, value or `*`)."""
+
+    path: Path
+    command: list[str]
+    defaults: dict[str, str]
+    options: dict[tuple[str, str], str]
+
+    def names(self) -> list[str]:
+        """Options that the file knows."""
+        return sorted({name for name, _ in self.options})
+
+
+def read_conf(path: Path) -> Conf:
+    """Read a file of `command`, `default name=value` and `option name=value words` lines, in any order.
+
+    Raises
+    ------
+    UsageError
+        Naming file and line.
+    """
+    command, defaults, options = [], {}, {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        kind, _, rest = line.partition("#")[0].strip().partition(" ")
+        match = re.fullmatch(r"\s*([\w-]+)=(\S+)\s*(.*)", rest)
+        if kind == "command" and rest.strip():
+            command = shlex.split(rest)
+        elif kind == "default" and match and not match[3]:
+            defaults[match[1].replace("-", "_")] = match[2]
+        elif kind == "option" and match:
+            options[match[1].replace("-", "_"), match[2]] = match[3]
+        elif kind:
+            raise UsageError(
+                f"{path}:{number}: expected 'command ...', 'default name=value' or 'option name=value ...'"
+            )
+    if not command:
+        raise UsageError(f"{path}: no line 'command ...'")
+    return Conf(path=path, command=command, defaults=defaults, options=options)
+
+
+OURS = ("max_jobs_run", "pick", "num_tries", "config")  # these mean nothing to a conf file
+
+
+def translate(conf: Conf, options: Mapping[str, str]) -> list[str]:
+    """The scheduler's words for our options; raises UsageError for one that the file does not describe."""
+    words = []
+    for name, value in options.items():
+        if name in OURS:
+            continue
+        template = conf.options.get((name, value), conf.options.get((name, "*")))
+        if template is None:
+            raise UsageError(f"{conf.path}: no line 'option {name}={value} ...' or 'option {name}=* ...'")
+        words += [word.replace("$0", value) for word in shlex.split(template)]
+    return words
+
+
+def raised(memory: str, factor: int) -> str:
+    """`memory` times a whole number: 1.5G, 2 -> 3072M."""
+    number, unit = re.fullmatch(r"([\d.]+)([KMGT]?)", memory).groups()
+    if number.isdigit():
+        return f"{int(number) * factor}{unit}"
+    smaller = {"T": "G", "G": "M", "M": "K", "K": "", "": ""}[unit]
+    return f"{round(float(number) * 1024 * factor)}{smaller}"
+
+
+# --- submitting --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class Job:
+    """A submitted array: index to task, and the states that the scheduler last told."""
+
+    id: str
+    tasks: dict[int, int]
+    output: Path
+
+
+def job_script(request: Request, scheduler: Scheduler, tasks: list[int], attempt: int) -> str:
+    """The script of an array over `tasks`; indices are the tasks themselves where they run from 1."""
+    command = [sys.executable, str(UTILS / "job_task.py"), str(request.folder)]
+    index = f"${{{scheduler.index_variable}}}"
+    lines = ["#!/usr/bin/env bash", f"# {request.name}: {shell_line(request.command)}".replace("\n", " ")]
+    if len(tasks) == 1:
+        task = str(tasks[0])
+    elif tasks == list(range(1, len(tasks) + 1)):
+        task = f'"{index}"'
+    else:
+        lines.append(f"tasks=({' '.join(map(str, tasks))})")
+        task = f'"${{tasks[{scheduler.index_variable} - 1]}}"'
+    return "\n".join([*lines, f"exec {shlex.join(command)} {task} {attempt}", ""])
+
+
+def clean_environment() -> None:
+    """Forget the job that we may be in ourselves: its variables would be taken for options of what we submit."""
+    for name in list(os.environ):
+        if name.startswith(("SLURM_", "SBATCH_", "SALLOC_", "SRUN_")) and name != "SLURM_CONF":
+            del os.environ[name]
+
+
+class Array:
+    """The array of a request on a scheduler: submits, watches, cancels.
+
+    Parameters
+    ----------
+    request : Request
+    scheduler : Scheduler
+    conf : Conf
+    """
+
+    def __init__(self, request: Request, scheduler: Scheduler, conf: Conf) -> None:
+        self.request, self.scheduler, self.conf = request, scheduler, conf
+        self.jobs: list[Job] = []
+        self.stopped_by = 0
+        self.poll_seconds = 0.2
+        self.grace_seconds = 30.0 if on_network(request.folder) else 3.0
+
+    @property
+    def record(self) -> Path:
+        """File that names the jobs that we submitted and have not seen end."""
+        return self.request.folder / "jobs.json"
+
+    def prepare(self) -> None:
+        """Make the folder, cancel what a killed submitter left in the queue, and store the request for the tasks."""
+        self.request.folder.mkdir(parents=True, exist_ok=True)
+        if self.record.exists():
+            for job in json.loads(self.record.read_text(encoding="utf-8")):
+                if self.scheduler.active(job):
+                    say(
+                        self.scheduler.name,
+                        f"cancelling job {job} of an earlier, killed submission of {self.request.log}",
+                    )
+                    self.scheduler.cancel(job)
+                    while self.scheduler.active(job):
+                        time.sleep(0.5)
+        store(self.request, self.scheduler.sets_devices)
+
+    def run_round(self, tasks: list[int], attempt: int, before: dict[int, State]) -> dict[int, State]:
+        """Submit tasks and wait for all of them; those that ran out of memory get twice what they had."""
+        starved = {task for task in tasks if task in before and before[task].out_of_memory}
+        factor = 2 ** (attempt - 1)
+        for group, memory_factor in ((sorted(set(tasks) - starved), 1), (sorted(starved), factor)):
+            size = self.scheduler.largest_index()
+            for at in range(0, len(group), size):
+                self.submit(group[at : at + size], attempt, memory_factor, num_parts=-(-len(group) // size))
+        states = self.wait(tasks, attempt)
+        self.jobs = []
+        self.record.unlink(missing_ok=True)
+        return states
+
+    def submit(self, tasks: list[int], attempt: int, memory_factor: int, num_parts: int) -> None:
+        """Submit one array; raises SystemExit with the scheduler's own words if it is refused."""
+        request, folder = self.request, self.request.folder
+        options = self.conf.defaults | request.options
+        if memory_factor > 1 and "mem" in options:
+            options["mem"] = raised(options["mem"], memory_factor)
+            say(self.scheduler.name, f"{ranges(tasks)} ran out of memory: now with --mem {options['mem']}")
+        at_once = options.get("max_jobs_run")
+        at_once = max(1, int(at_once) // num_parts) if at_once else None
+        script = folder / f"{self.scheduler.name.removesuffix('.py')}.{attempt}.{tasks[0]}.sh"
+        output = script.with_suffix(".out")
+        output.unlink(missing_ok=True)
+        write_whole(script, job_script(request, self.scheduler, tasks, attempt))
+        array = self.scheduler.array_options(request.name, len(tasks), at_once, output)
+        command = [*self.conf.command, *array, *translate(self.conf, options), *request.passed_on, str(script)]
+        try:
+            job = self.scheduler.submit(command)
+        except SubmitError as error:
+            self.cancel()
+            say(self.scheduler.name, f"{shlex.join(command)}: {error}")
+            sys.exit(1)
+        self.jobs.append(Job(id=job, tasks=dict(enumerate(tasks, start=1)), output=output))
+        write_whole(self.record, json.dumps([job.id for job in self.jobs]))
+
+    def wait(self, tasks: list[int], attempt: int) -> dict[int, State]:
+        """Poll the state files and the scheduler until every task has ended, or is known to run no more."""
+        waiting, states, gone_since = set(tasks), {}, {}
+        next_query, interval, started = 0.0, 1.0, time.time()
+        while waiting:
+            if self.stopped_by:
+                self.cancel()
+                say(self.scheduler.name, f"interrupted; {self.request.log} was not finished, its jobs are cancelled")
+                sys.exit(128 + self.stopped_by)
+            for task in sorted(waiting):
+                state = read_state(self.request, task)
+                if state and state.ended and state.attempt == attempt:
+                    states[task] = self.explained(state)
+            waiting -= states.keys()
+            if waiting and time.time() >= next_query:
+                self.find_gone(waiting, gone_since)
+                interval = min(10.0, max(1.0, (time.time() - started) / 30))
+                next_query = time.time() + interval
+            for task in [
+                task for task in waiting if time.time() - gone_since.get(task, time.time()) > self.grace_seconds
+            ]:
+                waiting.discard(task)
+                states[task] = self.lost(task, attempt)
+            time.sleep(self.poll_seconds if waiting else 0)
+        return states
+
+    def find_gone(self, waiting: set[int], gone_since: dict[int, float]) -> None:
+        """Note since when tasks neither wait nor run, as far as the scheduler knows."""
+        for job in self.jobs:
+            active = self.scheduler.active(job.id)
+            if active is None:
+                continue
+            for index, task in job.tasks.items():
+                if task in waiting and index not in active:
+                    gone_since.setdefault(task, time.time())
+                else:
+                    gone_since.pop(task, None)
+
+    def place_of(self, task: int) -> tuple[Job, int]:
+        """Job and index of a task."""
+        return next((job, index) for job in reversed(self.jobs) for index, own in job.tasks.items() if own == task)
+
+    def explained(self, state: State) -> State:
+        """Add the scheduler's word on a task that was ended from outside; it may take it a moment to know."""
+        if state.status == "done" or state.signal not in (
+            signal.SIGTERM,
+            signal.SIGKILL,
+            signal.SIGINT,
+            signal.SIGUSR2,
+        ):
+            return state
+        job, index = self.place_of(state.task)
+        deadline = time.time() + self.grace_seconds
+        while index in (self.scheduler.active(job.id) or ()) and time.time() < deadline:
+            time.sleep(self.poll_seconds)
+        reason = self.scheduler.explain(job.id, index)
+        return replace(state, reason=reason) if KNOWN_ENDS.search(reason) else state
+
+    def lost(self, task: int, attempt: int) -> State:
+        """The state of a task that is gone and wrote none itself."""
+        job, index = self.place_of(task)
+        reason = self.scheduler.explain(job.id, index) or "lost: the scheduler knows it no more, and it left no state"
+        if not KNOWN_ENDS.search(reason) and job.output.exists():
+            reason = " | ".join([reason, *job.output.read_text(errors="replace").splitlines()[-3:]])
+        return State(
+            task=task,
+            status="lost",
+            attempt=attempt,
+            digest=digest(self.request, task),
+            reason=reason,
+        )
+
+    def cancel(self) -> None:
+        """Remove what we submitted."""
+        for job in self.jobs:
+            self.scheduler.cancel(job.id)
+        self.record.unlink(missing_ok=True)
+
+
+def on_network(folder: Path) -> bool:
+    """Whether a folder's file system is one where another machine's files may appear late."""
+    while not folder.exists():
+        folder = folder.parent
+    return ask(["stat", "-f", "-c", "%T", str(folder)]).stdout.startswith(NETWORK_FILE_SYSTEMS)
+
+
+def ask(command: list[str]) -> subprocess.CompletedProcess:
+    """Run a program of the scheduler; in a session of its own, so that Ctrl-C does not cut it off half-way."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
+    except FileNotFoundError:
+        missing = f"{command[0]} is not there; is this machine part of the cluster?"
+        return subprocess.CompletedProcess(command, 127, stdout="", stderr=missing)
+
+
+def submit_patiently(command: list[str], unreachable: re.Pattern[str]) -> str:
+    """What a submit command prints; called for up to two minutes if the scheduler does not answer; raises SubmitError."""
+    for wait in (1, 2, 5, 10, 20, 40, 40, 0):
+        done = ask(command)
+        if done.returncode == 0:
+            return done.stdout
+        words = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").replace("\n", "; ")
+        if not unreachable.search(words):
+            break
+        time.sleep(wait)
+    raise SubmitError(words)
+
+
+def find_conf(request_options: Mapping[str, str], kind: str) -> Path:
+    """The conf file: --config, conf/<kind>.conf of the recipe, or ours."""
+    if "config" in request_options:
+        return Path(request_options["config"])
+    own = Path("conf") / f"{kind}.conf"
+    return own if own.exists() else UTILS / "conf" / f"{kind}.conf"
+
+
+def main(scheduler: Scheduler) -> NoReturn:
+    """Run the program of a scheduler."""
+    kind = scheduler.name.removesuffix(".py")
+    try:
+        request = parse(sys.argv[1:], pass_on=True)
+        conf = read_conf(find_conf(request.options, kind))
+        check_options(request.options, conf.names())
+        translate(conf, conf.defaults | request.options)
+    except UsageError as error:
+        exit_on_usage_error(scheduler.name, error)
+    request = replace(request, options=conf.defaults | request.options)
+    clean_environment()
+    array = Array(request, scheduler, conf)
+
+    def stop(signum: int, frame: object) -> None:
+        array.stopped_by = signum
+
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, stop)
+    array.prepare()
+    run_all(scheduler.name, request, array.run_round)

@@ -7,8 +7,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sv.models.blocks import SEBasicBlock
+from sv.models.rawnet2 import RawNet2
 from sv.models.resnet import Trunk
 from sv.models.resnet_se34 import ResNetSE34, ResNetSE34V2
+from sv.models.sincnet import FrozenSincFilters
 from sv.models.vggvox import VGGVox
 
 
@@ -32,8 +34,12 @@ def for_inference(model: nn.Module) -> nn.Module:
     Normalisations that follow a convolution are folded into it. One that follows a ReLU and precedes a zero-padded
     convolution would change the border there: it stays, as one affine map. Weights are laid out channels-last, and maps
     follow them.
+
+    On a CPU a RawNet's segments go through the convolutions one at a time: its maps are too large for the cache as it is.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
+    if isinstance(model, RawNet2):
+        return _fold_rawnet2(model)
     if not isinstance(model, (Trunk, ResNetSE34, VGGVox)):
         return model
     with torch.no_grad():
@@ -44,6 +50,15 @@ def for_inference(model: nn.Module) -> nn.Module:
                 block.downsample = nn.Sequential(*_fold(*block.downsample))
         _fold_first_layers(model)
     return model.to(memory_format=torch.channels_last)
+
+
+def _fold_rawnet2(model: RawNet2) -> RawNet2:
+    with torch.no_grad():
+        for block in model.blocks:
+            block.conv1, block.bn2 = _fold(block.conv1, block.bn2)
+        if model.config.front_end == "sinc":
+            model.first_conv = FrozenSincFilters(model.first_conv)
+    return model
 
 
 def _fold_first_layers(model: nn.Module) -> None:

@@ -109,8 +109,10 @@ class RawNet2(nn.Module):
 
     def embed(self, features: Tensor) -> Tensor:
         """Embed waveforms (batch, 1, samples): (batch, embedding_dim), not length-normalised."""
-        maps = self.front_end(waveforms_of(features, self.config.min_samples))
-        return self.tail(self.blocks(maps))
+        waveforms = waveforms_of(features, self.config.min_samples)
+        if not self.training and waveforms.device.type == "cpu":  # one at a time, so that maps stay in the cache
+            return self.tail(torch.cat([self.blocks(self.front_end(one)) for one in waveforms.split(1)]))
+        return self.tail(self.blocks(self.front_end(waveforms)))
 
     def forward(self, features: Tensor) -> Embedded:
         """Embed waveforms (batch, 1, samples)."""

@@ -169,7 +169,11 @@ class RawNet3(nn.Module):
 
     def embed(self, features: Tensor) -> Tensor:
         """Embed waveforms (batch, 1, samples): (batch, embedding_dim)."""
-        maps = self.encode(self.front_end(waveforms_of(features, self.config.min_samples)))
+        waveforms = waveforms_of(features, self.config.min_samples)
+        if not self.training and waveforms.device.type == "cpu":  # one at a time, so that maps stay in the cache
+            maps = torch.cat([self.encode(self.front_end(one)) for one in waveforms.split(1)])
+        else:
+            maps = self.encode(self.front_end(waveforms))
         weights = self.attention(maps)
         weighted = maps * weights
         mean = weighted.sum(dim=-1)

@@ -25,7 +25,10 @@ def test_two_ranks_give_the_gradients_and_centres_of_one(system, tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
     expected, found = (torch.load(tmp_path / out, weights_only=True) for out in ("one.pt", "two.pt"))
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        tolerance = 1e-4 * float(value.abs().max()) + 1e-6
+        torch.testing.assert_close(found[name], value, rtol=0, atol=tolerance, msg=name)
     assert ("centre_loss.centres" in expected) == (system == "rawnet1_cnn")
     assert sum(bool(gradient.any()) for gradient in expected.values()) > 0.8 * len(expected)
 

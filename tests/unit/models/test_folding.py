@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from sv.models import MODELS
 from sv.models.folding import for_inference
 
 MELS = {"se_resnet": 64, "unet": 64, "exu_net": 64, "resnet_se34l": 40, "resnet_se34v2": 64, "vggvox": 40}
@@ -35,3 +36,18 @@ def test_other_models_are_copied_as_they_are(golden_model) -> None:
     assert copied is not model
     assert copied.state_dict().keys() == model.state_dict().keys()
     assert not any(parameter.requires_grad for parameter in copied.parameters())
+
+
+@pytest.mark.parametrize("settings", [{}, {"front_end": "strided"}, {"preact_bypass": True, "fms": "add_mul"}])
+def test_folded_rawnet2_gives_the_same_embedding(settings: dict) -> None:
+    torch.manual_seed(0)
+    config, module = MODELS["rawnet2"]
+    model = module(config(ln_affine="none", channels=(4, 8), gru_dim=6, embedding_dim=5, **settings)).double()
+    for name, value in model.state_dict().items():
+        if "bn" in name and value.ndim:
+            value += 0.3 * torch.rand_like(value)
+    waveforms = torch.randn(3, 1, 4000, dtype=torch.float64)
+    folded = for_inference(model.eval())
+    with torch.inference_mode():
+        torch.testing.assert_close(folded.embed(waveforms), model.embed(waveforms), rtol=1e-9, atol=1e-9)
+    assert not any(name.endswith("bn2.weight") for name in folded.state_dict())

@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sv.models.sincnet import hamming_window, sinc_filters, sinc_pairs, sincnet_window
+from sv.models.sincnet import FrozenSincFilters, hamming_window, sinc_filters, sinc_pairs, sincnet_window
 
 
 def test_even_filters_by_numbers_of_the_published_code() -> None:
@@ -77,6 +77,13 @@ def test_pooled_magnitude_is_filtering_then_pooling(num_samples: int) -> None:
     sinc, waveforms = sinc_filters(4), torch.randn(2, 1, num_samples)
     by_steps = F.max_pool1d(sinc(waveforms).abs(), 3)
     torch.testing.assert_close(sinc.pooled_magnitude(waveforms, 3), by_steps, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("num_samples", [253, 255, 3 * 1024 + 250, 3 * 1024 + 253, 10_000])
+def test_frozen_filters_fold_their_window_and_change_nothing(num_samples: int) -> None:
+    sinc, waveforms = sinc_filters(4), torch.randn(2, 1, num_samples)
+    frozen = FrozenSincFilters(sinc).pooled_magnitude(waveforms, 3)
+    torch.testing.assert_close(frozen, sinc.pooled_magnitude(waveforms, 3), atol=1e-5, rtol=1e-5)
 
 
 def test_filters_stay_in_single_precision_under_autocast() -> None:

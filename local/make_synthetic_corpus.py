@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -299,6 +300,22 @@ def make_corpus(out: Path, args: argparse.Namespace) -> None:
     )
 
 
+def publish(out: Path, options: str, make: Callable[[Path], None]) -> None:
+    """Make a corpus in a folder beside `out` and rename it, unless `out` is already what the options give."""
+    marker = out / ".options.json"
+    if marker.exists() and marker.read_text() == options:
+        print(f"{out} is complete")
+        return
+    if out.exists() and not marker.exists():
+        sys.exit(f"{Path(sys.argv[0]).name}: {out} exists and was not made by this command; remove it or name another")
+    temporary = out.with_name(f"{out.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    make(temporary)
+    write_text(temporary / marker.name, options)
+    shutil.rmtree(out, ignore_errors=True)
+    temporary.rename(out)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--num-train-speakers", type=int, default=48)
@@ -309,21 +326,8 @@ def main() -> None:
     parser.add_argument("--nj", type=int, default=1, help="processes")
     parser.add_argument("out", type=Path, help="folder to write; complete, or not there")
     args = parser.parse_args()
-    options = json.dumps({key: value for key, value in vars(args).items() if key not in ("out", "nj")}, sort_keys=True)
-    marker = args.out / ".options.json"
-    if marker.exists() and marker.read_text() == options:
-        print(f"{args.out} is complete")
-        return
-    if args.out.exists() and not marker.exists():
-        sys.exit(
-            f"make_synthetic_corpus.py: {args.out} exists and was not made by this command; remove it or name another"
-        )
-    temporary = args.out.with_name(f"{args.out.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    make_corpus(temporary, args)
-    write_text(temporary / marker.name, options)
-    shutil.rmtree(args.out, ignore_errors=True)
-    temporary.rename(args.out)
+    options = {key: value for key, value in vars(args).items() if key not in ("out", "nj")}
+    publish(args.out, json.dumps(options, sort_keys=True), lambda out: make_corpus(out, args))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sv.kaldi.trials import Trials
-from sv.results import PRIORS, Provenance, Row, speakers_of
-from sv.scoring.metrics import compute_eer, compute_min_dcf, eer_interval
+from sv.results import POINTS, Row, speakers_of
+from sv.scoring import compute_eer, compute_min_dcf, eer_interval
 from sv.seeding import generator
 
 ABSENT = "-"
@@ -19,26 +19,28 @@ def subset(trials: Trials, chosen: np.ndarray) -> Trials:
 
 
 def break_down(
+    system: str,
     set_name: str,
     backend: str,
     trials: Trials,
     scores: np.ndarray,
     tables: Mapping[str, Mapping[str, str]],
     utt2spk: Mapping[str, str],
-    provenance: Provenance,
+    seed: int,
 ) -> list[Row]:
     """Metrics of the trials of each value of each property, in byte order of the values.
 
     Parameters
     ----------
-    set_name, backend : str
+    system, set_name, backend : str
     trials : Trials
     scores : (num_trials,) numpy.ndarray
     tables : mapping of property to (mapping of utterance to value)
         Of the test utterances.
     utt2spk : mapping
         For the confidence intervals, which resample speakers.
-    provenance : Provenance
+    seed : int
+        Of the confidence intervals.
 
     Returns
     -------
@@ -57,8 +59,8 @@ def break_down(
         values = np.array([table[utt] for utt in trials.test])
         for value in np.unique(values).tolist():
             chosen = values == value
-            row = {"system": provenance.system, "test_set": set_name, "backend": backend, "by": by, "value": value}
-            rng = generator(provenance.seed, "eer-interval", set_name, by, value)
+            row = {"system": system, "test_set": set_name, "backend": backend, "by": by, "value": value}
+            rng = generator(seed, "eer-interval", set_name, by, value)
             rows.append(row | _metrics(subset(trials, chosen), scores[chosen], utt2spk, rng))
     return rows
 
@@ -68,7 +70,7 @@ def _metrics(trials: Trials, scores: np.ndarray, utt2spk: Mapping[str, str], rng
     if not all(counts.values()):
         return counts | {"eer": None, "eer_low": None, "eer_high": None, "min_dcf": None}
     low, high = eer_interval(scores, trials.is_target, speakers_of(trials, utt2spk), rng)
-    costs = {f"{prior:g}": compute_min_dcf(scores, trials.is_target, prior) for prior in PRIORS}
+    costs = {str(p): compute_min_dcf(scores, trials.is_target, p.p_target, p.c_miss, p.c_fa) for p in POINTS}
     eer = compute_eer(scores, trials.is_target)
     return counts | {"eer": 100 * eer, "eer_low": 100 * low, "eer_high": 100 * high, "min_dcf": costs}
 
@@ -113,9 +115,3 @@ def aligned(table: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     lines = ["  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]) for row in table]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
-
-
-def markdown(table: Sequence[Sequence[str]]) -> str:
-    """Rows of cells with a header, for a Markdown file."""
-    rule = ["---"] + ["---:"] * (len(table[0]) - 1)
-    return "\n".join("| " + " | ".join(row) + " |" for row in [table[0], rule, *table[1:]])

@@ -3,7 +3,7 @@
 import pickle
 import zipfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sv import convert_keras, convert_rawnet, convert_voxceleb_trainer
 from sv.config import to_dict, write_json
 from sv.extract import ExtractConfig
 from sv.features.log_mel import LogMelConfig, htk_filters
 from sv.files import atomic_write
+from sv.hdf5 import HDF5Error, read_datasets
 from sv.models import MODELS
 from sv.models.diff_sv import DiffSVConfig, SamplingConfig
 from sv.models.resnet import MEL_STRIDE, NUM_LEVELS
 
 LEVEL_PREFIX = {"se_resnet": "layer", "unet": "d_res_", "exu_net": "d_res_", "diff_sv": "layer"}
+CONVERTIBLE = (*LEVEL_PREFIX, *convert_voxceleb_trainer.SYSTEMS, "rawnet1", *convert_rawnet.LAYOUTS)
+RAWNET_ENTRIES = ("model", "model_state_dict")  # of the published RawNet3, and of its trainer's newer checkpoints
 DIFF_SV_FEATURES = LogMelConfig(
     num_mel_bins=80, n_fft=512, low_hz=20.0, high_hz=7600.0, keep_length=True, subtract_mean=True
 )
@@ -34,79 +38,167 @@ class CheckpointError(ValueError):
     """A file that does not hold the weights it should; the message names it."""
 
 
-def convert_checkpoint(system: str, path: str | Path, out_dir: str | Path) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Converted:
+    """What becomes of a published checkpoint.
+
+    Attributes
+    ----------
+    tables : dict
+        Of config.json, but for the name.
+    weights : dict
+        What best.pt holds.
+    notes : list of str
+        What the user should know of what was found.
+    """
+
+    tables: dict[str, Any]
+    weights: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+def convert_checkpoint(
+    system: str, path: str | Path, out_dir: str | Path, input_scale: float | None = None
+) -> list[str]:
     """Write `out_dir`/config.json and `out_dir`/checkpoints/best.pt from a published checkpoint.
 
     Parameters
     ----------
-    system : {"se_resnet", "unet", "exu_net", "diff_sv"}
-        The model of `sv.models.MODELS` whose weights the file holds.
+    system : str
+        One of `CONVERTIBLE`: the model of `sv.models.MODELS` whose weights the file holds.
     path : path
-        A state dict as the published training code saves it, with or without the prefix of a distributed wrapper;
-        Diff-SV's is the entry `model` of a training state. Only tensors and numbers are unpickled.
+        A state dict as the published training code saves it, with or without the prefix of a distributed wrapper, or
+        the training state that holds it. Only tensors and numbers are unpickled.
     out_dir : path
         Created if need be.
+    input_scale : float, optional
+        Of voxceleb_trainer's networks alone, where the file does not tell: see `convert_voxceleb_trainer`.
+
+    Returns
+    -------
+    list of str
+        What the user should know of what was found.
 
     Raises
     ------
     CheckpointError
         If the file is no state dict, or not one of this system: every name and shape must fit.
     """
-    if system not in LEVEL_PREFIX:
-        raise CheckpointError(f"no converter for {system!r}; known: {', '.join(LEVEL_PREFIX)}")
-    state = read_state_dict(path, entry="model" if system == "diff_sv" else None)
+    if system == "rawnet1" or system in convert_rawnet.LAYOUTS:
+        found = _rawnet(system, path)
+    elif system in convert_voxceleb_trainer.SYSTEMS:
+        found = _voxceleb_trainer(system, path, input_scale)
+    elif system in LEVEL_PREFIX:
+        found = _exu_net_family(system, path)
+    else:
+        raise CheckpointError(f"no converter for {system!r}; known: {', '.join(CONVERTIBLE)}")
+    with atomic_write(Path(out_dir) / "checkpoints" / "best.pt", "wb") as file:
+        torch.save(found.weights, file)
+    write_json(Path(out_dir) / "config.json", {"name": system, **found.tables})
+    return found.notes
+
+
+def _rawnet(system: str, path: str | Path) -> Converted:
+    try:
+        if system == "rawnet1":
+            published, extract = convert_keras.from_keras(read_datasets(path)), convert_keras.EXTRACT
+        else:
+            published = convert_rawnet.from_published(system, read_state_dict(path, *RAWNET_ENTRIES))
+            extract = convert_rawnet.LAYOUTS[system].extract
+    except HDF5Error as error:
+        raise CheckpointError(str(error)) from error
+    except convert_rawnet.PublishedError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    tables = {
+        "num_speakers": published.num_speakers,
+        "features": {"type": "waveform"},
+        "model": {"type": system, **to_dict(published.config)},
+        "extract": extract,
+    }
+    return Converted(tables=tables, weights={"model": published.state}, notes=published.notes)
+
+
+def _voxceleb_trainer(system: str, path: str | Path, input_scale: float | None) -> Converted:
+    content = _load(path)
+    if not isinstance(content, Mapping):
+        raise CheckpointError(
+            f"{path}: expected a mapping from parameter names to tensors, got {type(content).__name__}"
+        )
+    try:
+        published = convert_voxceleb_trainer.read_published(system, content, input_scale)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    features = published.features
+    tables = {
+        "features": {"type": "log_mel", **to_dict(features)},
+        "model": {"type": system, **to_dict(published.model)},
+        "extract": to_dict(convert_voxceleb_trainer.EVALUATION),
+    }
+    notes = [
+        f"{features.num_mel_bins} mels, {features.window} window, audio times {features.input_scale:g}",
+        f"loss: {', '.join(published.criterion) or 'none'} (kept in checkpoints/best.pt)",
+    ]
+    weights = _loaded(system, published.model, published.weights, path)
+    return Converted(tables=tables, weights={"model": weights, "criterion": published.criterion}, notes=notes)
+
+
+def _exu_net_family(system: str, path: str | Path) -> Converted:
+    state = read_state_dict(path, *(["model"] if system == "diff_sv" else []))
     features, extract = LogMelConfig(), ExtractConfig()
     if system == "diff_sv":
         features, extract = DIFF_SV_FEATURES, DIFF_SV_EXTRACT
         state = without_front_end(state, features, path)
     config = infer_config(system, state, path)
+    features = replace(features, num_mel_bins=config.num_mel_bins)
+    tables = {
+        "features": {"type": "log_mel", **to_dict(features)},
+        "model": {"type": system, **to_dict(config)},
+        "extract": to_dict(extract),
+    }
+    return Converted(tables=tables, weights={"model": _loaded(system, config, state, path)})
+
+
+def _loaded(system: str, config: Any, weights: Mapping[str, Tensor], path: str | Path) -> dict[str, Tensor]:
+    """The state of a model that took the weights, every name and shape of them."""
     model = MODELS[system][1](config)
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: not a checkpoint of {system}: {_first_lines(str(error))}") from error
-    checkpoint = Path(out_dir) / "checkpoints" / "best.pt"
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(checkpoint, "wb") as file:
-        torch.save({"model": model.state_dict()}, file)
-    features = replace(features, num_mel_bins=config.num_mel_bins)
-    write_json(
-        Path(out_dir) / "config.json",
-        {
-            "name": system,
-            "features": {"type": "log_mel", **to_dict(features)},
-            "model": {"type": system, **to_dict(config)},
-            "extract": to_dict(extract),
-        },
-    )
+    return model.state_dict()
 
 
-def read_state_dict(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
+def read_state_dict(path: str | Path, *entries: str) -> dict[str, Tensor]:
     """Read a state dict without executing what the file may contain; a `module.` prefix is dropped.
 
     Parameters
     ----------
     path : path
-    entry : str, optional
-        Where in a training state the state dict is; a file that holds the state dict alone will do as well.
+    entries : str
+        Where in a training state the state dict may be; a file that holds the state dict alone will do as well.
 
     Raises
     ------
     CheckpointError
         If the file does not hold a mapping from names to tensors, and nothing else.
     """
+    state = _load(path)
+    for entry in entries:
+        if isinstance(state, Mapping) and entry in state:
+            state = state[entry]
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path}: expected a mapping from parameter names to tensors, got {type(state).__name__}")
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def _load(path: str | Path) -> Any:
     try:
         with torch.serialization.safe_globals(NUMPY_SCALARS):
-            state: Any = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"{path}: not a PyTorch checkpoint of tensors only: {_first_lines(str(error))}"
         ) from error
-    if entry is not None and isinstance(state, Mapping) and entry in state:
-        state = state[entry]
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{path}: expected a mapping from parameter names to tensors, got {type(state).__name__}")
-    return {name.removeprefix("module."): value for name, value in state.items()}
 
 
 def without_front_end(state: Mapping[str, Tensor], features: LogMelConfig, path: str | Path) -> dict[str, Tensor]:

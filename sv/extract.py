@@ -23,14 +23,22 @@ class ExtractConfig:
     ----------
     segment_samples : int
         Length of a test-time segment at 16 kHz.
-    scheme : "consecutive", "even" or "sliding"
+    scheme : "consecutive", "overlapping", "even", "even_padded", "sliding" or "whole"
         "consecutive": one after the other, and a last one that ends with the utterance, as the published ExU-Net code
-        has it. "even": `num_segments` of them, spread evenly from the first sample to the last, as voxceleb_trainer.
-        "sliding": one every `step_samples`, cut from the features of the whole utterance, as the GE2E systems.
+        has it. "overlapping": one every `step_samples` and a last one that ends with the utterance, as RawNet2. "even":
+        `num_segments` of them, spread evenly from the first sample to the last; one of an utterance no longer than a
+        segment. "even_padded": as that, but such an utterance is repeated to a sample more than a segment, and cut
+        likewise, as voxceleb_trainer. "sliding": one every `step_samples`, cut from the features of the whole utterance,
+        as the GE2E systems. "whole": the utterance, repeated if it is shorter than a segment, in a forward pass of its
+        own.
     num_segments : int
-        Of "even".
+        Of the even schemes.
     step_samples : int
-        Of "sliding"; a multiple of the features' shift.
+        Of "overlapping"; of "sliding", where it is a multiple of the features' shift.
+    unit_segments : bool
+        Scale segments' embeddings to unit length before they are averaged to the utterance's.
+    peak_normalise : bool
+        Divide the utterance by its largest magnitude before anything else, as RawNet2's published evaluation does.
     raise_to_dbfs : float, optional
         Level to which quieter utterances are raised before anything else; louder ones stay as they are.
     batch_size : int
@@ -38,9 +46,11 @@ class ExtractConfig:
     """
 
     segment_samples: int = 61_360
-    scheme: Literal["consecutive", "even", "sliding"] = "consecutive"
+    scheme: Literal["consecutive", "overlapping", "even", "even_padded", "sliding", "whole"] = "consecutive"
     num_segments: int = 10
     step_samples: int = 12_800
+    unit_segments: bool = True
+    peak_normalise: bool = False
     raise_to_dbfs: float | None = None
     batch_size: int = 8
 
@@ -48,27 +58,40 @@ class ExtractConfig:
         for name in ("segment_samples", "num_segments", "step_samples", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.scheme == "overlapping" and self.step_samples > self.segment_samples:
+            raise ValueError(
+                f"overlapping segments of {self.segment_samples} samples cannot be {self.step_samples} samples apart"
+            )
 
 
 def segment_options(config: ExtractConfig) -> dict[str, object]:
     """What stored features depend on."""
-    names = ("segment_samples", "scheme", "num_segments", "step_samples", "raise_to_dbfs")
+    names = ("segment_samples", "scheme", "num_segments", "step_samples", "peak_normalise", "raise_to_dbfs")
     return {name: getattr(config, name) for name in names}
 
 
 def segment_starts(num_samples: int, config: ExtractConfig) -> list[int]:
     """First samples of an utterance's segments.
 
-    "consecutive" makes ceil((N - C) / C) + 1 segments of C samples. Either makes one if N <= C: several would be the same.
+    "consecutive" makes ceil((N - C) / C) + 1 segments of C samples, one if N <= C. "overlapping" makes
+    floor((N - C) / S) + 2 of them, S samples apart but for the last: RawNet2's published code, which thereby may take the
+    last one twice.
     """
     last = max(num_samples - config.segment_samples, 0)
-    if config.scheme == "even" and last:
+    if config.scheme == "whole":
+        return [0]
+    if config.scheme == "overlapping":
+        count = last // config.step_samples + 1 if last else 0
+        return [*(number * config.step_samples for number in range(count)), last]
+    if config.scheme in ("even", "even_padded") and last:
         return np.linspace(0, last, config.num_segments).astype(int).tolist()
     return [*range(0, last, config.segment_samples), last]
 
 
 def cut_segments(samples: np.ndarray, config: ExtractConfig) -> np.ndarray:
     """Cut (samples,) into (num_segments, segment_samples); an utterance shorter than a segment is repeated.
+
+    The one segment of "whole" is the utterance.
 
     Raises
     ------
@@ -78,8 +101,11 @@ def cut_segments(samples: np.ndarray, config: ExtractConfig) -> np.ndarray:
     if len(samples) == 0:
         raise ValueError("an utterance without samples has no segments")
     length = config.segment_samples
-    if len(samples) < length:
-        samples = np.tile(samples, -(-length // len(samples)))[:length]
+    wanted = length + (config.scheme == "even_padded")
+    if len(samples) < wanted:
+        samples = np.tile(samples, -(-wanted // len(samples)))[:wanted]
+    if config.scheme == "whole":
+        return samples[None]
     return np.stack([samples[start : start + length] for start in segment_starts(len(samples), config)])
 
 
@@ -90,6 +116,8 @@ def compute_features(frontend: nn.Module, samples: np.ndarray, config: ExtractCo
     """
     device = next((buffer.device for buffer in frontend.buffers()), "cpu")
     samples = raised(samples, config.raise_to_dbfs)
+    if config.peak_normalise:
+        samples = samples / np.maximum(np.abs(samples).max(initial=0), np.float32(TINY))
     if config.scheme == "sliding":
 
         def whole(padded: np.ndarray) -> np.ndarray:
@@ -143,8 +171,10 @@ def slide(
     return np.concatenate([frames[start // shift : start // shift + window] for start in starts])
 
 
-def frames_per_segment(frontend: nn.Module, config: ExtractConfig) -> int:
-    """Frames that the front end makes of a segment."""
+def frames_per_segment(frontend: nn.Module, config: ExtractConfig) -> int | None:
+    """Frames that the front end makes of a segment; None if segments are utterances of any length."""
+    if config.scheme == "whole":
+        return None
     if config.scheme == "sliding":
         return config.segment_samples // shift_of(frontend)
     one = replace(config, scheme="consecutive")
@@ -161,12 +191,12 @@ class Embedder:
     ----------
     model : torch.nn.Module
         A copy made for inference is what runs.
-    num_frames : int
-        Of a segment.
+    num_frames : int or None
+        Of a segment; None if each utterance is one, which is then embedded by itself.
     batch_size : int
     """
 
-    def __init__(self, model: nn.Module, num_frames: int, batch_size: int) -> None:
+    def __init__(self, model: nn.Module, num_frames: int | None, batch_size: int) -> None:
         self.model, self.num_frames, self.batch_size = for_inference(model), num_frames, batch_size
         self.device = next(model.parameters()).device
 
@@ -178,6 +208,10 @@ class Embedder:
         ValueError
             Naming the utterance whose features are no whole number of segments or whose embedding is not finite.
         """
+        if self.num_frames is None:
+            for utterance, matrix in features:
+                yield from self._complete([(utterance, 1)], list(self._embed([matrix], 1)))
+            return
         waiting: list[tuple[str, int]] = []  # utterances with their numbers of segments
         segments: list[np.ndarray] = []
         done: list[np.ndarray] = []
@@ -190,16 +224,16 @@ class Embedder:
             waiting.append((utterance, len(parts)))
             segments.extend(parts)
             while len(segments) >= self.batch_size:
-                done.extend(self._embed(segments[: self.batch_size]))
+                done.extend(self._embed(segments[: self.batch_size], self.batch_size))
                 del segments[: self.batch_size]
             yield from self._complete(waiting, done)
         if segments:
-            done.extend(self._embed(segments))
+            done.extend(self._embed(segments, self.batch_size))
         yield from self._complete(waiting, done)
 
     @torch.inference_mode()
-    def _embed(self, segments: list[np.ndarray]) -> np.ndarray:
-        batch = torch.zeros(self.batch_size, *segments[0].shape)
+    def _embed(self, segments: list[np.ndarray], batch_size: int) -> np.ndarray:
+        batch = torch.zeros(batch_size, *segments[0].shape)
         batch[: len(segments)] = torch.from_numpy(np.stack(segments))
         embeddings = self.model.embed(batch.to(self.device).transpose(1, 2))
         return embeddings[: len(segments)].float().cpu().numpy()
@@ -215,10 +249,12 @@ class Embedder:
             yield utterance, embeddings
 
 
-def utterance_embedding(segments: np.ndarray) -> np.ndarray:
-    """Mean of the length-normalised segment embeddings, (num_segments, dim) to (dim,).
+def utterance_embedding(segments: np.ndarray, unit_segments: bool = True) -> np.ndarray:
+    """Mean of the segments' embeddings, (num_segments, dim) to (dim,), each scaled to unit length before if asked.
 
-    The dot product of two such means is the mean cosine over all pairs of segments, the score of the paper's peers.
+    The dot product of two means of unit vectors is the mean cosine over all pairs of segments, the score of the paper's
+    peers.
     """
-    norms = np.linalg.norm(segments, axis=1, keepdims=True)
-    return (segments / np.maximum(norms, TINY)).mean(axis=0)  # a segment without a direction (ReLU) has no say
+    if unit_segments:  # one without a direction (ReLU) has no say
+        segments = segments / np.maximum(np.linalg.norm(segments, axis=1, keepdims=True), TINY)
+    return segments.mean(axis=0)

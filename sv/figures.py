@@ -4,7 +4,6 @@ import html
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
@@ -13,34 +12,22 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from sv.report import Comparison
+from sv.report_data import ScoreList
 from sv.results import Row
+from sv.scoring.errors import SpeakerErrors, bayes_error_curve
 from sv.scoring.metrics import det_points
 
 COLOURS = ("#0b6e99", "#d9730d", "#4d7c3a", "#8a4b9e", "#b0413e", "#6b6b6b")  # of systems, in order
+TARGET, NONTARGET = "#0b6e99", "#d9730d"
 LINES = {"solid": "-", "dotted": ":", "dashed": "--", "dash-dotted": "-."}  # of conditions, in order
 DET_TICKS = (0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 80)  # percent
 DET_LIMITS = (0.05, 90)  # percent
 NUM_BINS = 40
-STYLE = {"font.size": 10, "axes.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-         "grid.color": "#e3e3e3", "legend.frameon": False, "legend.fontsize": 9, "svg.fonttype": "none",
-         "svg.hashsalt": "report", "figure.constrained_layout.use": True}  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ScoreList:
-    """Scores of one system in one condition.
-
-    Attributes
-    ----------
-    system, condition : str
-    scores : (num_trials,) numpy.ndarray
-    is_target : (num_trials,) bool numpy.ndarray
-    """
-
-    system: str
-    condition: str
-    scores: np.ndarray
-    is_target: np.ndarray
+STYLE = {
+    "font.size": 10, "axes.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+    "axes.axisbelow": True, "grid.color": "#e3e3e3", "legend.frameon": False, "legend.fontsize": 9,
+    "svg.fonttype": "none", "svg.hashsalt": "report", "figure.constrained_layout.use": True,
+}  # fmt: skip
 
 
 def colour_of(index: int) -> str:
@@ -111,12 +98,46 @@ def score_histogram(item: ScoreList, limits: tuple[float, float]) -> str:
         figure = Figure(figsize=(4.2, 2.4))
         axis = figure.subplots()
         edges = np.linspace(*limits, NUM_BINS + 1)
-        for kind, colour, name in ((item.is_target, "#0b6e99", "target"), (~item.is_target, "#d9730d", "nontarget")):
+        for kind, colour, name in ((item.is_target, TARGET, "target"), (~item.is_target, NONTARGET, "nontarget")):
             shown = {"density": True, "alpha": 0.5, "color": colour, "label": name, "histtype": "stepfilled"}
             axis.hist(item.scores[kind], bins=edges, **shown)
         axis.set(title=f"{item.system}, {item.condition}", xlabel="score", yticks=[], xlim=limits)
         axis.legend()
         return _to_svg(figure, f"Scores of {item.system}, {item.condition}")
+
+
+LOG_ODDS = np.linspace(-7, 3, 81)  # natural; p_target from 0.001 to 0.95
+MARKED_PRIORS = (0.01, 0.05, 0.5)
+
+
+def bayes_errors(lists: Sequence[ScoreList]) -> str:
+    """Normalised cost over the prior in one condition, a colour a system: actual (solid) and minimum (dotted)."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.2, 3.1))
+        axis = figure.subplots()
+        for i, item in enumerate(lists):
+            actual, least = bayes_error_curve(item.scores, item.is_target, LOG_ODDS)
+            axis.plot(LOG_ODDS, actual, color=colour_of(i), lw=1.4)
+            axis.plot(LOG_ODDS, least, color=colour_of(i), ls=":", lw=1.4)
+        axis.axhline(1, color="#888", lw=0.8)
+        ticks = [np.log(prior / (1 - prior)) for prior in MARKED_PRIORS]
+        axis.set(xticks=ticks, xticklabels=[f"{prior:g}" for prior in MARKED_PRIORS], xlim=LOG_ODDS[[0, -1]])
+        axis.set(title=lists[0].condition, xlabel="prior of a target", ylabel="normalised cost", ylim=(0, 1.5))
+        return _to_svg(figure, f"Actual and minimum cost over the prior, {lists[0].condition}")
+
+
+def speaker_scatter(condition: str, errors: Sequence[SpeakerErrors]) -> str:
+    """Miss rate over false-alarm rate of each speaker at the EER threshold, a colour a system."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.2, 3.1))
+        axis = figure.subplots()
+        for i, own in enumerate(errors):
+            known = (own.targets > 0) & (own.nontargets > 0)
+            x, y = 100 * own.false_alarms[known] / own.nontargets[known], 100 * own.misses[known] / own.targets[known]
+            axis.scatter(x, y, s=26, color=colour_of(i), alpha=0.65, lw=0)
+        axis.set(title=condition, xlabel="false alarms (% of the speaker's)", ylabel="misses (% of the speaker's)")
+        axis.set(xlim=(-1, None), ylim=(-2, None))
+        return _to_svg(figure, f"Miss and false-alarm rate by speaker, {condition}")
 
 
 def training_curve(journals: Sequence[list[dict]], key: str, label: str) -> str:

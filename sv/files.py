@@ -29,15 +29,30 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     try:
         with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            sync(file)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, f"could not write: {error.strerror}", str(path)) from error
+        raise write_error(error, path, temporary) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sync(file: IO) -> None:
+    """Bring what was written to the disk itself."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def write_error(error: OSError, path: Path, temporary: Path) -> OSError:
+    """The error that names `path`, where `error` came of writing its temporary file; `error` itself otherwise.
+
+    A failed write names no file; an error that names another file (one that the block reads, say) is not about `path`.
+    """
+    if error.filename in (None, str(temporary), temporary):
+        return OSError(error.errno, f"could not write: {error.strerror or error}", str(path))
+    return error
 
 
 def write_text(path: str | Path, text: str) -> None:

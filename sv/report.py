@@ -1,15 +1,24 @@
 """Results of several systems side by side: rows of results.json to tables in text and Markdown."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from statistics import fmean
 
-from sv.files import write_text
-from sv.results import Row
+from sv.results import OF_ONE_SYSTEM, Row
 
 NOISE_ORDER = ("noise", "music", "babble", "nonspeech")
 COLUMNS = ("EER %", "[95 %]", "minDCF .01", "minDCF .05")  # of each system
 ABSENT = "-"
+BACKEND_MEASURES = ("EER %", "minDCF .01", "actDCF .01", "Cllr", "minCllr")
+BACKEND_COLUMNS = (
+    "system", "back end", *(f"{where} {what}" for where in ("clean", "noisy") for what in BACKEND_MEASURES),
+)  # fmt: skip
+# What has to be the same in all cells of a row, for its numbers to be compared.
+COMPARED = (
+    "trials_sha256", "num_target", "num_nontarget", "num_dropped", "operating_points", "crop_scheme", "normalisation",
+    "calibration",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,19 +67,24 @@ def condition_order(row: Row) -> tuple[int, str, float]:
     return known, row["noise"], -row["snr_db"]
 
 
-def compare(systems: Sequence[list[Row]]) -> list[Comparison]:
+def compare(systems: Sequence[list[Row]], despite: Collection[str] = ()) -> list[Comparison]:
     """Every test set and back end of the systems' rows, in the order in which they first appear.
 
     Parameters
     ----------
     systems : sequence of list of rows
         One a system, none of them empty.
+    despite : collection of str
+        Fields of `COMPARED` in which the systems may differ all the same.
 
     Raises
     ------
     ValueError
-        If two systems were scored on different trials of one condition, naming both and the condition.
+        If two systems differ in what has to be the same, naming them, the condition and the field; or if the rows of one
+        system are not of one run.
     """
+    for rows in systems:
+        _check_one_run(rows)
     names = [rows[0]["system"] for rows in systems]
     pairs = dict.fromkeys((row["test_set"], row["backend"]) for rows in systems for row in rows)
     comparisons = []
@@ -81,20 +95,30 @@ def compare(systems: Sequence[list[Row]]) -> list[Comparison]:
         ]
         conditions = [[table.get(name) for table in tables] for name in dict.fromkeys(key for t in tables for key in t)]
         for rows in conditions:
-            _check_same_trials(rows)
+            _check_comparable(rows, despite)
         conditions.sort(key=lambda rows: condition_order(first(rows)))
         comparisons.append(Comparison(test_set=test_set, backend=backend, systems=names, conditions=conditions))
     return comparisons
 
 
-def _check_same_trials(rows: Sequence[Row | None]) -> None:
+def _check_one_run(rows: Sequence[Row]) -> None:
+    for field in OF_ONE_SYSTEM:
+        values = list(dict.fromkeys(str(row[field]) for row in rows))
+        if len(values) > 1:
+            raise ValueError(
+                f"rows of {rows[0]['system']} cannot share a table: {field} is {values[0]} and {values[1]}; run stage 7 again"
+            )
+
+
+def _check_comparable(rows: Sequence[Row | None], despite: Collection[str]) -> None:
     reference = first(rows)
     for row in rows:
-        if row is not None and row["trials_sha256"] != reference["trials_sha256"]:
-            raise ValueError(
-                f"{reference['system']} and {row['system']} cannot share a table: "
-                f"{row['test_set']} {row['condition']} was scored on different trials"
-            )
+        for field in COMPARED:
+            if row is not None and row[field] != reference[field] and field not in despite:
+                raise ValueError(
+                    f"{reference['system']} and {row['system']} cannot share a table: on {row['test_set']} {row['condition']} "
+                    f"({row['backend']}) {field} is {reference[field]} and {row[field]}"
+                )
 
 
 def table_body(comparison: Comparison) -> list[list[str]]:
@@ -141,8 +165,41 @@ def text_table(comparison: Comparison) -> str:
 def markdown_table(comparison: Comparison) -> str:
     """A Markdown table; the columns carry the systems' names."""
     header = ["condition", *(f"{name} {column}" for name in comparison.systems for column in COLUMNS)]
-    rule = ["---"] + ["---:"] * (len(header) - 1)
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *table_body(comparison)])
+    return markdown_rows(header, table_body(comparison))
+
+
+def markdown_rows(header: Sequence[str], body: Sequence[Sequence[str]], num_words: int = 1) -> str:
+    """A Markdown table whose first columns hold words, the others numbers."""
+    rule = ["---"] * num_words + ["---:"] * (len(header) - num_words)
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *body])
+
+
+def backend_table(comparisons: Sequence[Comparison]) -> list[list[str]]:
+    """A row a system and back end of the first test set: cells under `BACKEND_COLUMNS`."""
+    body = []
+    for comparison in comparisons:
+        if comparison.test_set != comparisons[0].test_set:
+            continue
+        for name, rows in zip(comparison.systems, zip(*comparison.shared)):
+            clean = [row for row in rows if row["noise"] is None]
+            body.append(
+                [name, comparison.backend, *_summary(clean), *_summary([r for r in rows if r["noise"] is not None])]
+            )
+    return body
+
+
+def _summary(rows: Sequence[Row]) -> list[str]:
+    """Mean EER, minDCF, actDCF, Cllr and minCllr of some conditions."""
+    if not rows:
+        return [ABSENT] * 5
+    calibrated = all(row["cllr"] is not None for row in rows)
+    return [
+        f"{fmean(row['eer'] for row in rows):.2f}",
+        f"{fmean(row['min_dcf']['0.01'] for row in rows):.3f}",
+        f"{fmean(row['act_dcf']['0.01'] for row in rows):.3f}" if calibrated else ABSENT,
+        f"{fmean(row['cllr'] for row in rows):.3f}" if calibrated else ABSENT,
+        f"{fmean(row['min_cllr'] for row in rows):.3f}",
+    ]
 
 
 def footnotes(systems: Sequence[list[Row]]) -> list[str]:
@@ -152,14 +209,14 @@ def footnotes(systems: Sequence[list[Row]]) -> list[str]:
         row = rows[0]
         lines.append(
             f"{row['system']}: {row['num_target']} target and {row['num_nontarget']} nontarget trials "
-            f"({row['trials_sha256'][:12]}), checkpoint {row['checkpoint_sha256'][:12]}, "
-            f"commit {short_commit(row['commit'])}, seed {row['seed']}"
+            f"({row['trials_sha256'][:12]}, {row['num_dropped']} dropped), {row['crop_scheme']}, "
+            f"checkpoint {row['checkpoint_sha256'][:12]}, commit {short_commit(row['commit'])}, seed {row['seed']}"
         )
     return lines + rule_notes(systems)
 
 
 def rule_notes(systems: Sequence[list[Row]]) -> list[str]:
-    """What each system's training breaks of the benchmark's rules, if they were checked."""
+    """What each system's training breaks of a benchmark's rules, if its rows say that they were checked."""
     return [
         f"{rows[0]['system']} breaks the {rows[0]['rules']} challenge's rules: {broken}"
         for rows in systems
@@ -167,31 +224,6 @@ def rule_notes(systems: Sequence[list[Row]]) -> list[str]:
     ]
 
 
-def short_commit(commit: str | None) -> str:
-    """The first digits of a commit, and whether the code was changed since."""
-    return "unknown" if commit is None else commit[:12] + ("-dirty" if commit.endswith("-dirty") else "")
-
-
-def update_markdown(path: str | Path, key: str, text: str) -> None:
-    """Replace (or append) the generated block named `key` of a Markdown file.
-
-    Raises
-    ------
-    ValueError
-        If the block begins in the file but does not end.
-    """
-    path = Path(path)
-    begin, end = (
-        f"<!-- generated from results.json of {key}: begin -->",
-        f"<!-- generated from results.json of {key}: end -->",
-    )
-    block = f"{begin}\n{text}\n{end}"
-    old = path.read_text(encoding="utf-8") if path.exists() else "# Results\n"
-    before, found, rest = old.partition(begin)
-    if not found:
-        write_text(path, f"{old.rstrip()}\n\n{block}\n")
-        return
-    _, closed, after = rest.partition(end)
-    if not closed:
-        raise ValueError(f"{path}: the line {end!r} is missing; put it back, or remove {begin!r} too")
-    write_text(path, before + block + after)
+def short_commit(commit: str) -> str:
+    """The first digits of a commit, and whether the code was changed since; a release as it is."""
+    return re.sub(r"^([0-9a-f]{12})[0-9a-f]+", r"\1", commit)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print the name under which a system's stored features lie: `<type>-<digest>`, or `none` if it reads waveforms.
+"""Print the name under which a system's stored features lie: `<type>-<digest>`, or what it reads: `none` or `embeddings`.
 
     utils/feature_set.py conf/exu_net.toml
 
@@ -21,6 +21,8 @@ def feature_set(system: dict) -> str:
     features = system.get("features", {})
     if features.get("type") in (None, "waveform"):
         return "none"
+    if features["type"] == "embedding":
+        return "embeddings"
     extract = system.get("extract", {})
     key = {"features": features} | {name: extract.get(name) for name in SEGMENT_KEYS}
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()

@@ -81,6 +81,13 @@ def write_whole(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def store(request: Request, scheduler_sets_devices: bool = True) -> None:
+    """Write the request where job_task.py and summarize_logs.py find it."""
+    request.folder.mkdir(parents=True, exist_ok=True)
+    stored = asdict(request) | {"cwd": str(Path.cwd()), "scheduler_sets_devices": scheduler_sets_devices}
+    write_whole(request.folder / "request.json", json.dumps(stored, indent=1))
+
+
 def read_state(request: Request, task: int) -> State | None:
     """The state that a task left, or None."""
     try:

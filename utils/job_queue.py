@@ -9,11 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from job_array import State, digest, read_state, run_all, write_whole
+from job_array import State, digest, read_state, run_all, store, write_whole
 from job_request import Request, UsageError, check_options, exit_on_usage_error, parse, ranges, say, shell_line
 
 UTILS = Path(__file__).resolve().parent
@@ -193,8 +193,7 @@ class Array:
                     self.scheduler.cancel(job)
                     while self.scheduler.active(job):
                         time.sleep(0.5)
-        stored = asdict(self.request) | {"cwd": str(Path.cwd()), "scheduler_sets_devices": self.scheduler.sets_devices}
-        write_whole(self.request.folder / "request.json", json.dumps(stored, indent=1))
+        store(self.request, self.scheduler.sets_devices)
 
     def run_round(self, tasks: list[int], attempt: int, before: dict[int, State]) -> dict[int, State]:
         """Submit tasks and wait for all of them; those that ran out of memory get twice what they had."""

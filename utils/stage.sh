@@ -8,8 +8,8 @@
 
 declare -A pending_markers=() # of stages that a dry run would run
 declare -A stage_locks=()     # folders that are ours
-stages_run=0
-stage_marker=$(dirname "${BASH_SOURCE[0]}")/stage_marker.py
+stages_run=0 estimated_files=0 estimated_bytes=0 estimated_seconds=0 stages_unknown=0
+stage_utils=$(dirname "${BASH_SOURCE[0]}") stage_marker=$stage_utils/stage_marker.py
 RUN_ID=$$.$(sed 's/.*) //' "/proc/$$/stat" | cut -d' ' -f20).$RANDOM # process and its start: no two runs share it
 export RUN_ID
 
@@ -23,6 +23,27 @@ runs_stage() { ((stage <= $1 && $1 <= stop_stage)); }
 
 unlock_stages() { if ((${#stage_locks[@]} > 0)); then "$stage_marker" unlock "$RUN_ID" "${!stage_locks[@]}"; fi; }
 trap unlock_stages EXIT
+
+add_estimate() { # add_estimate NUMBER MARKER INPUT...: say what a stage will need, from recorded runs, and add it to the sum
+  local number=$1 files bytes seconds source
+  read -r files bytes seconds source <<< "$("$stage_utils/stage_estimate.py" --recipe "$0" --number "$number" "${@:2}")"
+  if [[ -z $files ]]; then
+    ((stages_unknown += 1))
+    return
+  fi
+  log "stage $number:   about $files files, $(numfmt --to=si "$bytes")B, $(human_time "$seconds") ($source)"
+  ((estimated_files += files, estimated_bytes += bytes, estimated_seconds += seconds)) || true
+}
+
+human_time() { if (($1 < 120)); then echo "$1 s"; elif (($1 < 7200)); then echo "$(($1 / 60)) min"; else echo "$(($1 / 3600)) h"; fi; }
+
+say_estimate() { # say_estimate FOLDER: the sum over the stages that a dry run would run, and the disk that there is
+  if ((estimated_files > 0)); then
+    log "dry run: about $estimated_files files, $(numfmt --to=si "$estimated_bytes")B, $(human_time "$estimated_seconds") in all;" \
+      "$(df -PB1 "$1" | awk 'NR == 2 {print $4}' | numfmt --to=si)B are free"
+  fi
+  if ((stages_unknown > 0)); then log "dry run: $stages_unknown stage(s) without a recorded run to estimate from; ./run.sh --mini records one"; fi
+}
 
 # stage_needs_run NUMBER TITLE MARKER OPTIONS INPUT...: true if the stage has to run now; says why, or that it is up to date.
 stage_needs_run() {
@@ -45,6 +66,7 @@ stage_needs_run() {
   stages_run=$((stages_run + 1))
   if [[ $dry_run == true ]]; then
     log "stage $number: $title: would run: $reason"
+    add_estimate "$number" "$marker" "$@"
     pending_markers[$marker]=1
     return 1
   fi

@@ -27,8 +27,8 @@ fi
 # Identity and port are this attempt's own: ranks of an earlier one may still be dying.
 attempt=$SLURM_JOB_ID.${SLURM_RESTART_COUNT:-0}
 port=$((20000 + (SLURM_JOB_ID * 7 + ${SLURM_RESTART_COUNT:-0}) % 10000))
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-address=$(scontrol show node "$head" | sed -n 's/.*NodeAddr=\([^ ]*\).*/\1/p')
+nodes=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+address=$(scontrol show node "${nodes%%$'\n'*}" | sed -n 's/.*NodeAddr=\([^ ]*\).*/\1/p')
 # srun returns 0 when a node dies: what counts is that torchrun ended well on every node, and each says so in a file.
 proof=${JOB_FOLDER:?is set by utils/slurm.py}/torchrun.$attempt
 # shellcheck disable=SC2016  # the variables are the nodes'

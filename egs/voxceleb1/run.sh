@@ -4,6 +4,7 @@
 #   ./run.sh --corpora DIR               the real corpora; every stage that is not up to date
 #   ./run.sh --mini                      a synthetic corpus and small models, on any CPU, in minutes
 #   ./run.sh --stage 3 --stop-stage 5    just those
+#   ./run.sh --config conf/embedding_mlp_cosine.toml --extractor exp/exu_net    embeddings to better ones
 #
 # Stage                 reads                                writes
 #   0 prepare           corpora                              data/voxceleb1_{dev,test} data/musan_* data/nonspeech100 data/rirs data/channels
@@ -13,7 +14,7 @@
 #   4 train             data/voxceleb1_{train,valid}, noise  exp/<system>/{config.json,checkpoints,train.jsonl}
 #   5 extract           exp/feats, train wavs, exp/<system>  exp/<system>/embeddings/<set>
 #   6 back end          embeddings of voxceleb1_train        exp/<system>/backend: mean, LDA, PLDA, AS-norm cohort
-#   7 score             embeddings, back end, trials         exp/<system>/scores/<set>, exp/<system>/results.json
+#   7 score             embeddings, back end, trials         exp/<system>/{scores/<set>,calibration,results.json}
 #   8 report            results of both systems              exp/<system>/report/index.html
 
 set -euo pipefail
@@ -23,6 +24,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 stage=0           # first stage to run
 stop_stage=8      # last stage to run
 config=           # the system: conf/exu_net.toml, or conf/mini/exu_net.toml with --mini
+extractor=        # model folder, through stage 7, whose embeddings a system of conf/embedding_mlp_*.toml enhances
 baseline=         # what it is compared with: conf/se_resnet.toml, or conf/mini/se_resnet.toml; 'none' to go without
 corpora=          # folder that holds voxceleb1/ musan/ RIRS_NOISES/ Nonspeech100/
 voxceleb1=        # VoxCeleb1, if elsewhere
@@ -46,6 +48,7 @@ num_gpus=         # GPUs of a node for training, and tasks with a GPU in extract
 num_nodes=1       # nodes for training, with --launcher slurm
 num_ranks=        # training processes: one per GPU, at least one per node
 launcher=local    # where jobs run: local, slurm or sge
+despite=          # what compared systems may differ in all the same, for instance crop_scheme
 seed=0            # of everything random
 dry_run=false     # say what would run and why, and run nothing
 # End of options
@@ -64,6 +67,10 @@ fi
 ((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : num_nodes * (num_gpus > 0 ? num_gpus : 1)))
 nodes=()
 if ((num_nodes > 1)); then nodes=(--num-nodes "$num_nodes"); fi
+if [[ -n $extractor ]]; then
+  extractor=${extractor%/} baseline=none
+  [[ -f $extractor/config.json ]] || die "no trained system in --extractor $extractor"
+fi
 if [[ $baseline == none || $baseline -ef $config ]]; then configs=("$config"); else configs=("$config" "$baseline"); fi
 for conf in "${configs[@]}"; do [[ -f $conf ]] || die "no system configuration $conf; there are: $(echo conf/*.toml)"; done
 
@@ -72,11 +79,15 @@ conditions=()
 for noise in ${noises//,/ }; do for snr in ${snrs//,/ }; do conditions+=("$data/$test_set-$noise-snr$snr"); done; done
 eval_sets=("$data/voxceleb1_valid" "$data/$test_set" ${conditions[@]+"${conditions[@]}"})
 system_of() { basename "$1" .toml; }
-feats_of() { # where a system's stored features lie; nothing if it reads waveforms
+feats_of() { # where a system's stored features lie; nothing if it reads waveforms or embeddings
   local features
   features=$(utils/feature_set.py "$1")
-  if [[ $features != none ]]; then echo "$exp/feats/$features"; fi
+  if [[ $features != none && $features != embeddings ]]; then echo "$exp/feats/$features"; fi
 }
+enhances() { [[ $(utils/feature_set.py "$1") == embeddings ]]; } # whether a system reads embeddings
+if enhances "$config" && [[ -z $extractor ]]; then
+  die "$config enhances embeddings: name the model folder that they come from, --extractor DIR"
+fi
 
 # --- 0: corpora -> data directories ---------------------------------------------------------------------------------
 marker=$data/.stage0.done
@@ -124,7 +135,7 @@ fi
 for conf in "${configs[@]}"; do
   feats=$(feats_of "$conf")
   if [[ -z $feats ]]; then
-    if runs_stage 3; then log "stage 3: features of $(system_of "$conf"): not needed, it reads waveforms"; fi
+    if runs_stage 3; then log "stage 3: features of $(system_of "$conf"): not needed, it reads waveforms or embeddings"; fi
     continue
   fi
   marker=$feats/.stage3.done
@@ -144,6 +155,18 @@ for conf in "${configs[@]}"; do
   system=$(system_of "$conf") feats=$(feats_of "$conf")
   marker=$exp/$system/.stage4.done
   options="seed=$seed"
+  if enhances "$conf"; then
+    options+=" extractor=$extractor"
+    if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data/.stage1.done" "$extractor/.stage5.done"; then
+      python -m sv.bin.make_enhancement_lists --seed "$seed" "$data/voxceleb1_train" "$exp/$system/lists/train"
+      "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/train.log" python -m sv.bin.train_enhancement \
+        --config "$conf" --seed "$seed" --lists "$exp/$system/lists/train" --extractor "$extractor" \
+        --embeddings "$extractor/embeddings/voxceleb1_train/segments.scp" --valid-trials "$data/voxceleb1_valid/trials" \
+        --valid-embeddings "$extractor/embeddings/voxceleb1_valid/segments.scp" --exp-dir "$exp/$system"
+      mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
+    fi
+    continue
+  fi
   if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data"/.stage{0,1}.done; then
     "${cuda_cmd[@]}" --gpu "$num_gpus" ${nodes[@]+"${nodes[@]}"} "$exp/$system/log/train.log" \
       utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
@@ -159,17 +182,24 @@ for conf in "${configs[@]}"; do
   system=$(system_of "$conf") feats=$(feats_of "$conf")
   marker=$exp/$system/.stage5.done inputs=("$data"/.stage{0,1,2}.done)
   if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
+  if enhances "$conf"; then inputs=("$extractor/.stage5.done"); fi
   options=
   if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "${inputs[@]}"; then
     embeddings=$exp/$system/embeddings
     jobs=$((num_gpus > 0 ? num_gpus : nj))
-    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
-      python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${eval_sets[@]}"
-    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_train.JOB.log" \
-      python -m sv.bin.extract --model "$exp/$system" --job JOB --num-jobs "$jobs" --out "$embeddings" "$data/voxceleb1_train"
-    for name in xvector segments; do
-      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${eval_sets[@]}" "$data/voxceleb1_train"
-    done
+    if enhances "$conf"; then
+      sets=("${eval_sets[@]##*/}" voxceleb1_train)
+      "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/enhance.log" \
+        python -m sv.bin.enhance --model "$exp/$system" --embeddings "$extractor/embeddings" --out "$embeddings" "${sets[@]}"
+    else
+      OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
+        python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${eval_sets[@]}"
+      OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_train.JOB.log" \
+        python -m sv.bin.extract --model "$exp/$system" --job JOB --num-jobs "$jobs" --out "$embeddings" "$data/voxceleb1_train"
+      for name in xvector segments; do
+        utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${eval_sets[@]}" "$data/voxceleb1_train"
+      done
+    fi
     python -m sv.bin.speaker_means --embeddings "$embeddings" "${eval_sets[@]}" "$data/voxceleb1_train"
     mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
   fi
@@ -194,10 +224,12 @@ for conf in "${configs[@]}"; do
   system=$(system_of "$conf")
   marker=$exp/$system/.stage7.done
   options="noises=$noises snrs=$snrs top_n=$top_n"
-  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system"/.stage{5,6}.done "$data"/.stage{0,2}.done; then
+  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system"/.stage{5,6}.done "$data"/.stage{0,1,2}.done; then
     "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" --top-n "$top_n" \
-      "$data/$test_set" ${conditions[@]+"${conditions[@]}"}
-    mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores
+      "$data/$test_set" ${conditions[@]+"${conditions[@]}"} "$data/voxceleb1_valid"
+    "${train_cmd[@]}" "$exp/$system/log/calibrate.log" python -m sv.bin.calibrate_sets --model "$exp/$system" --seed "$seed" \
+      --held-out "$data/voxceleb1_valid" "$data/$test_set" ${conditions[@]+"${conditions[@]}"}
+    mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores "$exp/$system"/calibration/*.json
   fi
 done
 
@@ -205,18 +237,20 @@ done
 main=$exp/$(system_of "$config")
 systems=() inputs=()
 for conf in "${configs[@]}"; do systems+=("$exp/$(system_of "$conf")") inputs+=("$exp/$(system_of "$conf")/.stage7.done"); done
+if [[ -n $extractor ]]; then systems+=("$extractor") inputs+=("$extractor/.stage7.done"); fi
 marker=$main/.stage8.done
-options="systems=${systems[*]}"
+options="systems=${systems[*]} despite=$despite"
 if stage_needs_run 8 report "$marker" "$options" "${inputs[@]}"; then
   note=()
   if [[ $mini == true ]]; then note=(--note "Synthetic corpus (eSpeak NG voices): compares systems with each other; not VoxCeleb1 results."); fi
-  python -m sv.bin.report --data "$data" ${note[@]+"${note[@]}"} --out "$main/report/index.html" "${systems[@]}" | tee "$main/report.txt"
+  python -m sv.bin.report --data "$data" ${note[@]+"${note[@]}"} ${despite:+--despite "$despite"} --out "$main/report/index.html" "${systems[@]}" | tee "$main/report.txt"
   mark_done 8 "$marker" "$options" "$main/report/index.html"
 elif runs_stage 8 && [[ $dry_run == false && -e $main/report.txt ]]; then
   cat "$main/report.txt"
 fi
 
 if [[ $dry_run == true ]]; then
+  say_estimate .
   log "dry run: $stages_run stage(s) would run"
 elif ((stages_run == 0)); then
   log "nothing to do: every stage from $stage to $stop_stage is up to date"

@@ -33,9 +33,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--adapt", type=Path, metavar="XVECTOR_SCP", help="adapt PLDA to these unlabelled embeddings")
     parser.add_argument("--within-scale", type=float, default=0.3, help="share of their excess variance (%(default)s)")
     parser.add_argument("--between-scale", type=float, default=0.7, help="share of their excess variance (%(default)s)")
-    parser.add_argument(
-        "--text", action="store_true", help="Kaldi's text format, of seven digits, instead of its binary"
-    )
+    parser.add_argument("--text", action="store_true", help="Kaldi's text format instead of its binary")
     args = parser.parse_args(argv)
     if args.lda_dim < 1:
         parser.error(f"--lda-dim must be positive, got {args.lda_dim}")

@@ -3,7 +3,8 @@
 sv breakdown --by room,distractor --data data --sets voices_devkit exp/exu_net exp/se_resnet
 
 Reads <exp>/scores/<set>/*.scores and data/<set>/{trials,utt2spk,utt2<property>}; writes <exp>/breakdown.json and prints a
-table a set and property, the systems beside each other; --markdown puts them into a file too.
+table a set and property, the systems beside each other; `sv results --record` puts them into RESULTS.md. `spk2gender`'s like has no
+table of test utterances: properties are utt2room, utt2distractor, and so on.
 """
 
 import argparse
@@ -11,34 +12,25 @@ import json
 from pathlib import Path
 
 from sv.bin.common import fail_in_one_line
-from sv.breakdown import aligned, break_down, markdown, tables_of
-from sv.files import sha256_of, write_text
-from sv.kaldi import read_trials, read_utt2spk
+from sv.breakdown import aligned, break_down, tables_of
+from sv.files import write_text
+from sv.kaldi import read_trials, read_utt2spk, scores_of_trials
 from sv.kaldi.scp import read_table
-from sv.kaldi.trials import scores_of_trials
-from sv.report import update_markdown
-from sv.results import Provenance, Row, git_commit
+from sv.results import Row
 
 
 def rows_of(model: Path, data_dir: Path, properties: list[str], seed: int) -> list[Row]:
     """Rows of one system on one set, of every back end that was scored."""
     trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
     tables = {by: read_table(data_dir / f"utt2{by}") for by in properties}
-    provenance = Provenance(
-        system=model.name,
-        trials_sha256=sha256_of(data_dir / "trials"),
-        checkpoint_sha256=sha256_of(model / "checkpoints" / "best.pt"),
-        commit=git_commit(Path(__file__).parent),
-        seed=seed,
-    )
     files = sorted((model / "scores" / data_dir.name).glob("*.scores"))
     if not files:
-        raise FileNotFoundError(f"{model}/scores/{data_dir.name}: no scores there; run stage 7 first")
+        raise FileNotFoundError(f"{model}/scores/{data_dir.name}: no scores; run stage 7 first")
     return [
         row
         for file in files
         for row in break_down(
-            data_dir.name, file.stem, trials, scores_of_trials(file, trials), tables, utt2spk, provenance
+            model.name, data_dir.name, file.stem, trials, scores_of_trials(file, trials), tables, utt2spk, seed
         )
     ]
 
@@ -58,7 +50,6 @@ def main(argv: list[str] | None = None) -> None:
         "--sets", required=True, help="test sets, separated by commas; those without the tables are left out"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the confidence intervals")
-    parser.add_argument("--markdown", type=Path, help="also put the tables into this file, in a generated block")
     parser.add_argument("systems", type=Path, nargs="+", metavar="EXP_DIR", help="model folders with scores")
     args = parser.parse_args(argv)
     properties = args.by.split(",")
@@ -74,9 +65,6 @@ def main(argv: list[str] | None = None) -> None:
     tables = [(f"{test_set} by {by}", table) for test_set, by, table in tables_of([rows for rows in systems if rows])]
     for title, table in tables:
         print(f"{title}\n{aligned(table)}\n")
-    if args.markdown:
-        text = "\n\n".join(f"{title}\n\n{markdown(table)}" for title, table in tables)
-        update_markdown(args.markdown, "breakdown of " + " and ".join(model.name for model in args.systems), text)
 
 
 if __name__ == "__main__":

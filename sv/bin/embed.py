@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     out = args.out.absolute()
     with open_ark_scp(out, out.with_suffix(".scp")) as write:
         for key, segments in embedder(reader(inputs)):
-            write(key, utterance_embedding(segments))
+            write(key, utterance_embedding(segments, system.extract.unit_segments))
         for line in reader.bad:
             print(f"cannot use {line}", file=sys.stderr)
         if len(reader.bad) == len(inputs) or (reader.bad and not args.skip_bad):

@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
             open_ark_scp(f"{names[1]}.ark", f"{names[1]}.scp") as write_segments,
         ):
             for utt, segments in embedder(set_features(system, frontend, data_dir, args.feats, utts)):
-                write(utt, utterance_embedding(segments))
+                write(utt, utterance_embedding(segments, system.extract.unit_segments))
                 write_segments(utt, segments)
         print(f"{data_dir.name}: {len(utts)} utterances", flush=True)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from sv.bin.common import existing_scp, fail_in_one_line
 from sv.files import write_text
-from sv.report import compare, footnotes, markdown_table, text_table, update_markdown
-from sv.report_page import load_results, page
+from sv.report import COMPARED, compare, footnotes, text_table
+from sv.report_data import load_results
+from sv.report_page import page
 
 MIN_DCF = "minDCF normalised, c_miss 1, c_fa 1; intervals by a bootstrap over speakers"
 
@@ -23,20 +24,21 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data directories, for their trials")
     parser.add_argument("--out", type=Path, required=True, help="HTML file to write")
     parser.add_argument("--note", default="", help="shown with the results, for instance what the corpus is not")
-    parser.add_argument("--markdown", type=Path, help="also put the table into this file, in a generated block")
+    parser.add_argument(
+        "--despite",
+        action="append",
+        default=[],
+        choices=COMPARED,
+        help="compare systems that differ in this all the same",
+    )
     parser.add_argument("systems", type=Path, nargs="+", metavar="EXP_DIR", help="model folders with results.json")
     args = parser.parse_args(argv)
     for folder in args.systems:
         existing_scp(folder / "results.json", "run stage 7 first")
     results = [load_results(folder) for folder in args.systems]
     rows = [result.rows for result in results]
-    write_text(args.out, page(results, args.data, args.note))
-    main_table, notes = compare(rows)[0], [MIN_DCF, *footnotes(rows)]
-    if args.markdown:
-        text = "\n\n".join(
-            filter(None, [args.note, markdown_table(main_table), "\n".join(f"- {note}" for note in notes)])
-        )
-        update_markdown(args.markdown, " and ".join(result.name for result in results), text)
+    write_text(args.out, page(results, args.data, args.note, args.despite))
+    main_table, notes = compare(rows, args.despite)[0], [MIN_DCF, *footnotes(rows)]
     print("\n".join(filter(None, [args.note, text_table(main_table), *notes, f"report: {args.out}"])))
 
 

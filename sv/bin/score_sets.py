@@ -7,19 +7,28 @@ the set's xvector.scp with <model>/backend, and neg_mean_l2, the published ExU-N
 """
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from sv.bin.common import existing_scp, fail_in_one_line
 from sv.challenge_rules import RULES
-from sv.files import sha256_of
 from sv.kaldi import Trials, iter_matrices, read_trials, read_utt2spk, read_vectors, write_scores
+from sv.kaldi.enrolment import read_enrolment, with_models
 from sv.log import get_logger
-from sv.results import Provenance, git_commit, make_row, update_results
-from sv.scoring import CosineScorer, PldaScorer, cohort_id, neg_mean_l2, read_backend, score_trials
+from sv.results import NONE, make_row, stamp_of, update_results
+from sv.scoring import (
+    CosineScorer,
+    PldaScorer,
+    cohort_id,
+    model_embeddings,
+    model_segments,
+    neg_mean_l2,
+    read_backend,
+    score_trials,
+)
 from sv.scoring.scorers import Scorer, Vectors
 from sv.system import read_system
 
@@ -45,7 +54,7 @@ class BackEnd:
     def normalisation(self) -> str:
         """What the results say of it."""
         if self.cohort is None:
-            return "none"
+            return NONE
         return f"as-norm, top {self.top_n} of {len(self.cohort)}, cohort {cohort_id(self.cohort)[:12]}"
 
 
@@ -61,12 +70,19 @@ def back_ends(folder: Path, top_n: int) -> dict[str, BackEnd]:
     return found
 
 
-def score_set(embeddings: Path, trials: Trials, backends: Mapping[str, BackEnd]) -> dict[str, np.ndarray]:
-    """Scores of a trial list by back end, from a set's folder of embeddings."""
+def score_set(
+    embeddings: Path, trials: Trials, backends: Mapping[str, BackEnd], models: Mapping[str, Sequence[str]]
+) -> dict[str, np.ndarray]:
+    """Scores of a trial list by back end, from a set's folder of embeddings and the utterances of enrolled models."""
     vectors = read_vectors(existing_scp(embeddings / "xvector.scp", "run stage 5 first"))
     segments = dict(iter_matrices(existing_scp(embeddings / "segments.scp", "run stage 5 first")))
+    vectors |= model_embeddings(models, vectors)
+    segments |= model_segments(models, segments)
+    num_utts = {key: len(models[key]) if key in models else 1 for key in vectors} if models else None
     scores = {
-        name: score_trials(backend.scorer, trials, vectors, cohort=backend.cohort, top_n=backend.top_n)
+        name: score_trials(
+            backend.scorer, trials, vectors, num_utts=num_utts, cohort=backend.cohort, top_n=backend.top_n
+        )
         for name, backend in backends.items()
     }
     return scores | {"neg_mean_l2": neg_mean_l2(trials, segments)}
@@ -89,7 +105,6 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR", help="with trials and utt2spk")
     args = parser.parse_args(argv)
-    checkpoint, commit = sha256_of(args.model / "checkpoints" / "best.pt"), git_commit(Path(__file__).parent)
     cosine = {"cosine": BackEnd(scorer=CosineScorer())}
     backends, rows = cosine if args.no_backend else back_ends(args.model / "backend", args.top_n), []
     checked = {}
@@ -99,19 +114,14 @@ def main(argv: list[str] | None = None) -> None:
             get_logger("score").warning("%s: %s", args.model.name, line)
     for data_dir in args.data_dirs:
         trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
-        provenance = Provenance(
-            system=args.model.name,
-            trials_sha256=sha256_of(data_dir / "trials"),
-            checkpoint_sha256=checkpoint,
-            commit=commit,
-            seed=args.seed,
-        )
+        models = read_enrolment(data_dir, utt2spk)
+        stamp = stamp_of(args.model, data_dir, args.seed)
         try:
-            for name, scores in score_set(args.model / "embeddings" / data_dir.name, trials, backends).items():
+            for name, scores in score_set(args.model / "embeddings" / data_dir.name, trials, backends, models).items():
                 write_scores(args.model / "scores" / data_dir.name / f"{name}.scores", trials, scores)
-                normalisation = backends[name].normalisation if name in backends else "none"
-                row = make_row(data_dir.name, name, trials, scores, utt2spk, provenance)
-                rows.append(row | {"normalisation": normalisation} | checked)
+                own = replace(stamp, normalisation=backends[name].normalisation if name in backends else NONE)
+                row = make_row(args.model.name, data_dir.name, name, trials, scores, with_models(utt2spk, models), own)
+                rows.append(row | checked)
         except (KeyError, ValueError) as error:
             raise ValueError(f"{data_dir}/trials: {error.args[0]}") from error
     update_results(args.model / "results.json", rows)

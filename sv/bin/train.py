@@ -21,10 +21,12 @@ from sv.data.sampler import BATCHES, GroupSampler, ShuffledSampler
 from sv.extract import Embedder, frames_per_segment, utterance_embedding
 from sv.files import sha256_of
 from sv.inputs import set_features
-from sv.kaldi import read_scp, read_trials, split_keys
+from sv.kaldi import read_scp, read_trials, read_utt2spk, split_keys
+from sv.kaldi.enrolment import read_enrolment
 from sv.log import get_logger
-from sv.scoring import compute_eer, score_cosine
+from sv.scoring import compute_eer, model_embeddings, score_cosine
 from sv.system import (
+    BEST,
     SystemConfig,
     build_frontend,
     build_model,
@@ -55,14 +57,17 @@ def make_evaluation(
 ) -> Callable:
     """A function from a model to its EER in percent on the held-out speakers; the ranks share the utterances."""
     trials = read_trials(valid_dir / "trials")
+    models = read_enrolment(valid_dir, read_utt2spk(valid_dir / "utt2spk"))
     mine = split_keys(list(read_scp(valid_dir / "wav.scp")), world.size, world.rank + 1)
     frames = frames_per_segment(frontend, system.extract)
 
     def evaluate(model: nn.Module) -> dict[str, float]:
         embedder = Embedder(model, frames, system.extract.batch_size)
         features = set_features(system, frontend, valid_dir, feats, mine)
-        embeddings = {utt: utterance_embedding(segments) for utt, segments in embedder(features)}
+        unit = system.extract.unit_segments
+        embeddings = {utt: utterance_embedding(segments, unit) for utt, segments in embedder(features)}
         everyone = {utt: vector for part in distributed.gather_objects(embeddings) for utt, vector in part.items()}
+        everyone |= model_embeddings(models, everyone)
         return {"eer": 100 * compute_eer(score_cosine(trials, everyone), trials.is_target)}
 
     return evaluate
@@ -126,6 +131,25 @@ def make_sampler(
     return BATCHES[system.batches_type][1](dataset.speaker_ids, system.batches, seed, world.size, world.rank)
 
 
+def load_initial(model: nn.Module, model_dir: Path) -> None:
+    """Give a fresh model the weights of another system that have its names and shapes.
+
+    Raises
+    ------
+    ConfigError
+        If that system has no weights, or none that fits.
+    """
+    path = model_dir / BEST
+    if not path.is_file():
+        raise ConfigError(f"{path}: not there; train {model_dir.name} first, [train] initial names it")
+    given, own = torch.load(path, map_location="cpu", weights_only=True)["model"], model.state_dict()
+    fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise ConfigError(f"{path}: none of its weights fits this model; [train] initial names it")
+    model.load_state_dict(own | fitting)
+    get_logger("train").info("%d of %d weights from %s", len(fitting), len(own), path)
+
+
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
@@ -155,7 +179,7 @@ def train(args: argparse.Namespace, world: distributed.World) -> None:
     """Put the parts together and run the loop."""
     system = load_system(args.config)
     dataset = make_training_set(args, system)
-    if shared := set(dataset.index.speakers) & set(UtteranceIndex(args.valid_dir).speakers):
+    if shared := set(dataset.index.speakers) & set(read_utt2spk(args.valid_dir / "utt2spk").values()):
         raise ValueError(f"{len(shared)} speakers of {args.valid_dir} are in training, e.g. {min(shared)}")
     system = with_speakers(system, dataset.num_speakers, args.seed)
     run = Run(exp_dir=args.exp_dir, identity=identity_of(system, args.train_dir))
@@ -165,6 +189,8 @@ def train(args: argparse.Namespace, world: distributed.World) -> None:
     sampler = make_sampler(system, dataset, args.seed, world)
     torch.manual_seed(args.seed)
     frontend, model = build_frontend(system), build_model(system)
+    if system.train.initial and state is None:
+        load_initial(model, args.exp_dir.parent / system.train.initial)
     step = STEPS[system.loss_type][1](frontend, model, system.loss, system.num_speakers)
     trainer = Trainer(step, system.train, world, args.seed)
     get_logger("train").info(

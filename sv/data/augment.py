@@ -1,7 +1,7 @@
 """Which noise, from where, at which level: draws that can be rendered here or written out as lhotse cuts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,8 @@ class AugmentConfig:
         Categories, drawn uniformly; "babble+music" sums what both draw.
     snr_db : (low, high)
         Drawn uniformly.
+    music_snr_db, babble_snr_db : (low, high), optional
+        Of these categories, where they differ.
     num_babble : (low, high)
         Talkers in babble, drawn uniformly, both inclusive.
     speeds : tuple of float
@@ -42,6 +44,8 @@ class AugmentConfig:
     noise_prob: float = 1.0
     noises: tuple[str, ...] = ("noise", "music", "babble")
     snr_db: tuple[float, float] = (0.0, 20.0)
+    music_snr_db: tuple[float, float] | None = None
+    babble_snr_db: tuple[float, float] | None = None
     num_babble: tuple[int, int] = (3, 6)
     reverb_prob: float = 0.0
     one_of: bool = False
@@ -54,13 +58,18 @@ class AugmentConfig:
         for name in ("noise_prob", "reverb_prob", "channel_prob"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
-        for name in ("snr_db", "num_babble"):
-            if getattr(self, name)[0] > getattr(self, name)[1]:
+        for name in ("snr_db", "music_snr_db", "babble_snr_db", "num_babble"):
+            low, high = getattr(self, name) or (0, 0)
+            if low > high:
                 raise ValueError(f"{name} must be (low, high), got {getattr(self, name)}")
         if not self.speeds or min(self.speeds) <= 0 or len(set(self.speeds)) < len(self.speeds):
             raise ValueError(f"speeds must be positive, each once, got {self.speeds}")
         if self.noise_prob > 0 and not self.noises:
             raise ValueError("noises must name a category when noise_prob > 0")
+
+    def snr_range(self, category: str) -> tuple[float, float]:
+        """Lowest and highest SNR of a category in dB."""
+        return {"music": self.music_snr_db, "babble": self.babble_snr_db}.get(category) or self.snr_db
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,9 +171,13 @@ class NoiseLibrary:
             category = config.noises[rng.integers(len(config.noises))]
         if category is None:
             return Draw(rir=rir, channel=channel)
-        snr_db = float(rng.uniform(*config.snr_db))
-        pieces = self.draw_noise(rng, category, num_samples, config.num_babble)
-        return Draw(category=category, snr_db=snr_db, pieces=pieces, rir=rir, channel=channel)
+        return replace(self._noisy(rng, config, category, num_samples), rir=rir, channel=channel)
+
+    def _noisy(self, rng: np.random.Generator, config: AugmentConfig, category: str, num_samples: int) -> Draw:
+        snr_db = float(rng.uniform(*config.snr_range(category)))
+        return Draw(
+            category=category, snr_db=snr_db, pieces=self.draw_noise(rng, category, num_samples, config.num_babble)
+        )
 
     def draw_noise(
         self, rng: np.random.Generator, category: str, num_samples: int, num_babble: tuple[int, int] = (3, 6)

@@ -1,16 +1,15 @@
 """Kaldi archives of float vectors and matrices: written whole, read by key or in order."""
 
-import errno
-import os
 import re
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-import kaldiio
 import numpy as np
 
+from sv.files import sync, write_error
+from sv.kaldi.record import read_binary, read_header, read_text, write_binary, write_compressed
 from sv.kaldi.scp import DataDirError, byte_order, check_key, read_scp
 
 Write = Callable[[str, np.ndarray], None]
@@ -51,32 +50,143 @@ def open_ark_scp(ark: str | Path, scp: str | Path, compression_method: int | Non
                 if not np.isfinite(array).all():
                     raise ValueError(f"{scp}: {key!r} holds NaN or infinity")
                 scp_file.write(f"{key} {ark}:{ark_file.tell() + len(key.encode()) + 1}\n")
-                kaldiio.save_ark(ark_file, {key: array}, compression_method=compression_method)
+                ark_file.write(key.encode() + b" ")
+                if compression_method is None or array.ndim == 1:
+                    write_binary(ark_file, array)
+                else:
+                    write_compressed(ark_file, array, compression_method)
                 last = key
 
             yield write
-            for file in (ark_file, scp_file):
-                file.flush()
-                os.fsync(file.fileno())
+            sync(ark_file)
+            sync(scp_file)
+        scp.unlink(missing_ok=True)  # an old scp must never stand beside the new ark
         ark_tmp.replace(ark)
         scp_tmp.replace(scp)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OSError(error.errno, "the disk is full", str(ark)) from error
-        raise
+        raise write_error(error, ark, ark_tmp) from error
     finally:
         ark_tmp.unlink(missing_ok=True)
         scp_tmp.unlink(missing_ok=True)
 
 
+_RXSPECIFIER = re.compile(r"(?P<path>.+?)(?::(?P<offset>\d{1,18}))?(?P<range>\[[\d:,]*\])?", re.DOTALL)
+
+
+def _split(rxspecifier: str) -> tuple[str, int, str]:
+    """Split `file[:offset][range]`; a pipe is never run."""
+    match = _RXSPECIFIER.fullmatch(rxspecifier)
+    if match is None or "\0" in rxspecifier or rxspecifier.strip().startswith("|") or rxspecifier.strip().endswith("|"):
+        raise DataDirError(f"{rxspecifier!r}: expected 'file:offset'; a pipe is never run")
+    return match["path"], int(match["offset"] or 0), match["range"] or ""
+
+
+def _selection(text: str, shape: tuple[int, ...], name: str) -> tuple[slice, ...]:
+    """Kaldi's range of a matrix, both ends included: `[rows]` or `[rows,columns]`, each `first:last`, or empty for all."""
+    slices = []
+    parts = text[1:-1].split(",")
+    if len(parts) > len(shape):
+        raise DataDirError(f"{name}: the range has more axes than {'x'.join(map(str, shape))}")
+    for part, size in zip(parts, shape, strict=False):
+        match = re.fullmatch(r"(?:(\d{1,9}):(\d{1,9}))?", part)
+        if match is None:
+            raise DataDirError(f"{name}: expected a range like [0:99] or [0:99,0:39]")
+        first, last = (int(match[1]), int(match[2])) if part else (0, size - 1)
+        if not first <= last < size:
+            raise DataDirError(f"{name}: the range is not within {'x'.join(map(str, shape))}")
+        slices.append(slice(first, last + 1))
+    return tuple(slices)
+
+
+def read_object(stream: BinaryIO, name: str) -> np.ndarray:
+    """Read one object at the stream's position, binary or text; float32, or float64 where that is stored."""
+    start = stream.peek(2)[:2] if hasattr(stream, "peek") else b""
+    return read_binary(stream, name) if start[:1] == b"\0" else read_text(stream, name)
+
+
+def read_any(rxspecifier: str) -> np.ndarray:
+    """Read `file:offset[range]` in the precision it is stored in; see `read_matrix`."""
+    path, offset, ranges = _split(rxspecifier)
+    with Path(path).open("rb") as file:
+        file.seek(offset)
+        array = read_object(file, rxspecifier)
+    return np.ascontiguousarray(array[_selection(ranges, array.shape, rxspecifier)]) if ranges else array
+
+
 def read_matrix(rxspecifier: str) -> np.ndarray:
-    """Read `file:offset` (or `file:offset[first:last]`), a matrix or vector of any of Kaldi's types, as float32."""
+    """Read a matrix or vector of any of Kaldi's float types, binary or text, as float32, writable.
+
+    Parameters
+    ----------
+    rxspecifier : str
+        `file:offset`, or `file` for one that holds a single object; `[first:last]` or `[rows,columns]` may follow.
+
+    Raises
+    ------
+    DataDirError
+        For a pipe, a range outside the matrix, a record that is cut off, or none at all.
+    OSError
+    """
+    return read_any(rxspecifier).astype(np.float32, copy=False)
+
+
+def read_shape(rxspecifier: str) -> tuple[int, ...]:
+    """Shape of the object at `file:offset[range]`; of a binary one, only the header is read."""
+    path, offset, ranges = _split(rxspecifier)
+    with Path(path).open("rb") as file:
+        file.seek(offset)
+        is_binary = file.peek(1)[:1] == b"\0"
+        shape = read_header(file, rxspecifier).shape if is_binary else read_text(file, rxspecifier).shape
+    chosen = _selection(ranges, shape, rxspecifier) if ranges else ()
+    return tuple(part.stop - part.start for part in chosen) + shape[len(chosen) :]
+
+
+def record_extent(rxspecifier: str) -> tuple[int, int]:
+    """First byte and number of bytes of the binary record at `file:offset`; checks that the file holds it all.
+
+    Raises
+    ------
+    DataDirError
+        If the header is not that of a float vector or matrix, or the file ends before the record does.
+    """
+    path, offset, ranges = _split(rxspecifier)
+    if ranges or f"{path}:{offset}" != rxspecifier:
+        raise DataDirError(f"{rxspecifier}: expected 'file:offset'")
+    with Path(path).open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(offset)
+        header = read_header(file, rxspecifier)
+    num_bytes = header.num_bytes + header.payload
+    if offset + num_bytes > size:
+        raise DataDirError(f"{rxspecifier}: the record needs {num_bytes} bytes, the file ends before")
+    return offset, num_bytes
+
+
+def read_key(stream: BinaryIO, name: str) -> str | None:
+    """Read the key of an archive's next record, and the space after it; None at the end."""
+    key = bytearray()
+    while (byte := stream.read(1)) not in (b" ", b"\t"):
+        if byte == b"" and not key:
+            return None
+        if byte in (b"", b"\n", b"\0") and (key or byte == b"\0"):
+            raise DataDirError(f"{name}: expected a key, a space and an array, got {bytes(key[:40])!r}")
+        key += byte.strip()
     try:
-        return np.array(kaldiio.load_mat(rxspecifier), dtype=np.float32)
-    except (ValueError, AssertionError, struct.error, EOFError, IndexError) as error:
-        raise DataDirError(
-            f"{rxspecifier}: not a whole Kaldi matrix or vector ({error or type(error).__name__})"
-        ) from error
+        return key.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataDirError(f"{name}: a key is not UTF-8 text: {bytes(key[:40])!r}") from error
+
+
+def iter_records(stream: BinaryIO, name: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (key, array) of an archive, from a file or pipe, in the precision stored; DataDirError where it breaks off."""
+    while (key := read_key(stream, name)) is not None:
+        yield key, read_object(stream, f"{name}: {key}")
+
+
+def iter_ark(ark: str | Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (key, array) of an archive file, without its scp."""
+    with Path(ark).open("rb") as file:
+        yield from iter_records(file, str(ark))
 
 
 def iter_matrices(scp: str | Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -95,32 +205,3 @@ def read_vectors(scp: str | Path) -> dict[str, np.ndarray]:
     if len(dims) > 1 or any(len(dim) != 1 for dim in dims):
         raise DataDirError(f"{scp}: expected vectors of one dimension, got shapes {sorted(dims)[:3]}")
     return vectors
-
-
-_FLOAT_TYPES = {b"FM ": 4, b"DM ": 8, b"FV ": 4, b"DV ": 8}
-
-
-def record_extent(rxspecifier: str) -> tuple[int, int]:
-    """First byte after the offset, and number of bytes, of an uncompressed record; checks that the file holds it all.
-
-    Raises
-    ------
-    DataDirError
-        If the header is not that of a float vector or matrix, or the file ends before the record does.
-    """
-    match = re.fullmatch(r"(.+):(\d+)", rxspecifier)
-    if not match:
-        raise DataDirError(f"{rxspecifier}: expected 'file:offset'")
-    path, offset = match[1], int(match[2])
-    with Path(path).open("rb") as file:
-        file.seek(offset)
-        header = file.read(15)
-        size = os.fstat(file.fileno()).st_size
-    item = _FLOAT_TYPES.get(header[2:5])
-    if header[:2] != b"\0B" or item is None or len(header) < 10:
-        raise DataDirError(f"{rxspecifier}: no float vector or matrix starts there")
-    counts = [struct.unpack("<i", header[at + 1 : at + 5])[0] for at in ((5, 10) if header[3:4] == b"M" else (5,))]
-    num_bytes = 5 + 5 * len(counts) + int(np.prod(counts)) * item
-    if offset + num_bytes > size:
-        raise DataDirError(f"{rxspecifier}: the record needs {num_bytes} bytes, the file ends before")
-    return offset, num_bytes

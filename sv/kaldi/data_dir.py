@@ -56,6 +56,110 @@ def subset_data_dir(source: str | Path, out: str | Path, utts: Iterable[str]) ->
     )
 
 
+KEYED_BY_SPEAKER = ("spk2gender",)
+KEYED_BY_RECORDING = ("reco2dur", "reco2file_and_channel")
+# Tables of a Kaldi data directory whose keys are utterances, besides utt2spk; wav.scp too, if there are no segments.
+KEYED_BY_UTTERANCE = (
+    "segments", "feats.scp", "vad.scp", "cmvn.scp", "text", "utt2dur", "utt2num_frames", "utt2lang", "utt2uniq",
+)  # fmt: skip
+
+
+def _tables(path: Path) -> dict[str, dict[str, str]]:
+    """Every table that the directory has, by name; raises DataDirError naming file and line."""
+    names = ("utt2spk", "wav.scp", *KEYED_BY_UTTERANCE, *KEYED_BY_SPEAKER, *KEYED_BY_RECORDING)
+    return {name: read_table(path / name) for name in names if (path / name).exists()}
+
+
+def _recordings_of(tables: Mapping[str, Mapping[str, str]], utts: Iterable[str]) -> set[str]:
+    """Recordings that the utterances are cut from; without segments, utterances are recordings."""
+    segments = tables.get("segments")
+    return {segments[utt].split()[0] for utt in utts} if segments else set(utts)
+
+
+def _write_tables(path: Path, tables: Mapping[str, Mapping[str, str]], utts: set[str]) -> None:
+    """Write the tables cut to the utterances, with spk2utt, and utt2spk last."""
+    utt2spk = {utt: tables["utt2spk"][utt] for utt in utts}
+    kept = {"wav.scp": _recordings_of(tables, utts)} | {key: set(utt2spk.values()) for key in KEYED_BY_SPEAKER}
+    kept |= dict.fromkeys(KEYED_BY_RECORDING, kept["wav.scp"])
+    for name, table in tables.items():
+        if name != "utt2spk":
+            keys = kept.get(name, utts)
+            write_table(path / name, {key: value for key, value in table.items() if key in keys})
+    write_table(path / "spk2utt", {speaker: " ".join(own) for speaker, own in invert(utt2spk).items()})
+    write_table(path / "utt2spk", utt2spk)
+
+
+def cut_data_dir(source: str | Path, out: str | Path, utts: Iterable[str]) -> None:
+    """Write the data directory of some utterances, every table that the source has cut to them.
+
+    Raises
+    ------
+    DataDirError
+        If an utterance is not there, or a table of the source cannot be read.
+    """
+    tables, utts = _tables(Path(source)), list(utts)
+    if missing := [utt for utt in utts if utt not in tables["utt2spk"]]:
+        raise DataDirError(f"{source}/utt2spk: {len(missing)} utterances are not there, e.g. {missing[:3]}")
+    _write_tables(Path(out), tables, set(utts))
+
+
+def combine_data_dirs(out: str | Path, sources: Sequence[str | Path]) -> list[str]:
+    """Write the union of data directories; returns the tables that not all of them have, which are left out.
+
+    Raises
+    ------
+    DataDirError
+        If a key stands in two of them with different values; the same utterance twice, alike, is one.
+    """
+    all_tables = [_tables(Path(source)) for source in sources]
+    names = set.intersection(*(set(tables) for tables in all_tables))
+    if "utt2spk" not in names:
+        raise DataDirError(f"{', '.join(map(str, sources))}: not all have utt2spk")
+    combined: dict[str, dict[str, str]] = {name: {} for name in names}
+    for source, tables in zip(sources, all_tables, strict=True):
+        for name in names:
+            for key, value in tables[name].items():
+                if combined[name].setdefault(key, value) != value:
+                    raise DataDirError(
+                        f"{source}/{name}: {key!r} is {value!r} here, and {combined[name][key]!r} in another directory"
+                    )
+    _write_tables(Path(out), combined, set(combined["utt2spk"]))
+    return sorted(set().union(*all_tables) - names)
+
+
+def fix_data_dir(path: str | Path) -> list[str]:
+    """Sort the tables and keep what stands in all of them; returns a line on each thing that was dropped.
+
+    An utterance stays if utt2spk has it, every table by utterance that is there has it, and its recording is in wav.scp.
+
+    Raises
+    ------
+    DataDirError
+        For a table that cannot be read, a key that stands twice in one, or if nothing would stay; nothing is changed then.
+    """
+    path = Path(path)
+    tables, notes = _tables(path), []
+    if "utt2spk" not in tables:
+        raise DataDirError(f"{path}/utt2spk: not there")
+    utts = set(tables["utt2spk"])
+    for name in KEYED_BY_UTTERANCE:
+        if name in tables:
+            utts &= tables[name].keys()
+    if "wav.scp" in tables:
+        utts = {utt for utt in utts if _recordings_of(tables, [utt]) <= tables["wav.scp"].keys()}
+    if not utts:
+        raise DataDirError(f"{path}: no utterance stands in all of {', '.join(sorted(tables))}")
+    for name, table in tables.items():
+        keys = utts if name in ("utt2spk", *KEYED_BY_UTTERANCE) else table.keys()
+        keys = _recordings_of(tables, utts) if name in ("wav.scp", *KEYED_BY_RECORDING) else keys
+        if dropped := sorted(table.keys() - keys, key=byte_order):
+            notes.append(f"{path}/{name}: dropped {len(dropped)} of {len(table)}, e.g. {dropped[:3]}")
+        elif list(table) != sorted(table, key=byte_order):
+            notes.append(f"{path}/{name}: sorted")
+    _write_tables(path, tables, utts)
+    return notes
+
+
 def split_keys(keys: Sequence[str], num_jobs: int, job: int) -> list[str]:
     """The contiguous slice of the byte-sorted keys that job number `job` (from 1) of `num_jobs` works on."""
     if not 1 <= job <= num_jobs:

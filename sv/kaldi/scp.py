@@ -27,7 +27,8 @@ def read_table(path: str | Path, *, value: str = "value") -> dict[str, str]:
     Raises
     ------
     DataDirError
-        `path:line: ...` for a line without two fields, a repeated key, or text that is not UTF-8.
+        `path:line: ...` for a line without two fields, a repeated key, text that is not UTF-8, or a last line without
+        its end: what is left of a cut offset can point at another utterance's record.
     """
     table: dict[str, str] = {}
     for number, line in enumerate(_decoded_lines(path), start=1):
@@ -43,6 +44,9 @@ def read_table(path: str | Path, *, value: str = "value") -> dict[str, str]:
 
 def _decoded_lines(path: str | Path) -> list[str]:
     data = Path(path).read_bytes()
+    if data and not data.endswith(b"\n"):
+        last = data.count(b"\n") + 1
+        raise DataDirError(f"{path}:{last}: the last line has no line end; if the file is not cut off, add one")
     try:
         return data.decode("utf-8").removesuffix("\n").split("\n") if data else []
     except UnicodeDecodeError as error:

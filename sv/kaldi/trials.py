@@ -1,6 +1,6 @@
 """Trial lists and score files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +29,11 @@ class Trials:
         return len(self.enrolment)
 
 
-def read_trials(path: str | Path) -> Trials:
-    """Read lines of `<enrolment-utt> <test-utt> target|nontarget`; raises DataDirError with file and line."""
-    enrolment, test, labels = [], [], []
+def iter_trials(path: str | Path) -> Iterator[tuple[int, str, str, bool]]:
+    """Yield (line number, enrolment, test, is target); raises DataDirError with file and line.
+
+    Lines are `<enrolment-utt> <test-utt> target|nontarget`.
+    """
     with Path(path).open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             fields = line.split()
@@ -39,9 +41,16 @@ def read_trials(path: str | Path) -> Trials:
                 raise DataDirError(
                     f"{path}:{number}: expected '<enrolment-utt> <test-utt> target|nontarget', got {line.rstrip()!r}"
                 )
-            enrolment.append(fields[0])
-            test.append(fields[1])
-            labels.append(fields[2] == "target")
+            yield number, fields[0], fields[1], fields[2] == "target"
+
+
+def read_trials(path: str | Path) -> Trials:
+    """Read lines of `<enrolment-utt> <test-utt> target|nontarget`; raises DataDirError with file and line."""
+    enrolment, test, labels = [], [], []
+    for _, left, right, is_target in iter_trials(path):
+        enrolment.append(left)
+        test.append(right)
+        labels.append(is_target)
     return Trials(enrolment, test, np.array(labels, dtype=bool))
 
 

@@ -3,7 +3,10 @@
 from sv.losses.aam_softmax import AAMSoftmax
 from sv.losses.am_softmax import AMSoftmax
 from sv.losses.angular_prototypical import AngularPrototypical
+from sv.losses.between_speaker import between_speaker
+from sv.losses.centre import CentreLoss
 from sv.losses.ge2e import GE2E
+from sv.losses.norm_softmax import NormSoftmaxLoss
 from sv.losses.prototypes import split_queries
 from sv.losses.prototypical import Prototypical
 from sv.losses.softmax import SoftmaxLoss
@@ -21,6 +24,8 @@ LOSSES = {
     "softmax_prototypical": SoftmaxPrototypical,
     "ge2e": GE2E,
     "te2e": TE2E,
+    "norm_softmax": NormSoftmaxLoss,
+    "centre": CentreLoss,
 }
 
 __all__ = [
@@ -28,9 +33,12 @@ __all__ = [
     "AAMSoftmax",
     "AMSoftmax",
     "AngularPrototypical",
+    "CentreLoss",
+    "NormSoftmaxLoss",
     "Prototypical",
     "SoftmaxLoss",
     "SoftmaxPrototypical",
     "Triplet",
+    "between_speaker",
     "split_queries",
 ]

@@ -5,8 +5,13 @@ A model maps features (batch, mels, frames) to `Embedded`; its `embed` gives the
 
 from sv.models.diff_sv import DiffSV, DiffSVConfig
 from sv.models.ecapa_tdnn import ECAPATDNN, ECAPATDNNConfig
+from sv.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
 from sv.models.exu_net import ExUNet, ExUNetConfig, UNet, UNetConfig
 from sv.models.ge2e_lstm import GE2ELSTM, GE2ELSTMConfig
+from sv.models.rawnet1 import RawNet1, RawNet1Cnn, RawNet1CnnConfig, RawNet1Config, RawNet1PyTorch, RawNet1PyTorchConfig
+from sv.models.rawnet2 import RawNet2, RawNet2Config
+from sv.models.rawnet2_modified import RawNet2Modified, RawNet2ModifiedConfig
+from sv.models.rawnet3 import RawNet3, RawNet3Config
 from sv.models.resnet import SEResNet, SEResNetConfig
 from sv.models.resnet_se34 import ResNetSE34L, ResNetSE34LConfig, ResNetSE34V2, ResNetSE34V2Config
 from sv.models.vggvox import VGGVox, VGGVoxConfig
@@ -15,10 +20,17 @@ MODELS = {
     "se_resnet": (SEResNetConfig, SEResNet),
     "unet": (UNetConfig, UNet),
     "exu_net": (ExUNetConfig, ExUNet),
+    "rawnet1": (RawNet1Config, RawNet1),
+    "rawnet1_cnn": (RawNet1CnnConfig, RawNet1Cnn),
+    "rawnet1_pytorch": (RawNet1PyTorchConfig, RawNet1PyTorch),
+    "rawnet2": (RawNet2Config, RawNet2),
+    "rawnet2_modified": (RawNet2ModifiedConfig, RawNet2Modified),
+    "rawnet3": (RawNet3Config, RawNet3),
     "resnet_se34l": (ResNetSE34LConfig, ResNetSE34L),
     "resnet_se34v2": (ResNetSE34V2Config, ResNetSE34V2),
     "vggvox": (VGGVoxConfig, VGGVox),
     "ecapa_tdnn": (ECAPATDNNConfig, ECAPATDNN),
+    "embedding_mlp": (EmbeddingMLPConfig, EmbeddingMLP),
     "diff_sv": (DiffSVConfig, DiffSV),
     "ge2e_lstm": (GE2ELSTMConfig, GE2ELSTM),
 }

@@ -9,7 +9,7 @@ import numpy as np
 from sv.kaldi.models import read_matrix_file, read_plda, read_vector_file, write_array_file, write_plda
 from sv.kaldi.scp import DataDirError
 from sv.log import get_logger
-from sv.scoring.cosine import unit_rows
+from sv.scoring.cosine import row_norms
 from sv.scoring.lda import principal_axes, train_lda
 from sv.scoring.plda import Plda, train_plda
 
@@ -48,8 +48,10 @@ class Backend:
 def apply_transform(transform: np.ndarray, centred: np.ndarray, names: Iterable[str]) -> np.ndarray:
     """Transform (n, input_dim) vectors, and scale each to length sqrt(dim): (n, dim) float64."""
     input_dim = centred.shape[1]
-    transformed = centred @ transform[:, :input_dim].T.astype(np.float64) + transform[:, input_dim:].sum(axis=1)
-    return unit_rows(transformed, names) * np.sqrt(len(transform))
+    transformed = centred @ transform[:, :input_dim].T.astype(np.float64)
+    transformed += transform[:, input_dim:].sum(axis=1)
+    transformed *= (np.sqrt(len(transform)) / row_norms(transformed, names))[:, None]
+    return transformed
 
 
 def train_backend(vectors: np.ndarray, speakers: Sequence[str], names: Sequence[str], lda_dim: int = 200) -> Backend:
@@ -69,7 +71,7 @@ def train_backend(vectors: np.ndarray, speakers: Sequence[str], names: Sequence[
     """
     if (num_speakers := len(set(speakers))) < 2:
         raise ValueError(f"LDA and PLDA need the embeddings of two speakers at least, got {num_speakers}")
-    unit_rows(vectors, names)  # a NaN would spread to every number of the model
+    row_norms(vectors, names)  # a NaN would spread to every number of the model
     mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)  # as Kaldi stores it
     centred = vectors - mean
     transform = _train_transform(centred, speakers, lda_dim).astype(np.float32)

@@ -28,20 +28,24 @@ def rows_of(known: Mapping[str, object], what: str, *sides: Sequence[str]) -> tu
     return list(row), rows
 
 
-def unit_rows(vectors: np.ndarray, names: Iterable[str]) -> np.ndarray:
-    """Length-normalised rows of (n, dim), float64.
+def row_norms(vectors: np.ndarray, names: Iterable[str]) -> np.ndarray:
+    """Lengths of the rows of (n, dim), (n,) float64.
 
     Raises
     ------
     ValueError
-        Naming the first row without a direction: zero, NaN or infinite.
+        Naming the first rows without a direction: zero, NaN or infinite.
     """
-    rows = np.asarray(vectors, dtype=np.float64)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     if not ((norms > 0) & np.isfinite(norms)).all():
-        bad = [name for name, norm in zip(names, norms[:, 0]) if not 0 < norm < np.inf]
+        bad = [name for name, norm in zip(names, norms) if not 0 < norm < np.inf]
         raise ValueError(f"{len(bad)} embeddings are zero, NaN or infinite, e.g. {bad[:3]}")
-    return rows / norms
+    return norms
+
+
+def unit_rows(vectors: np.ndarray, names: Iterable[str]) -> np.ndarray:
+    """Length-normalised rows of (n, dim), float64; raises ValueError as `row_norms`."""
+    return vectors / row_norms(vectors, names)[:, None]
 
 
 def row_products(left: np.ndarray, right: np.ndarray, left_rows: np.ndarray, right_rows: np.ndarray) -> np.ndarray:

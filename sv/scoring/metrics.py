@@ -1,11 +1,50 @@
 """Error rates of detection scores: higher scores mean target; ties are one operating point."""
 
+from dataclasses import dataclass
+
 import numpy as np
+from scipy.optimize import isotonic_regression
 
-BOOTSTRAP_REPLICATES = 1000
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What errors cost, and how likely a target is.
+
+    Attributes
+    ----------
+    p_target : float in (0, 1)
+        Prior of a target.
+    c_miss, c_fa : float
+        Costs of a miss and of a false alarm, positive.
+    """
+
+    p_target: float
+    c_miss: float = 1.0
+    c_fa: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.p_target < 1:
+            raise ValueError(f"p_target must be in (0, 1), got {self.p_target}")
+        if not (0 < self.c_miss < np.inf and 0 < self.c_fa < np.inf):
+            raise ValueError(f"c_miss and c_fa must be positive, got {self.c_miss} and {self.c_fa}")
+
+    def __str__(self) -> str:
+        costs = "" if self.c_miss == self.c_fa == 1 else f",{self.c_miss:g},{self.c_fa:g}"
+        return f"{self.p_target:g}{costs}"
+
+    @property
+    def threshold(self) -> float:
+        """Log-likelihood ratio from which accepting costs less than rejecting (Bayes)."""
+        return float(np.log(self.c_fa * (1 - self.p_target)) - np.log(self.c_miss * self.p_target))
+
+    def cost(self, p_miss: np.ndarray, p_fa: np.ndarray) -> np.ndarray:
+        """Expected cost divided by that of the better constant decision."""
+        of_miss, of_fa = self.c_miss * self.p_target, self.c_fa * (1 - self.p_target)
+        return (of_miss * p_miss + of_fa * p_fa) / min(of_miss, of_fa)
 
 
-def _checked(scores: np.ndarray, is_target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def checked(scores: np.ndarray, is_target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores as float64 and labels as bool; raises ValueError if no error rate can be had from them."""
     scores, is_target = np.asarray(scores, dtype=np.float64), np.asarray(is_target, dtype=bool)
     if scores.shape != is_target.shape or scores.ndim != 1:
         raise ValueError(f"scores are {scores.shape}, labels {is_target.shape}: one of each a trial")
@@ -50,7 +89,7 @@ def det_points(scores: np.ndarray, is_target: np.ndarray) -> tuple[np.ndarray, n
     ValueError
         If a score is not finite, or one of the two kinds of trial is absent.
     """
-    scores, is_target = _checked(scores, is_target)
+    scores, is_target = checked(scores, is_target)
     order = np.argsort(scores)  # the order within ties is of no account
     ordered, labels = scores[order], is_target[order]
     ends = _ends_of_ties(ordered)
@@ -75,7 +114,7 @@ def compute_eer(scores: np.ndarray, is_target: np.ndarray) -> float:
 
 def compute_eer_kaldi(scores: np.ndarray, is_target: np.ndarray) -> float:
     """Equal error rate as Kaldi's compute-eer defines it: the miss rate at a step, a multiple of 1 / num_targets."""
-    scores, is_target = _checked(scores, is_target)
+    scores, is_target = checked(scores, is_target)
     scores = scores.astype(np.float32)  # as compute-eer reads them
     targets, nontargets = np.sort(scores[is_target]), np.sort(scores[~is_target])
     steps = np.arange(len(targets) - 1)
@@ -87,78 +126,83 @@ def compute_eer_kaldi(scores: np.ndarray, is_target: np.ndarray) -> float:
 def compute_min_dcf(
     scores: np.ndarray, is_target: np.ndarray, p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0
 ) -> float:
-    """Minimum detection cost over all thresholds, divided by that of the better constant decision.
+    """Minimum detection cost over all thresholds, normalised; raises as `OperatingPoint` and `det_points` do."""
+    p_miss, p_fa, _ = det_points(scores, is_target)
+    return float(OperatingPoint(p_target, c_miss, c_fa).cost(p_miss, p_fa).min())
+
+
+def compute_act_dcf(
+    llrs: np.ndarray, is_target: np.ndarray, p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0
+) -> float:
+    """Detection cost of the Bayes decisions on log-likelihood ratios, normalised as minDCF is.
 
     Parameters
     ----------
-    scores, is_target : (num_trials,) numpy.ndarray
-    p_target : float in (0, 1)
-        Prior of a target.
-    c_miss, c_fa : float
-        Costs of a miss and of a false alarm, positive.
+    llrs : (num_trials,) numpy.ndarray
+        Natural logarithms; a trial at the threshold is accepted.
+    is_target : (num_trials,) bool numpy.ndarray
 
     Raises
     ------
     ValueError
-        For a prior or a cost out of its range, and as `det_points` does.
+        As `OperatingPoint` and `det_points` do.
     """
-    if not 0 < p_target < 1:
-        raise ValueError(f"p_target must be in (0, 1), got {p_target}")
-    if not (c_miss > 0 and c_fa > 0):
-        raise ValueError(f"c_miss and c_fa must be positive, got {c_miss} and {c_fa}")
-    p_miss, p_fa, _ = det_points(scores, is_target)
-    cost = c_miss * p_target * p_miss + c_fa * (1 - p_target) * p_fa
-    return float(cost.min() / min(c_miss * p_target, c_fa * (1 - p_target)))
+    llrs, is_target = checked(llrs, is_target)
+    point = OperatingPoint(p_target, c_miss, c_fa)
+    accepted = llrs >= point.threshold
+    return float(point.cost(1 - accepted[is_target].mean(), accepted[~is_target].mean()))
 
 
-def eer_interval(
-    scores: np.ndarray,
-    is_target: np.ndarray,
-    speakers: tuple[np.ndarray, np.ndarray],
-    rng: np.random.Generator,
-    level: float = 0.95,
-    num_replicates: int = BOOTSTRAP_REPLICATES,
-) -> tuple[float, float]:
-    """Bootstrap interval of the EER, resampling speakers.
+def compute_cllr(llrs: np.ndarray, is_target: np.ndarray) -> float:
+    """Cost of log-likelihood ratios in bits, 1 for a system that knows nothing and says so.
 
-    Trials that share a speaker are not independent, so that counting trials would make the interval far too narrow. Each
-    replicate draws as many speakers as there are, with replacement, and weights a nontarget trial by the product of its
-    two speakers' counts, a target trial by its speaker's count.
+    Bruemmer and du Preez, "Application-independent evaluation of speaker detection" (Computer Speech and Language 20,
+    2006), eq. 1. Natural logarithms in; raises as `det_points` does.
+    """
+    llrs, is_target = checked(llrs, is_target)
+    miss, false_alarm = cllr_sums(llrs, is_target.astype(np.int64), (~is_target).astype(np.int64))
+    return float(0.5 * (miss / is_target.sum() + false_alarm / (~is_target).sum()))
+
+
+def cllr_sums(llrs: np.ndarray, targets: np.ndarray, nontargets: np.ndarray) -> tuple[float, float]:
+    """Sums of the two kinds' costs in bits, of `targets` and `nontargets` trials at each of the ratios."""
+    bits = np.logaddexp(0, llrs) / np.log(2)
+    return float(targets @ (bits - llrs / np.log(2))), float(nontargets @ bits)
+
+
+def pool_adjacent_violators(targets: np.ndarray, nontargets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of the blocks in which the share of targets rises with the score, from counts in score order.
+
+    Pooling parts of a list and then the pooled parts gives the blocks of the whole list.
 
     Parameters
     ----------
-    scores, is_target : (num_trials,) numpy.ndarray
-    speakers : pair of (num_trials,) int numpy.ndarray
-        Speaker of either side, numbered from 0.
-    rng : numpy.random.Generator
-    level : float in (0, 1)
-    num_replicates : int
+    targets, nontargets : (num_values,) int numpy.ndarray
+        Trials at each distinct score, in ascending order.
 
     Returns
     -------
-    low, high : float in [0, 1]
-        Percentiles of the replicates; (0, 1), that is nothing is known, if fewer than half of them hold both kinds of
-        trial.
-
-    Notes
-    -----
-    The product weights are Owen's pigeonhole bootstrap (Annals of Applied Statistics 1, 2007), which is mildly
-    conservative: it counts the variance that a single trial adds more than once.
+    targets, nontargets : (num_blocks,) int numpy.ndarray
     """
-    scores, is_target = _checked(scores, is_target)
+    totals = targets + nontargets
+    blocks = isotonic_regression(targets / totals, weights=totals).blocks[:-1]
+    return np.add.reduceat(targets, blocks), np.add.reduceat(nontargets, blocks)
+
+
+def cllr_of_blocks(targets: np.ndarray, nontargets: np.ndarray) -> float:
+    """Cllr in bits if each block's log-likelihood ratio is the one that its counts suggest."""
+    p_target, p_nontarget = targets / targets.sum(), nontargets / nontargets.sum()
+    both = p_target + p_nontarget
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bits = np.where(p_target > 0, p_target * np.log2(both / p_target), 0)
+        bits += np.where(p_nontarget > 0, p_nontarget * np.log2(both / p_nontarget), 0)
+    return float(0.5 * bits.sum())
+
+
+def compute_min_cllr(scores: np.ndarray, is_target: np.ndarray) -> float:
+    """Cllr in bits after the best monotone calibration on these very trials (PAV); raises as `det_points` does."""
+    scores, is_target = checked(scores, is_target)
     order = np.argsort(scores)
-    is_target = is_target[order]
-    left, right = (np.asarray(side)[order] for side in speakers)
-    ends = _ends_of_ties(scores[order])
-    num_speakers = int(max(left.max(), right.max())) + 1
-    eers = []
-    for _ in range(num_replicates):
-        counts = np.bincount(rng.integers(num_speakers, size=num_speakers), minlength=num_speakers)
-        of_left = counts[left]
-        targets, nontargets = of_left * is_target, of_left * counts[right] * ~is_target
-        if targets.any() and nontargets.any():
-            eers.append(crossing(*_rates(targets, nontargets, ends)))
-    if len(eers) < num_replicates / 2:
-        return 0.0, 1.0
-    low, high = np.quantile(eers, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    ordered, labels = scores[order], is_target[order].astype(np.int64)
+    first = np.append(0, _ends_of_ties(ordered)[:-1] + 1)
+    return cllr_of_blocks(*pool_adjacent_violators(np.add.reduceat(labels, first), np.add.reduceat(1 - labels, first)))

@@ -154,9 +154,10 @@ def project(
     projected = (vectors - plda.mean) @ plda.transform.T
     if length_norm == "none":
         return projected
-    expected = plda.psi + 1 / np.reshape(num_utts, (-1, 1)) if length_norm == "expected" else 1.0
-    squares = (projected**2 / expected).sum(axis=1, keepdims=True)
-    return projected * np.sqrt(len(plda.psi) / np.where(squares > 0, squares, 1.0))
+    expected = plda.psi + 1 / np.reshape(num_utts, (-1, 1)) if length_norm == "expected" else np.ones((1, 1))
+    squares = np.einsum("ij,ij,ij->i", projected, projected, np.broadcast_to(1 / expected, projected.shape))
+    projected *= np.sqrt(len(plda.psi) / np.where(squares > 0, squares, 1.0))[:, None]
+    return projected
 
 
 def llr_sides(

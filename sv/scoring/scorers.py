@@ -39,7 +39,7 @@ class Side:
 class Scorer(Protocol):
     """Turns two sides into (n, k) and (m, k) arrays whose rows' dot products are the scores.
 
-    Where both sides are the same object, each of its vectors is one utterance.
+    A score is symmetric where each vector is one utterance, as it is where both sides are the same object.
     """
 
     def __call__(self, enrolment: Side, test: Side) -> tuple[np.ndarray, np.ndarray]: ...
@@ -125,11 +125,13 @@ def score_trials(
     if cohort is None:
         return scores
     left = product_statistics(*scorer(enrolled, others), top_n)
-    right = product_statistics(*scorer(others, tested)[::-1], top_n)
+    right = left if tested is enrolled else product_statistics(*scorer(others, tested)[::-1], top_n)
     return s_norm(scores, left[left_rows], right[right_rows])
 
 
 def _side(vectors: Vectors, names: list[str], num_utts: Mapping[str, int] | None = None) -> Side:
+    if not names:
+        raise ValueError("there is nothing to score: the trial list or the cohort is empty")
     counts = dict.fromkeys(names, 1) if num_utts is None else num_utts
     if missing := [name for name in names if name not in counts]:
         raise KeyError(f"{len(missing)} of {len(names)} enrolled have no number of utterances, e.g. {missing[:3]}")

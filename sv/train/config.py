@@ -21,15 +21,18 @@ class TrainConfig:
     lr : float
         Peak of the learning rate.
     schedule : "step", "cosine", "warm_restarts", "inverse_time" or "constant"
-        "step": times `lr_decay` every `lr_decay_epochs`. "cosine": from the peak down to `lr_floor` over
-        `restart_epochs`, again and again (0: once, over all epochs). "inverse_time": divided by 1 + `lr_decay` x step.
-        "warm_restarts": cycles of a linear rise from `lr_floor` over `warmup_epochs` and a cosine back down; the first is
-        `restart_epochs` long, the others grow by `restart_growth` (their rises do not) and peak at `restart_decay` times
-        the one before.
+        "step": times `lr_decay` every `lr_decay_epochs`, or every `lr_decay_steps` if that is not 0. "cosine": from the
+        peak down to `lr_floor` over `restart_epochs`, again and again (0: once, over all epochs). "inverse_time": divided
+        by 1 + `lr_decay` x step. "warm_restarts": cycles of a linear rise from `lr_floor` over `warmup_epochs` and a cosine
+        back down; the first is `restart_epochs` long, the others grow by `restart_growth` (their rises do not) and peak at
+        `restart_decay` times the one before.
     warmup_steps : int
         Over which the rate rises linearly from 0.
     weight_decay : float
-        L2 on every parameter; coupled but for adamw.
+        L2; coupled but for adamw.
+    decayed : "all", "all_but_bn" or "matrices"
+        Which parameters: every one; those without `bn` in their name, as the published RawNet code has it; or those
+        with more than one row and column, that is no biases, gains or cut-off frequencies.
     max_grad_norm : float, optional
     precision : "float32", "bf16" or "fp16"
         The last two on GPUs only.
@@ -40,6 +43,8 @@ class TrainConfig:
     checkpoint_interval : int
         Steps; 0 for the ends of epochs only.
     keep_checkpoints : int
+    initial : str, optional
+        Folder of another system, beside this one's, whose weights of the same names and shapes training starts from.
     """
 
     num_epochs: int = 500
@@ -51,6 +56,7 @@ class TrainConfig:
     schedule: Literal["step", "cosine", "warm_restarts", "inverse_time", "constant"] = "step"
     lr_decay: float = 0.95
     lr_decay_epochs: int = 10
+    lr_decay_steps: int = 0
     lr_floor: float = 1e-7
     restart_epochs: int = 80
     restart_growth: float = 1.5
@@ -58,12 +64,14 @@ class TrainConfig:
     warmup_epochs: int = 1
     warmup_steps: int = 0
     weight_decay: float = 1e-4
+    decayed: Literal["all", "all_but_bn", "matrices"] = "all"
     max_grad_norm: float | None = None
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     num_workers: int = 2
     log_interval: int = 10
     checkpoint_interval: int = 0
     keep_checkpoints: int = 2
+    initial: str | None = None
 
     def __post_init__(self) -> None:
         for name in (
@@ -75,7 +83,14 @@ class TrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("num_workers", "warmup_steps", "checkpoint_interval", "restart_epochs", "weight_decay"):
+        for name in (
+            "num_workers",
+            "warmup_steps",
+            "lr_decay_steps",
+            "checkpoint_interval",
+            "restart_epochs",
+            "weight_decay",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if not self.lr > 0:

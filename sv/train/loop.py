@@ -150,12 +150,30 @@ class Trainer:
 
 def make_optimizer(step_module: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """The configured optimiser over the step's parameter groups, or over all its parameters."""
-    groups = step_module.parameter_groups() if hasattr(step_module, "parameter_groups") else step_module.parameters()
+    if hasattr(step_module, "parameter_groups"):
+        groups = step_module.parameter_groups()
+    else:
+        groups = decay_groups(step_module, config.decayed)
     common = {"lr": config.lr, "weight_decay": config.weight_decay, "foreach": True}
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=config.momentum, **common)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return kind(groups, amsgrad=config.amsgrad, **common)
+
+
+def decay_groups(module: nn.Module, decayed: str) -> list[dict[str, Any]]:
+    """Parameters with weight decay, and those without if there are any; see `TrainConfig.decayed`."""
+
+    def decays(name: str, parameter: nn.Parameter) -> bool:
+        if decayed == "matrices":
+            return parameter.numel() > max(parameter.shape, default=1)
+        return decayed == "all" or "bn" not in name
+
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for name, parameter in module.named_parameters():
+        groups[decays(name, parameter)].append(parameter)
+    exempt = [{"params": groups[False], "weight_decay": 0.0}] if groups[False] else []
+    return [{"params": groups[True]}, *exempt]
 
 
 def _is_wide(module: nn.Module) -> bool:

@@ -14,8 +14,13 @@ from torch import Tensor, nn
 
 from sv.losses import AAMSoftmax, AngularPrototypical, SoftmaxLoss
 from sv.models.output import Embedded
+from sv.train.classification_step import ClassificationConfig, ClassificationStep
 from sv.train.diff_sv_step import DiffSVLossConfig, DiffSVStep
 from sv.train.distributed import gather_rows
+from sv.train.enhancement_step import EnhancementConfig, EnhancementStep
+from sv.train.ge2e_step import GE2ELossConfig, GE2EStep
+from sv.train.metric_step import MetricConfig, MetricStep
+from sv.train.rawnet_steps import NormSoftmaxConfig, NormSoftmaxStep, RawNet1LossConfig, RawNet1Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,4 +110,13 @@ class PairStep(nn.Module):
         return losses
 
 
-STEPS = {"pairs": (PairLossConfig, PairStep), "diff_sv": (DiffSVLossConfig, DiffSVStep)}
+STEPS = {
+    "pairs": (PairLossConfig, PairStep),
+    "classification": (ClassificationConfig, ClassificationStep),
+    "metric": (MetricConfig, MetricStep),
+    "enhancement": (EnhancementConfig, EnhancementStep),
+    "ge2e": (GE2ELossConfig, GE2EStep),
+    "rawnet1": (RawNet1LossConfig, RawNet1Step),
+    "norm_softmax": (NormSoftmaxConfig, NormSoftmaxStep),
+    "diff_sv": (DiffSVLossConfig, DiffSVStep),
+}

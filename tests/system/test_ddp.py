@@ -3,28 +3,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
-SCRIPT = Path(__file__).with_name("ddp_gradients.py")
-ENV = os.environ | {"PYTHONPATH": str(SCRIPT.parents[2]), "OMP_NUM_THREADS": "1"}
+HERE = Path(__file__).parent
+ENV = os.environ | {"PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def gradients(tmp_path, script, *arguments):
+    """What the script saves when run by one process and by two."""
+    for name, launcher in (("one.pt", [sys.executable]), ("two.pt", TORCHRUN)):
+        command = [*launcher, HERE / script, *arguments, tmp_path / name]
+        done = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
+    return [torch.load(tmp_path / name, weights_only=True) for name in ("one.pt", "two.pt")]
 
 
 def test_two_ranks_give_the_gradients_of_one(tmp_path):
-    one = [sys.executable, SCRIPT, tmp_path / "one.pt"]
-    two = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        SCRIPT,
-        tmp_path / "two.pt",
-    ]
-    for command in (one, two):
-        done = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=300)
-        assert done.returncode == 0, done.stderr[-3000:]
-    expected, found = (torch.load(tmp_path / name, weights_only=True) for name in ("one.pt", "two.pt"))
+    expected, found = gradients(tmp_path, "ddp_gradients.py")
     assert expected.keys() == found.keys()
     largest = max(float(gradient.abs().max()) for gradient in expected.values())
     for name, gradient in expected.items():
@@ -33,6 +30,13 @@ def test_two_ranks_give_the_gradients_of_one(tmp_path):
     # The loss over the pairs of all ranks is among what was compared, and most of the network is reached.
     assert expected["criteria.angular_prototypical.scale"].abs() > 0
     assert sum(bool(gradient.any()) for gradient in expected.values()) > 0.8 * len(expected)
+
+
+@pytest.mark.parametrize("criterion", ["angular_prototypical", "prototypical", "triplet"])
+def test_metric_losses_of_two_ranks_give_the_gradients_of_one(criterion, tmp_path):
+    expected, found = gradients(tmp_path, "ddp_metric_gradients.py", criterion)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    assert all(gradient.abs().max() > 1e-3 for name, gradient in expected.items() if not name.endswith("metric.bias"))
 
 
 def test_two_ranks_of_diff_sv_stay_one_model(tmp_path):

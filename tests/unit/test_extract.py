@@ -16,6 +16,7 @@ from sv.extract import (
     utterance_embedding,
 )
 from sv.features.log_mel import LogMel, LogMelConfig
+from sv.features.waveform import Waveform, WaveformConfig
 from sv.models import MODELS
 
 SEGMENT = 4000  # samples
@@ -76,6 +77,83 @@ def test_even_segments_reach_from_the_first_sample_to_the_last():
     config = ExtractConfig(segment_samples=4, scheme="even", num_segments=3)
     assert cut_segments(np.arange(11), config).tolist() == [[0, 1, 2, 3], [3, 4, 5, 6], [7, 8, 9, 10]]
     assert cut_segments(np.arange(3), config).tolist() == [[0, 1, 2, 0]]
+
+
+def test_padded_segments_of_a_short_utterance_have_one_sample_to_move() -> None:
+    config = ExtractConfig(segment_samples=4, scheme="even_padded", num_segments=3)
+    assert cut_segments(np.arange(3), config).tolist() == [[0, 1, 2, 0], [0, 1, 2, 0], [1, 2, 0, 1]]
+    assert cut_segments(np.arange(4), config).tolist() == [[0, 1, 2, 3], [0, 1, 2, 3], [1, 2, 3, 0]]
+    ten = ExtractConfig(segment_samples=64_000, scheme="even_padded", num_segments=10)
+    assert segment_starts(64_001, ten) == [0] * 9 + [1]
+    expected = [0, 7333, 14666, 22000, 29333, 36666, 44000, 51333, 58666, 66000]
+    assert segment_starts(130_000, ten) == expected
+
+
+RAWNET2 = ExtractConfig(segment_samples=59_049, scheme="overlapping", step_samples=47_239, unit_segments=False)
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "starts"),
+    [
+        (30_000, [0]),
+        (59_049, [0]),
+        (59_050, [0, 1]),
+        (64_000, [0, 4951]),
+        (106_287, [0, 47_238]),
+        (106_288, [0, 47_239, 47_239]),
+        (130_000, [0, 47_239, 70_951]),
+        (200_000, [0, 47_239, 94_478, 140_951]),
+    ],
+)
+def test_overlapping_segments_of_the_published_rawnet2_evaluation(num_samples: int, starts: list[int]) -> None:
+    assert segment_starts(num_samples, RAWNET2) == starts
+    cut = cut_segments(np.arange(1, num_samples + 1), RAWNET2)
+    assert cut.shape == (len(starts), 59_049)
+    assert cut[:, 0].tolist() == [start + 1 for start in starts]
+
+
+def test_segments_further_apart_than_long_are_refused() -> None:
+    with pytest.raises(ValueError, match="overlapping segments of 100 samples cannot be 101 samples apart"):
+        ExtractConfig(segment_samples=100, scheme="overlapping", step_samples=101)
+
+
+def test_a_whole_utterance_is_its_only_segment_repeated_if_short() -> None:
+    config = ExtractConfig(segment_samples=4, scheme="whole")
+    assert cut_segments(np.arange(7), config).tolist() == [[0, 1, 2, 3, 4, 5, 6]]
+    assert cut_segments(np.arange(3), config).tolist() == [[0, 1, 2, 0]]
+
+
+def test_utterances_of_any_length_are_embedded_by_themselves() -> None:
+    frontend = Waveform(WaveformConfig())
+    model = MODELS["rawnet1_pytorch"]
+    torch.manual_seed(0)
+    model = model[1](model[0](channels=(8, 8), gru_dim=8, embedding_dim=4)).eval()
+    config = ExtractConfig(segment_samples=500, scheme="whole")
+    assert frames_per_segment(frontend, config) is None
+    rng = np.random.default_rng(0)
+    waveforms = {f"utt{n}": rng.normal(size=n).astype(np.float32) for n in (300, 500, 1234)}
+    features = {utt: compute_features(frontend, samples, config) for utt, samples in waveforms.items()}
+    assert [len(matrix) for matrix in features.values()] == [500, 500, 1234]
+    embedded = dict(Embedder(model, None, 8)(features.items()))
+    for utt, matrix in features.items():
+        with torch.no_grad():
+            alone = model.embed(torch.from_numpy(matrix.T[None]))
+        np.testing.assert_allclose(embedded[utt], alone.numpy(), atol=1e-6)
+
+
+def test_peak_normalisation_comes_first_and_leaves_silence_silent() -> None:
+    frontend = Waveform(WaveformConfig())
+    config = ExtractConfig(segment_samples=4, scheme="consecutive", peak_normalise=True)
+    samples = np.array([0.1, -0.4, 0.2, 0.0, 0.1, 0.0], dtype=np.float32)
+    by_hand = cut_segments(samples / np.float32(0.4), config).reshape(-1, 1)
+    np.testing.assert_allclose(compute_features(frontend, samples, config), by_hand, rtol=1e-6)
+    assert not compute_features(frontend, np.zeros(6, dtype=np.float32), config).any()
+
+
+def test_mean_of_raw_embeddings_if_asked() -> None:
+    segments = np.array([[3.0, 0.0], [0.0, 1.0]])
+    np.testing.assert_allclose(utterance_embedding(segments, unit_segments=False), [1.5, 0.5])
+    np.testing.assert_allclose(utterance_embedding(segments), [0.5, 0.5])
 
 
 WINDOWS = {  # samples -> first frames of the windows, by Resemblyzer

@@ -1,6 +1,9 @@
 import pytest
 
 from sv.report import (
+    BACKEND_COLUMNS,
+    COMPARED,
+    backend_table,
     compare,
     condition_label,
     condition_order,
@@ -9,7 +12,6 @@ from sv.report import (
     short_commit,
     table_body,
     text_table,
-    update_markdown,
 )
 
 
@@ -18,7 +20,9 @@ def row(system: str, noise: str | None = None, snr_db: float | None = None, eer:
     return {
         "system": system, "test_set": "test", "condition": condition, "noise": noise, "snr_db": snr_db,
         "backend": "cosine", "num_target": 5, "num_nontarget": 7, "eer": eer, "eer_low": eer - 1, "eer_high": eer + 2,
-        "min_dcf": {"0.01": eer / 10, "0.05": eer / 25}, "trials_sha256": "t" * 64, "checkpoint_sha256": "c" * 64,
+        "min_dcf": {"0.01": eer / 10, "0.05": eer / 25}, "act_dcf": None, "cllr": None, "min_cllr": eer / 16,
+        "trials_sha256": "a" * 64, "num_dropped": 1, "crop_scheme": "segment_samples 100", "normalisation": "none",
+        "calibration": "none", "operating_points": ["0.01", "0.05"], "checkpoint_sha256": "c" * 64,
         "commit": "abcdef0123456789-dirty", "seed": 0,
     } | changes  # fmt: skip
 
@@ -64,11 +68,46 @@ def test_back_ends_and_test_sets_are_compared_apart() -> None:
     assert found == [("test", "cosine"), ("test", "plda"), ("other", "cosine")]
 
 
-def test_other_trials_do_not_share_a_table(systems) -> None:
-    systems[1][2]["trials_sha256"] = "u" * 64
-    message = "ours and baseline cannot share a table: test noise-snr20 was scored on different trials"
+@pytest.mark.parametrize("field", COMPARED)
+def test_other_stamps_do_not_share_a_table_unless_it_is_said(systems, field) -> None:
+    for one in systems[1]:  # all of its conditions alike, or they would not be of one run
+        one[field] = "other"
+    message = rf"ours and baseline cannot share a table: on test \w+-?\w* \(cosine\) {field} is .* and other"
     with pytest.raises(ValueError, match=message):
         compare(systems)
+    with pytest.raises(ValueError, match=message):
+        compare(systems, [name for name in COMPARED if name != field])
+    assert compare(systems, [field])[0].systems == ["ours", "baseline"]
+
+
+@pytest.mark.parametrize("field", ["checkpoint_sha256", "commit", "seed"])
+def test_rows_of_two_runs_of_a_system_do_not_share_a_table(systems, field) -> None:
+    systems[1][2][field] = "other"
+    message = rf"rows of baseline cannot share a table: {field} is .* and other; run stage 7 again"
+    with pytest.raises(ValueError, match=message):
+        compare(systems)
+
+
+def test_systems_differ_in_checkpoint_commit_and_seed(systems) -> None:
+    for one in systems[1]:
+        one |= {"checkpoint_sha256": "d" * 64, "commit": "fedcba", "seed": 1}
+    assert len(compare(systems)) == 1
+
+
+def test_back_ends_by_hand(systems) -> None:
+    llrs = {"backend": "cosine-calibrated", "act_dcf": {"0.01": 0.5}, "cllr": 0.25, "calibration": "fitted"}
+    for rows in systems:
+        rows += [one | llrs for one in rows]
+        rows.append(row(rows[0]["system"], test_set="other"))
+    found = backend_table(compare(systems))
+    assert [line[:2] for line in found] == [
+        ["ours", "cosine"], ["baseline", "cosine"], ["ours", "cosine-calibrated"], ["baseline", "cosine-calibrated"],
+    ]  # fmt: skip
+    # Clean: an EER of 3; noisy: the mean of 2, 4, 5 and 6.
+    assert found[0][2:] == ["3.00", "0.300", "-", "-", "0.188", "4.25", "0.425", "-", "-", "0.266"]
+    assert found[2][2:] == ["3.00", "0.300", "0.500", "0.250", "0.188", "4.25", "0.425", "0.500", "0.250", "0.266"]
+    assert {len(line) for line in found} == {len(BACKEND_COLUMNS)}
+    assert backend_table(compare([[row("a")]]))[0][7:] == ["-"] * 5
 
 
 def test_text_table_is_aligned_under_the_names(systems) -> None:
@@ -97,31 +136,8 @@ def test_markdown_table_has_one_line_a_condition(systems) -> None:
 
 def test_footnotes_say_what_the_numbers_depend_on(systems) -> None:
     assert footnotes(systems)[0] == (
-        "ours: 5 target and 7 nontarget trials (tttttttttttt), checkpoint cccccccccccc, commit abcdef012345-dirty, seed 0"
+        "ours: 5 target and 7 nontarget trials (aaaaaaaaaaaa, 1 dropped), segment_samples 100, checkpoint cccccccccccc, "
+        "commit abcdef012345-dirty, seed 0"
     )
-    assert short_commit(None) == "unknown"
-
-
-def test_generated_block_is_replaced_and_nothing_else(tmp_path) -> None:
-    path = tmp_path / "RESULTS.md"
-    update_markdown(path, "a", "old")
-    path.write_text(f"Before.\n\n{path.read_text()}\nAfter.\n")
-    update_markdown(path, "b", "other")
-    update_markdown(path, "a", "new")
-    text = path.read_text()
-    assert "old" not in text
-    begin = "<!-- generated from results.json of a: begin -->"
-    assert f"{begin}\nnew\n<!-- generated from results.json of a: end -->\n\nAfter.\n" in text
-    assert text.startswith("Before.\n\n# Results\n")
-    assert text.index("new") < text.index("other")
-    update_markdown(path, "a", "new")
-    assert path.read_text() == text
-
-
-def test_a_block_without_end_is_refused(tmp_path) -> None:
-    path = tmp_path / "RESULTS.md"
-    update_markdown(path, "a", "text")
-    path.write_text(path.read_text().replace(": end -->", ""))
-    with pytest.raises(ValueError, match=r"RESULTS.md: the line .*of a: end -->' is missing"):
-        update_markdown(path, "a", "new")
-    assert "text" in path.read_text()
+    assert short_commit("0123456789abcdef0123") == "0123456789ab"
+    assert short_commit("release 0.1.0") == "release 0.1.0"

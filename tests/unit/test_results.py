@@ -1,26 +1,35 @@
 import json
 import subprocess
+from importlib.metadata import version
 
 import numpy as np
 import pytest
 
+from sv.files import sha256_of
 from sv.kaldi import Trials
 from sv.results import (
-    Provenance,
-    git_commit,
+    POINTS,
+    Stamp,
+    code_version,
+    crop_scheme,
     make_row,
     merge_rows,
     parse_condition,
     read_results,
     speakers_of,
+    stamp_of,
     update_results,
 )
-from sv.scoring import compute_eer, compute_min_dcf
+from sv.scoring import compute_act_dcf, compute_cllr, compute_eer, compute_min_dcf
 
 FIELDS = (
-    "system test_set condition noise snr_db backend num_target num_nontarget eer eer_low eer_high min_dcf act_dcf cllr "
-    "trials_sha256 checkpoint_sha256 commit seed"
+    "system test_set condition noise snr_db backend num_target num_nontarget num_dropped eer eer_low eer_high min_dcf act_dcf "
+    "cllr trials_sha256 checkpoint_sha256 commit seed operating_points crop_scheme normalisation calibration"
 )
+STAMP = {
+    "trials_sha256": "a" * 64, "num_dropped": 2, "crop_scheme": "segment_samples 100", "normalisation": "none",
+    "calibration": "none", "checkpoint_sha256": "c" * 64, "commit": "abc", "seed": 7,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -31,11 +40,10 @@ def trials() -> Trials:
     return Trials([a for a, _ in pairs], [b for _, b in pairs], is_target)
 
 
-def row_of(trials: Trials, set_name: str = "test", checkpoint: str = "c", **changes) -> dict:
+def row_of(trials: Trials, set_name: str = "test", stamp: dict | None = None, **changes) -> dict:
     scores = np.random.default_rng(0).normal(size=len(trials)) + 1.5 * trials.is_target
     utt2spk = {utt: utt[:4] for utt in (*trials.enrolment, *trials.test)}
-    stamp = Provenance(system="sys", trials_sha256="t", checkpoint_sha256=checkpoint, commit=None, seed=7)
-    return make_row(set_name, "cosine", trials, scores, utt2spk, stamp) | changes
+    return make_row("sys", set_name, "cosine", trials, scores, utt2spk, Stamp(**STAMP | (stamp or {}))) | changes
 
 
 @pytest.mark.parametrize(
@@ -59,8 +67,78 @@ def test_a_row_has_every_promised_field_and_its_metrics_in_percent(trials) -> No
     assert (row["num_target"], row["num_nontarget"]) == (30, 160)
     assert row["eer"] == 100 * compute_eer(scores, trials.is_target)
     assert row["eer_low"] < row["eer"] < row["eer_high"]
-    assert row["min_dcf"] == {p: compute_min_dcf(scores, trials.is_target, float(p)) for p in ("0.01", "0.05")}
-    assert json.loads(json.dumps(row)) == row
+    assert row["min_dcf"] == {
+        "0.01": compute_min_dcf(scores, trials.is_target, 0.01),
+        "0.05": compute_min_dcf(scores, trials.is_target, 0.05),
+        "0.01,10,1": compute_min_dcf(scores, trials.is_target, 0.01, 10, 1),
+    }
+    for point, (low, high) in row["min_dcf_interval"].items():
+        assert low <= row["min_dcf"][point] <= high
+    assert row["operating_points"] == [str(point) for point in POINTS]
+    assert {name: row[name] for name in STAMP} == STAMP
+    assert json.loads(json.dumps(row)).keys() == row.keys()
+
+
+def test_only_calibrated_scores_have_an_actual_cost(trials) -> None:
+    row = row_of(trials)
+    assert row["act_dcf"] is None and row["cllr"] is None
+    assert 0 < row["min_cllr"] < 1
+    row = row_of(trials, stamp={"calibration": "logistic regression"})
+    scores = np.random.default_rng(0).normal(size=len(trials)) + 1.5 * trials.is_target
+    assert row["cllr"] == compute_cllr(scores, trials.is_target)
+    assert row["act_dcf"]["0.01,10,1"] == compute_act_dcf(scores, trials.is_target, 0.01, 10, 1)
+
+
+@pytest.mark.parametrize("name", list(STAMP))
+def test_there_is_no_stamp_without_all_of_it(name) -> None:
+    with pytest.raises(TypeError, match=name):
+        Stamp(**{key: value for key, value in STAMP.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("trials_sha256", "abc", "trials_sha256 must be 64 hexadecimal digits, got 'abc'"),
+        ("checkpoint_sha256", "", "checkpoint_sha256 must be 64 hexadecimal digits, got ''"),
+        ("commit", "", "commit must be said, 'none' if there is none"),
+        ("crop_scheme", "", "crop_scheme must be said"),
+        ("num_dropped", -1, "num_dropped must not be negative, got -1"),
+    ],
+)
+def test_a_stamp_that_says_nothing_is_refused(name, value, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        Stamp(**STAMP | {name: value})
+
+
+def test_a_stamp_is_taken_from_the_folders(tmp_path) -> None:
+    model, data = tmp_path / "model", tmp_path / "data"
+    (model / "checkpoints").mkdir(parents=True)
+    (model / "checkpoints" / "best.pt").write_bytes(b"weights")
+    (model / "config.json").write_text('{"extract": {"segment_samples": 100, "scheme": "even", "batch_size": 8}}')
+    for name in ("test", "test-noise-snr5"):
+        (data / name).mkdir(parents=True)
+        (data / name / "trials").write_text("a b target\n")
+    (data / "test" / "trials.dropped").write_text("a x\nb x\n")
+    for name in ("test", "test-noise-snr5"):
+        stamp = stamp_of(model, data / name, 3)
+        assert (stamp.num_dropped, stamp.crop_scheme) == (2, "even, segment_samples 100")
+        assert (stamp.normalisation, stamp.calibration, stamp.seed) == ("none", "none", 3)
+        assert stamp.trials_sha256 == sha256_of(data / name / "trials")
+        assert stamp.checkpoint_sha256 == sha256_of(model / "checkpoints" / "best.pt")
+
+
+def test_crops_are_told_by_what_counts() -> None:
+    extract = {
+        "segment_samples": 100, "scheme": "consecutive", "num_segments": 10, "step_samples": 50, "unit_segments": True,
+        "peak_normalise": False, "raise_to_dbfs": None, "batch_size": 8,
+    }  # fmt: skip
+    assert crop_scheme(extract) == "consecutive, segment_samples 100, unit_segments"
+    assert crop_scheme(extract | {"scheme": "even"}) == "even, segment_samples 100, num_segments 10, unit_segments"
+    assert (
+        crop_scheme(extract | {"scheme": "sliding"}) == "sliding, segment_samples 100, step_samples 50, unit_segments"
+    )
+    assert crop_scheme(extract | {"raise_to_dbfs": -30.0}).endswith("unit_segments, raise_to_dbfs -30.0")
+    assert crop_scheme({"new_option": 3}) == "consecutive, new_option 3"
 
 
 def test_speakers_are_numbered_alike_on_both_sides(trials) -> None:
@@ -83,10 +161,11 @@ def test_rows_replace_their_like_and_leave_the_others(trials) -> None:
     assert merge_rows(merge_rows(old, new), new) == merge_rows(old, new)
 
 
-def test_rows_of_other_weights_do_not_survive(trials) -> None:
+def test_rows_of_other_weights_code_or_seed_do_not_survive(trials) -> None:
     old = [row_of(trials), row_of(trials, "test-noise-snr0")]
-    new = [row_of(trials, checkpoint="retrained")]
-    assert merge_rows(old, new) == new
+    for other in ({"checkpoint_sha256": "e" * 64}, {"commit": "def"}, {"seed": 8}):
+        new = [row_of(trials, stamp=other)]
+        assert merge_rows(old, new) == new
 
 
 def test_updating_a_file_twice_changes_nothing_more(trials, tmp_path) -> None:
@@ -101,7 +180,12 @@ def test_updating_a_file_twice_changes_nothing_more(trials, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("[{", "line 1 column"), ('{"a": 1}', "expected a list of rows"), ("[{}]", "expected a list")]
+    ("text", "message"),
+    [
+        ("[{", "line 1 column"),
+        ('{"a": 1}', "expected a list of rows"),
+        ('[{"system": "a", "test_set": "b"}]', "row 1 lacks condition, backend, trials_sha256, num_dropped"),
+    ],
 )
 def test_a_damaged_file_is_named(tmp_path, text, message) -> None:
     path = tmp_path / "results.json"
@@ -118,13 +202,13 @@ def test_commit_of_a_checkout_says_if_it_was_changed(tmp_path) -> None:
         )
         return done.stdout.strip()
 
-    assert git_commit(tmp_path) is None
+    assert code_version(tmp_path) == f"release {version('sv')}"
     git("init", "-q")
     (tmp_path / "file").write_text("one")
     git("add", "file")
     git("commit", "-qm", "one")
     git("tag", "-a", "v1", "-m", "v1")
     commit = git("rev-parse", "HEAD")
-    assert git_commit(tmp_path) == commit
+    assert code_version(tmp_path) == commit
     (tmp_path / "file").write_text("two")
-    assert git_commit(tmp_path) == f"{commit}-dirty"
+    assert code_version(tmp_path) == f"{commit}-dirty"

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 import torch
 
-from sv.bin import compute_feats, extract
-from sv.kaldi import Trials, read_scp, read_vectors, write_data_dir, write_table, write_trials
+from sv.bin import backend, compute_feats, extract
+from sv.kaldi import Trials, open_ark_scp, read_scp, read_vectors, write_data_dir, write_table, write_trials
 from sv.system import build_model, load_system, write_system
 
 SYSTEM = """
@@ -113,3 +113,16 @@ def assert_same() -> Callable[[dict, dict], None]:
             np.testing.assert_allclose(found[key], vector, atol=1e-6)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def trained_backend(tmp_path_factory) -> Path:
+    """A back end of random embeddings, of ten speakers and as many dimensions as the tiny system's; read only."""
+    folder, rng = tmp_path_factory.mktemp("train"), np.random.default_rng(0)
+    utts = [f"tr{i // 4}-{i}" for i in range(40)]
+    with open_ark_scp(folder / "xvector.ark", folder / "xvector.scp") as write:
+        for i, utt in enumerate(sorted(utts)):
+            write(utt, rng.normal(size=12) + 2 * np.eye(12)[i // 4])
+    write_table(folder / "utt2spk", {utt: utt.partition("-")[0] for utt in utts})
+    backend.main([str(folder / "xvector.scp"), str(folder / "utt2spk"), str(folder / "backend"), "--lda-dim", "6"])
+    return folder / "backend"

@@ -43,15 +43,15 @@ def assert_kaldis(found: dict, golden: tuple, atol: float = 2e-5) -> None:
     np.testing.assert_allclose(list(found.values()), expected, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize(("options", "atol"), [((), 2e-5), (("--text",), 5e-5)])
-def test_from_embeddings_to_kaldis_scores(files, golden_scores, options, atol) -> None:
+@pytest.mark.parametrize("options", [(), ("--text",)])
+def test_from_embeddings_to_kaldis_scores(files, golden_scores, options) -> None:
     train(files, "--lda-dim", 24, *options)
     own = ("--backend", files / "backend")
-    assert_kaldis(scores_of(files, "plda", ("eval", "eval"), *own), golden_scores("A.scores"), atol)
+    assert_kaldis(scores_of(files, "plda", ("eval", "eval"), *own), golden_scores("A.scores"))
     several = scores_of(
         files, "plda", ("enrol", "eval"), *own, "--num-utts", files / "num_utts", trials="trials_enroll"
     )
-    assert_kaldis(several, golden_scores("A.enroll.scores"), atol)
+    assert_kaldis(several, golden_scores("A.enroll.scores"))
 
 
 @pytest.mark.parametrize(

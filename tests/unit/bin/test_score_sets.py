@@ -1,21 +1,20 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from sv.bin import backend, score, score_sets
+from sv.bin import score, score_sets
 from sv.files import sha256_of
-from sv.kaldi import open_ark_scp, read_scores, read_vectors, write_table
+from sv.kaldi import read_scores, read_vectors
 from sv.results import read_results
 from sv.scoring import cohort_id
 
-NUM_SPEAKERS = 10  # of the training set
+NUM_SPEAKERS = 10  # of the back end's training set
 BACK_ENDS = ("cosine", "cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2")
 
 
 @pytest.fixture
-def model(folder, staged, tmp_path) -> Path:
+def model(folder, staged, trained_backend, tmp_path) -> Path:
     """A model folder with a back end, and embeddings of data/test and of two noisy conditions."""
     model = tmp_path / "exp" / "tiny"
     shutil.copytree(folder / "model", model)
@@ -25,20 +24,8 @@ def model(folder, staged, tmp_path) -> Path:
         embeddings.mkdir(parents=True)
         for kind in ("xvector", "segments"):
             shutil.copy(staged[0] / "test" / f"{kind}.1.scp", embeddings / f"{kind}.scp")
-    train_backend(tmp_path / "train", model / "backend")
+    shutil.copytree(trained_backend, model / "backend")
     return model
-
-
-def train_backend(folder: Path, out: Path) -> None:
-    """A back end of random embeddings of as many dimensions as the tiny system's."""
-    rng = np.random.default_rng(0)
-    folder.mkdir()
-    utts = [f"tr{i // 4}-{i}" for i in range(4 * NUM_SPEAKERS)]
-    with open_ark_scp(folder / "xvector.ark", folder / "xvector.scp") as write:
-        for i, utt in enumerate(sorted(utts)):
-            write(utt, rng.normal(size=12) + 2 * np.eye(12)[i // 4])
-    write_table(folder / "utt2spk", {utt: utt.partition("-")[0] for utt in utts})
-    backend.main([str(folder / "xvector.scp"), str(folder / "utt2spk"), str(out), "--lda-dim", "6"])
 
 
 def run(model: Path, *names: str, top_n: int = 5) -> None:

@@ -155,6 +155,30 @@ def test_draws_follow_the_configured_distribution(library):
     assert snrs.mean() == pytest.approx(4.0, abs=3 * 4 / np.sqrt(12 * len(snrs)))
 
 
+def test_one_of_five_equally_likely_things(library):
+    library.noises["music"] = library.noises["noise"]
+    config = AugmentConfig(
+        one_of=True,
+        reverb_prob=0.2,
+        noise_prob=0.75,
+        noises=("noise", "music", "babble"),
+        snr_db=(0.0, 15.0),
+        music_snr_db=(5.0, 15.0),
+        babble_snr_db=(13.0, 20.0),
+        num_babble=(3, 7),
+    )
+    draws = [library.draw(generator("exclusive", i), config, 4_000) for i in range(1_000)]
+    kinds = [draw.category or ("room" if draw.rir else "nothing") for draw in draws]
+    assert all(draw.rir is None or draw.category is None for draw in draws)
+    for kind in ("nothing", "room", "noise", "music", "babble"):
+        assert abs(kinds.count(kind) - 200) < 4 * np.sqrt(1_000 * 0.2 * 0.8)
+    for category, low, high in (("noise", 0, 15), ("music", 5, 15), ("babble", 13, 20)):
+        levels = [draw.snr_db for draw in draws if draw.category == category]
+        assert low <= min(levels) < low + 0.5
+        assert high - 0.5 < max(levels) <= high
+    assert {len(draw.pieces) for draw in draws if draw.category == "babble"} == {3, 4, 5, 6, 7}
+
+
 def test_silent_stretches_are_drawn_again(make_set, noise):
     half = np.concatenate([np.zeros(50_000, np.float32), noise(0, 2_000)])
     library = NoiseLibrary({"noise": make_set("half", {"half-0": half})})

@@ -82,7 +82,7 @@ def test_a_truncated_ark_is_named(tmp_path, arrays):
     write_all(tmp_path, arrays)
     whole = (tmp_path / "x.ark").read_bytes()
     (tmp_path / "x.ark").write_bytes(whole[:-10])
-    with pytest.raises(DataDirError, match=r"x.scp: utt-3: .*not a whole Kaldi matrix"):
+    with pytest.raises(DataDirError, match=r"x.scp: utt-3: .*the file ends before"):
         list(iter_matrices(tmp_path / "x.scp"))
     last = (tmp_path / "x.scp").read_text().splitlines()[-1].split()[1]
     with pytest.raises(DataDirError, match="the file ends before"):
@@ -107,7 +107,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path):
         pytest.skip(f"needs the right to mount a tmpfs: {mounted.stderr.strip()}")
     try:
         with (
-            pytest.raises(OSError, match="the disk is full") as caught,
+            pytest.raises(OSError, match="could not write: No space left on device") as caught,
             open_ark_scp(disk / "x.ark", disk / "x.scp") as write,
         ):
             for i in range(100):

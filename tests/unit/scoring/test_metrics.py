@@ -5,7 +5,17 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from sv.scoring import compute_eer, compute_eer_kaldi, compute_min_dcf, det_points, eer_interval
+from sv.scoring import (
+    OperatingPoint,
+    compute_act_dcf,
+    compute_cllr,
+    compute_eer,
+    compute_eer_kaldi,
+    compute_min_cllr,
+    compute_min_dcf,
+    det_points,
+)
+from sv.scoring.metrics import pool_adjacent_violators
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "kaldi_plda"
 
@@ -126,7 +136,10 @@ def test_min_dcf_never_exceeds_the_constant_decisions() -> None:
         ([0.0, 1.0], [True], r"scores are \(2,\), labels \(1,\): one of each a trial"),
     ],
 )
-@pytest.mark.parametrize("metric", [compute_eer, compute_eer_kaldi, compute_min_dcf, det_points])
+@pytest.mark.parametrize(
+    "metric",
+    [compute_eer, compute_eer_kaldi, compute_min_dcf, compute_act_dcf, compute_cllr, compute_min_cllr, det_points],
+)
 def test_undefined_metrics_are_refused(metric, scores, labels, message) -> None:
     with pytest.raises(ValueError, match=message):
         metric(np.array(scores), np.array(labels, dtype=bool))
@@ -139,58 +152,74 @@ def test_priors_and_costs_out_of_range_are_refused() -> None:
         compute_min_dcf(np.array([0.0, 1.0]), np.array([False, True]), 0.01, 1.0, -1.0)
 
 
-def speaker_trials(rng: np.random.Generator, num_speakers: int, spread: float):
-    """Scores with a random effect of each speaker; either kind of trial is a unit Gaussian, 3 apart."""
-    within = np.sqrt(1 - spread**2)
-    speaker = np.repeat(np.arange(num_speakers), 20)
-    targets = 3 + spread * rng.normal(size=num_speakers)[speaker] + within * rng.normal(size=len(speaker))
-    pairs = np.triu_indices(num_speakers, 1)
-    drawn = rng.integers(len(pairs[0]), size=1600)
-    left, right = pairs[0][drawn], pairs[1][drawn]
-    own = spread * rng.normal(size=num_speakers)
-    nontargets = (own[left] + own[right]) / np.sqrt(2) + within * rng.normal(size=len(left))
-    sides = np.concatenate([speaker, left]), np.concatenate([speaker, right])
-    return *joined(targets, nontargets), sides
+@pytest.mark.parametrize("point", [(0.01, 1, 1), (0.05, 1, 1), (0.01, 10, 1), (0.5, 1, 3)])
+def test_calibrated_gaussians_cost_at_their_threshold_what_theory_says(gaussians, point) -> None:
+    scores, labels = gaussians
+    llrs = 2 * scores - 2
+    where = (OperatingPoint(*point).threshold + 2) / 2
+    cost = OperatingPoint(*point).cost(norm.cdf(where - 2), norm.sf(where))
+    one_trial = OperatingPoint(*point).cost(1 / 20_000, 1 / 20_000)
+    assert compute_act_dcf(llrs, labels, *point) == pytest.approx(cost, abs=one_trial)
+    assert compute_act_dcf(llrs, labels, *point) == pytest.approx(compute_min_dcf(llrs, labels, *point), abs=one_trial)
 
 
-def test_interval_covers_the_true_eer_at_its_nominal_rate() -> None:
-    truth, covered = norm.cdf(-1.5), []
-    for repetition in range(150):
-        rng = np.random.default_rng(repetition)
-        low, high = eer_interval(*speaker_trials(rng, 40, 0.5), rng, num_replicates=200)
-        covered.append(low <= truth <= high)
-    # 95 %, give or take three standard deviations of a count of 150.
-    assert np.mean(covered) == pytest.approx(0.95, abs=0.055)
+def test_act_dcf_by_hand() -> None:
+    # At p = 0.5 the threshold is 0, which is accepted: one of two targets missed, one of four nontargets accepted.
+    scores, labels = joined([0.0, -1.0], [1.0, -1.0, -2.0, -3.0])
+    assert compute_act_dcf(scores, labels, 0.5) == pytest.approx(0.5 + 0.25)
+    # Twice the cost of a miss halves the odds: threshold -log 2, still above -1.
+    assert compute_act_dcf(scores, labels, 0.5, 2.0) == pytest.approx(2 * 0.5 + 0.25)
 
 
-def test_interval_is_wider_than_one_that_takes_trials_for_independent() -> None:
-    scores, labels, sides = speaker_trials(np.random.default_rng(1), 40, 0.7)
-    low, high = eer_interval(scores, labels, sides, np.random.default_rng(0))
-    alone = np.arange(len(scores))
-    naive_low, naive_high = eer_interval(scores, labels, (alone, alone), np.random.default_rng(0))
-    assert high - low > 1.5 * (naive_high - naive_low)
+def test_cllr_of_calibrated_gaussians_is_the_integral(gaussians) -> None:
+    scores, labels = gaussians
+    x = np.linspace(-12, 14, 200_001)
+    llr = 2 * x - 2
+    bits = 0.5 * (norm.pdf(x - 2) * np.logaddexp(0, -llr) + norm.pdf(x) * np.logaddexp(0, llr)) / np.log(2)
+    expected = np.trapezoid(bits, x)
+    assert compute_cllr(2 * scores - 2, labels) == pytest.approx(expected, abs=1e-4)
+    # These very scores are calibrated as well as they can be, but for the noise that PAV can fit.
+    assert compute_min_cllr(scores, labels) == pytest.approx(expected, abs=2e-3)
+    assert compute_min_cllr(scores, labels) <= compute_cllr(2 * scores - 2, labels)
 
 
-def test_interval_is_a_function_of_the_seed_and_not_of_the_order_of_trials() -> None:
-    scores, labels, sides = speaker_trials(np.random.default_rng(2), 12, 0.5)
-    order = np.random.default_rng(3).permutation(len(scores))
-    first = eer_interval(scores, labels, sides, np.random.default_rng(0))
-    again = eer_interval(scores[order], labels[order], tuple(side[order] for side in sides), np.random.default_rng(0))
-    assert first == again
-    assert first != eer_interval(scores, labels, sides, np.random.default_rng(1))
+def test_cllr_of_scores_that_say_nothing_is_one_bit() -> None:
+    labels = np.arange(10) < 3
+    assert compute_cllr(np.zeros(10), labels) == pytest.approx(1.0)
+    assert compute_min_cllr(np.zeros(10), labels) == pytest.approx(1.0)
 
 
-def test_interval_of_one_weight_for_all_is_the_eer_itself() -> None:
-    # One speaker that all trials belong to is drawn in every replicate.
-    scores, labels = joined([0.0, 2.0, 3.0], [-1.0, 0.5, 1.0])
-    nobody = np.zeros(6, dtype=int)
-    assert (
-        eer_interval(scores, labels, (nobody, nobody), np.random.default_rng(0)) == (compute_eer(scores, labels),) * 2
+def test_min_cllr_by_hand() -> None:
+    # Blocks: {0: nontarget}, {1: target, 2: nontarget} pooled, {3: target}; only the middle one costs anything, 1 bit for
+    # half of either kind.
+    scores, labels = np.array([0.0, 1.0, 2.0, 3.0]), np.array([False, True, False, True])
+    assert compute_min_cllr(scores, labels) == pytest.approx(0.5)
+    assert compute_min_cllr(*joined([2.0, 3.0], [0.0, 1.0])) == 0.0
+
+
+def test_no_monotone_map_has_less_cllr_than_min_cllr(hashed_scores) -> None:
+    scores, labels = hashed_scores
+    least = compute_min_cllr(scores, labels)
+    assert compute_min_cllr(np.exp(scores), labels) == pytest.approx(least, abs=1e-12)
+    best = min(
+        compute_cllr(slope * (scores - centre), labels)
+        for slope in range(5, 60, 5)
+        for centre in np.arange(0.5, 1, 0.05)
     )
+    assert 0.5 * best < least <= best
 
 
-def test_interval_is_everything_if_most_replicates_are_undefined() -> None:
-    # A target of speaker 0, a nontarget of speakers 1 and 2: all three are drawn in 2 of 9 replicates.
-    sides = np.array([0, 1]), np.array([0, 2])
-    low_high = eer_interval(np.array([1.0, 0.0]), np.array([True, False]), sides, np.random.default_rng(0))
-    assert low_high == (0.0, 1.0)
+def test_pooling_parts_first_changes_nothing(hashed_scores) -> None:
+    _, labels = hashed_scores
+    targets = labels[np.argsort(hashed_scores[0])].astype(int)
+    whole = pool_adjacent_violators(targets, 1 - targets)
+    parts = [pool_adjacent_violators(part, 1 - part) for part in np.array_split(targets, 7)]
+    again = pool_adjacent_violators(*(np.concatenate(side) for side in zip(*parts)))
+    for one, other in zip(whole, again):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_operating_point_names_itself_and_its_threshold() -> None:
+    assert str(OperatingPoint(0.01)) == "0.01"
+    assert str(OperatingPoint(0.01, 10, 1)) == "0.01,10,1"
+    assert OperatingPoint(0.01, 10, 1).threshold == pytest.approx(np.log(9.9))

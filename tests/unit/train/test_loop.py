@@ -8,7 +8,7 @@ from torch import nn
 from sv.train import checkpoint
 from sv.train.config import TrainConfig
 from sv.train.distributed import World
-from sv.train.loop import NonFiniteError, Run, Trainer, fit
+from sv.train.loop import NonFiniteError, Run, Trainer, fit, make_optimizer
 
 CONFIG = TrainConfig(num_epochs=3, schedule="constant", lr=0.1, log_interval=1, weight_decay=0.0, checkpoint_interval=2)
 
@@ -174,3 +174,30 @@ def test_a_step_can_scale_rates_and_gradients(optimizer):
 def test_half_precision_needs_a_gpu():
     with pytest.raises(ValueError, match="precision 'bf16' needs a GPU"):
         Trainer(Step(), replace(CONFIG, precision="bf16"), World())
+
+
+class Layers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+        self.bn1 = nn.BatchNorm1d(2)
+        self.norm = nn.BatchNorm1d(2)
+        self.cutoffs = nn.Parameter(torch.ones(4, 1))
+
+
+@pytest.mark.parametrize(
+    ("decayed", "exempt"),
+    [
+        ("all", []),
+        ("all_but_bn", ["bn1.bias", "bn1.weight"]),
+        ("matrices", ["bn1.bias", "bn1.weight", "cutoffs", "linear.bias", "norm.bias", "norm.weight"]),
+    ],
+)
+def test_which_parameters_decay(decayed, exempt):
+    module = Layers()
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    groups = make_optimizer(module, replace(CONFIG, weight_decay=0.1, decayed=decayed)).param_groups
+    assert [group["weight_decay"] for group in groups] == ([0.1, 0.0] if exempt else [0.1])
+    spared = groups[1]["params"] if exempt else []
+    assert sorted(names[id(parameter)] for parameter in spared) == exempt
+    assert sum(len(group["params"]) for group in groups) == len(names)

@@ -1,7 +1,7 @@
 import pytest
 
 from sv.train.config import TrainConfig
-from sv.train.schedules import learning_rate
+from sv.train.schedules import learning_rate, rising_margin
 from sv.train.steps import PairLossConfig
 
 
@@ -79,3 +79,16 @@ def test_a_loss_that_trains_nothing_is_refused():
         PairLossConfig(speaker=0.0, feature_mse=1.0)
     with pytest.raises(ValueError, match="must not be negative"):
         PairLossConfig(speaker=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "linear", "exponential"),
+    [(0.0, 0.0, 0.0), (20.0, 0.0, 0.0), (30.0, 0.1, 0.2 * (1 - 1e-3**0.5)), (40.0, 0.2, 0.2), (150.0, 0.2, 0.2)],
+)
+def test_margin_rises_between_two_epochs(epoch: float, linear: float, exponential: float) -> None:
+    assert rising_margin(epoch, 0.2, 20, 40, "linear") == pytest.approx(linear)
+    assert rising_margin(epoch, 0.2, 20, 40, "exponential") == pytest.approx(exponential)
+
+
+def test_margin_without_a_rise_holds_from_the_start() -> None:
+    assert rising_margin(0.0, 0.2, 0, 0, "linear") == 0.2

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import run_lock
+import stage_estimate
 import stage_marker
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,6 +26,7 @@ if stage_needs_run 1 second .second.done "" .first.done; then
   cp middle result
   mark_done 1 .second.done "" result
 fi
+if [[ $dry_run == true ]]; then say_estimate .; fi
 echo "ran $stages_run"
 """
 
@@ -184,6 +186,45 @@ def test_the_code_of_a_stage_is_what_its_programs_reach():
         recipe, 0, digests
     ).keys()
     assert "utils/torchrun.sh" in stage_marker.code_of_stage(recipe, 4, digests)
+
+
+# --- estimates -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_estimates_from_what_ran_here(recipe):
+    done = recipe(DRY="true")
+    assert "2 stage(s) without a recorded run to estimate from" in done.stderr
+    (recipe.dir / "source").write_text("x" * 3000)
+    recipe()
+    done = recipe(DRY="true", SEED="2")
+    assert "stage 0:   about 1 files, 3.0KB, 1 s (as when it last ran here)" in done.stderr
+    assert "dry run: about 2 files, 6.0KB, 2 s in all; " in done.stderr
+    assert "without a recorded run" not in done.stderr
+
+
+def test_an_estimate_from_elsewhere_is_in_proportion(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def mark(name, seconds, size, inputs=()):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        marker = {
+            "version": 1,
+            "seconds": seconds,
+            "inputs": {name: {} for name in inputs},
+            "outputs": {"x": {"size": size}},
+        }
+        path.write_text(json.dumps(marker))
+        return path
+
+    first = mark("data/mini/.stage1.done", 4, 100)
+    mark("exp/mini/.stage3.done", 20, 5000, [str(first)])
+    mine = mark("data/.stage1.done", 40, 250)
+    found = stage_estimate.estimate(tmp_path / "run.sh", 3, tmp_path / "exp/.stage3.done", [mine])
+    assert str(found) == f"1 12500 50 2.5 times that of {tmp_path}/exp/mini"
+    found = stage_estimate.estimate(tmp_path / "run.sh", 3, tmp_path / "exp/.stage3.done", [tmp_path / "none.done"])
+    assert str(found) == f"1 5000 20 that of {tmp_path}/exp/mini, whatever its size"
+    assert stage_estimate.estimate(tmp_path / "run.sh", 4, tmp_path / "exp/.stage4.done", [mine]) is None
 
 
 # --- locks -------------------------------------------------------------------------------------------------------------

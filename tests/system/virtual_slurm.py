@@ -48,8 +48,8 @@ KillWait=2
 MinJobAge={min_job_age}
 MaxArraySize={max_array_size}
 SlurmdParameters=config_overrides
-NodeName=n[1-2] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{p1}-{p2}] CPUs=4 RealMemory=16000 Gres=gpu:2 State=UNKNOWN
-NodeName=n[3-4] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{p3}-{p4}] CPUs=4 RealMemory=16000 State=UNKNOWN
+NodeName=n[1-2] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{p1}-{p2}] CPUs=4 RealMemory=64000 Gres=gpu:2 State=UNKNOWN
+NodeName=n[3-4] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{p3}-{p4}] CPUs=4 RealMemory=64000 State=UNKNOWN
 PartitionName=cpu Nodes=n[1-4] Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=n[1-2] MaxTime=1-00:00:00 State=UP
 """

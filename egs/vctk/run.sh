@@ -1,0 +1,243 @@
+#!/usr/bin/env bash
+# GE2E on VCTK: speakers enrolled from several utterances, verified on any text and on a fixed phrase, clean and in noise.
+#
+#   ./run.sh --corpora DIR               the real corpora; every stage that is not up to date
+#   ./run.sh --mini                      a synthetic corpus and small models, on any CPU, in minutes
+#   ./run.sh --stage 3 --stop-stage 5    just those
+#
+# Stage                 reads                                writes
+#   0 prepare           corpora                              data/{vctk,vctk_phrase,digits} data/musan_* data/vctk_noise_*
+#   1 validate and cut  data/{vctk,vctk_phrase}              data/{vctk,vctk_phrase}_{train,valid,test}, speaker-disjoint; enrolment, trials
+#   2 noisy sets        data/{vctk_test,digits}, noise       data/{vctk_test,digits}-<noise>-snr<db>, the two published protocols
+#   3 features          data/vctk_valid, test sets           exp/feats/<features>/<set>, data/<set>/feats.scp
+#   4 train             data/{vctk_train,vctk_phrase_copies} exp/<system>/{config.json,checkpoints,train.jsonl}
+#   5 extract           exp/feats, exp/<system>              exp/<system>/embeddings/<set>
+#   6 back end          -                                    - (cosine scoring needs none)
+#   7 score             embeddings, enrolment, trials        exp/<system>/scores/<set>, exp/<system>/results.json
+#   8 report            results of all systems               exp/<system>/report/index.html
+#
+# Test set                 measures
+#   vctk_test              text-independent verification: models of several sentences against other sentences
+#   digits                 text-dependent verification: models of several takes of a digit against other takes of it
+#   vctk_one_recording     robustness of one recording to noise (the published text-dependent protocol)
+#   vctk_shared_recordings pieces of the same recordings on both sides (the published text-independent protocol)
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+# Options
+stage=0           # first stage to run
+stop_stage=8      # last stage to run
+config=           # the system trained on all sentences: conf/ge2e_tisv.toml, or conf/mini/ge2e_tisv.toml with --mini
+baseline=none     # another one, trained on the same, that it is compared with; for instance conf/ge2e_tisv_contrast.toml
+phrase_config=    # the system trained on one phrase: conf/ge2e_tdsv.toml, or conf/mini/ge2e_tdsv.toml; 'none' to go without
+corpora=          # folder that holds VCTK-Corpus/ fsdd/ musan/ noisy_vctk/
+vctk=             # VCTK 0.80 or 0.92, if elsewhere
+digits=           # Free Spoken Digit Dataset, if elsewhere
+musan=            # MUSAN, if elsewhere
+noisy_vctk=       # noisy VCTK, if elsewhere; for --noises demand
+download=         # fetch these freely available corpora into --corpora first: musan
+noises=noise,music,babble # noise types of training and test conditions, of noise, music, babble, demand
+snrs=0,5,10,15,20 # signal-to-noise ratios of the test conditions in dB
+num_enrol=5       # utterances that a model is enrolled from
+num_test=0        # test speakers, the last in C order; 0: all but nine of each whole ten
+vad_top_db=20     # recordings are trimmed to what is louder than the loudest frame less this many dB
+num_copies=100    # of the one phrase of each training speaker, in an epoch
+valid_fraction=   # share of the training speakers held out for validation: 0.1, or 0.2 with --mini
+max_bad=0.01      # share of bad recordings that stage 0 tolerates (they go to quarantine.tsv)
+compress=false    # store features in two bytes a value
+mini=false        # the synthetic corpus, small models; data/mini and exp/mini
+data=             # data directories: data
+exp=              # experiments: exp
+nj=               # parallel jobs: one per core
+num_gpus=         # GPUs of a node for training, and tasks with a GPU in extraction: all there are here
+num_nodes=1       # nodes for training, with --launcher slurm
+num_ranks=        # training processes: one per GPU, at least one per node
+launcher=local    # where jobs run: local, slurm or sge
+seed=0            # of everything random
+note=             # shown with the results, for instance what the corpus is not
+dry_run=false     # say what would run and why, and run nothing
+# End of options
+
+. ./path.sh
+. utils/stage.sh
+. utils/parse_options.sh
+. ./cmd.sh
+
+if [[ $mini == true ]]; then
+  : "${data:=data/mini}" "${exp:=exp/mini}" "${corpora:=$data/corpora}" "${valid_fraction:=0.2}"
+  : "${config:=conf/mini/ge2e_tisv.toml}" "${phrase_config:=conf/mini/ge2e_tdsv.toml}"
+  : "${note:=Synthetic corpus (eSpeak NG voices): compares systems with each other; not VCTK results.}"
+fi
+: "${data:=data}" "${exp:=exp}" "${config:=conf/ge2e_tisv.toml}" "${phrase_config:=conf/ge2e_tdsv.toml}" "${valid_fraction:=0.1}"
+: "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
+((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : num_nodes * (num_gpus > 0 ? num_gpus : 1)))
+nodes=()
+if ((num_nodes > 1)); then nodes=(--num-nodes "$num_nodes"); fi
+configs=("$config")
+for other in "$baseline" "$phrase_config"; do
+  if [[ $other != none && ! $other -ef $config ]]; then configs+=("$other"); fi
+done
+for conf in "${configs[@]}"; do [[ -f $conf ]] || die "no system configuration $conf; there are: $(echo conf/*.toml)"; done
+
+conditions=()
+for set in vctk_test digits; do
+  for noise in ${noises//,/ }; do for snr in ${snrs//,/ }; do conditions+=("$data/$set-$noise-snr$snr"); done; done
+done
+published=("$data/vctk_one_recording" "$data/vctk_shared_recordings")
+test_sets=("$data/vctk_test" "$data/digits" "${published[@]}" ${conditions[@]+"${conditions[@]}"})
+eval_sets=("$data/vctk_valid" "$data/vctk_one_recording_valid" "${test_sets[@]}")
+noise_dirs=()
+for noise in ${noises//,/ }; do
+  case $noise in
+    noise | music) noise_dirs+=(--noise-dir "$noise=$data/musan_${noise}_train") ;;
+    babble) noise_dirs+=(--noise-dir "babble=$data/musan_speech_train") ;;
+    demand) noise_dirs+=(--noise-dir "demand=$data/vctk_noise_train") ;;
+    *) die "--noises: unknown noise type $noise; known are noise, music, babble, demand" ;;
+  esac
+done
+system_of() { basename "$1" .toml; }
+feats_of() { # where a system's stored features lie; nothing if it reads waveforms
+  local features
+  features=$(utils/feature_set.py "$1")
+  if [[ $features != none ]]; then echo "$exp/feats/$features"; fi
+}
+
+# --- 0: corpora -> data directories ---------------------------------------------------------------------------------
+marker=$data/.stage0.done
+options="corpora=$corpora vctk=$vctk digits=$digits musan=$musan noisy_vctk=$noisy_vctk noises=$noises vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
+if stage_needs_run 0 prepare "$marker" "$options"; then
+  if [[ $mini == true ]]; then
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/synthesise.log" local/make_synthetic_vctk.py --nj "$nj" --seed "$seed" "$corpora"
+  fi
+  for corpus in ${download//,/ }; do local/download_corpora.py "$corpora" "$corpus"; done
+  names=vctk,digits,musan
+  if [[ ,$noises, == *,demand,* ]]; then names+=,noisy_vctk; fi
+  corpus_dirs=$(local/check_corpora.py --names "$names" --corpora "$corpora" --vctk "$vctk" --digits "$digits" \
+    --musan "$musan" --noisy-vctk "$noisy_vctk")
+  while IFS=$'\t' read -r corpus dir; do
+    extra=()
+    if [[ $corpus == vctk ]]; then extra=(--top-db "$vad_top_db"); fi
+    log "stage 0: $corpus in $dir"
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" --nj "$nj" --max-bad "$max_bad" \
+      ${extra[@]+"${extra[@]}"} "$dir" "$data"
+  done <<< "$corpus_dirs"
+  mark_done 0 "$marker" "$options" "$data"/{vctk,vctk_phrase,digits,musan_*}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz}
+fi
+
+# --- 1: valid data; speakers for testing, validation and training; enrolled models and their trials -------------------
+marker=$data/.stage1.done
+options="num_test=$num_test num_enrol=$num_enrol num_copies=$num_copies valid_fraction=$valid_fraction seed=$seed"
+if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done"; then
+  utils/validate_data_dir.py "$data"/{vctk,vctk_phrase,digits} "$data"/musan_*
+  local/split_test.py --num-test "$num_test" "$data"/vctk{,_dev,_test}
+  local/split_validation.py --fraction "$valid_fraction" --seed "$seed" "$data"/vctk_{dev,train,valid}
+  for part in train valid test; do local/subset_speakers.py "$data"/vctk{_$part,_phrase,_phrase_$part}; done
+  local/repeat_utterances.py --copies "$num_copies" "$data"/vctk_phrase_{train,copies}
+  local/make_enrolment.py --num-enrol "$num_enrol" "$data/vctk_test"
+  local/make_enrolment.py --num-enrol "$num_enrol" --by-phrase "$data/digits"
+  for part in vctk_train vctk_phrase_copies; do local/check_leak.py "$data/$part" "$data"/{vctk_test,digits,vctk_valid,vctk_phrase_valid}; done
+  mark_done 1 "$marker" "$options" "$data"/{vctk_train,vctk_valid,vctk_test,vctk_phrase_copies}/{wav.scp,utt2spk,utt2dur} \
+    "$data"/{vctk_test,digits}/{enrolment,trials} "$data/vctk_valid/trials"
+fi
+
+# --- 2: noisy copies of the test sets, and the published protocols, as lhotse cuts ------------------------------------
+marker=$data/.stage2.done
+options="noises=$noises snrs=$snrs num_enrol=$num_enrol seed=$seed"
+if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done; then
+  for set in vctk_test digits; do
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/make_noisy_$set.log" local/make_noisy_test.py --noises "$noises" --snrs "$snrs" \
+      --seed "$seed" --nj "$nj" "$data/$set" "$data"
+  done
+  local/make_one_recording_test.py --copies "$num_enrol" --noises "$noises" --seed "$seed" "$data"/vctk_phrase_test "$data"{,/vctk_one_recording}
+  local/make_one_recording_test.py --copies "$num_enrol" --noises "$noises" --seed "$seed" "$data"/vctk_phrase_valid "$data"{,/vctk_one_recording_valid}
+  local/make_shared_recordings_test.py --pieces "$num_enrol" "$data"/vctk_{test,shared_recordings}
+  for set in "$data/vctk_one_recording_valid" "${published[@]}"; do local/make_enrolment.py --num-enrol "$num_enrol" "$set"; done
+  mark_done 2 "$marker" "$options" "${conditions[@]/%//cuts.jsonl.gz}" "${published[@]/%//cuts.jsonl.gz}" "${published[@]/%//trials}"
+fi
+
+# --- 3: features of what is evaluated; training computes its own from augmented waveforms ---------------------------
+for conf in "${configs[@]}"; do
+  feats=$(feats_of "$conf")
+  if [[ -z $feats ]]; then
+    if runs_stage 3; then log "stage 3: features of $(system_of "$conf"): not needed, it reads waveforms"; fi
+    continue
+  fi
+  marker=$feats/.stage3.done
+  options="compress=$compress"
+  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "$data"/.stage{0,1,2}.done; then
+    for set in "${eval_sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
+    OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
+      python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
+    utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${eval_sets[@]}"
+    for set in "${eval_sets[@]}"; do cp "$feats/${set##*/}/feats.scp" "$set/feats.scp"; done
+    mark_done 3 "$marker" "$options" "$feats"/*/feats.scp "$feats"/*/feats.*.ark
+  fi
+done
+
+# --- 4: train -------------------------------------------------------------------------------------------------------
+for conf in "${configs[@]}"; do
+  system=$(system_of "$conf") feats=$(feats_of "$conf") train_set=vctk_train valid_set=vctk_valid
+  if [[ $conf == "$phrase_config" ]]; then train_set=vctk_phrase_copies valid_set=vctk_one_recording_valid; fi
+  marker=$exp/$system/.stage4.done
+  options="seed=$seed noises=$noises"
+  if stage_needs_run 4 "train $system on $train_set" "$marker" "$options" "$conf" "$data"/.stage{0,1,2}.done ${feats:+"$feats/.stage3.done"}; then
+    "${cuda_cmd[@]}" --gpu "$num_gpus" ${nodes[@]+"${nodes[@]}"} "$exp/$system/log/train.log" \
+      utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
+      --train-dir "$data/$train_set" --valid-dir "$data/$valid_set" ${feats:+--feats "$feats"} \
+      ${noise_dirs[@]+"${noise_dirs[@]}"} --exp-dir "$exp/$system"
+    mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
+  fi
+done
+
+# --- 5: embeddings of every condition -------------------------------------------------------------------------------
+for conf in "${configs[@]}"; do
+  system=$(system_of "$conf") feats=$(feats_of "$conf")
+  marker=$exp/$system/.stage5.done inputs=("$data"/.stage{0,1,2}.done)
+  if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
+  options=
+  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "${inputs[@]}"; then
+    embeddings=$exp/$system/embeddings
+    jobs=$((num_gpus > 0 ? num_gpus : nj))
+    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
+      python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${test_sets[@]}"
+    for name in xvector segments; do
+      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${test_sets[@]}"
+    done
+    mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments}.{ark,scp}
+  fi
+done
+
+# --- 6: back end ----------------------------------------------------------------------------------------------------
+if runs_stage 6; then log "stage 6: back end: not needed, cosine scoring has none"; fi
+
+# --- 7: scores and metrics ------------------------------------------------------------------------------------------
+for conf in "${configs[@]}"; do
+  system=$(system_of "$conf")
+  marker=$exp/$system/.stage7.done
+  options="noises=$noises snrs=$snrs"
+  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system/.stage5.done" "$data"/.stage{0,1,2}.done; then
+    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" "${test_sets[@]}"
+    mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores
+  fi
+done
+
+# --- 8: report ------------------------------------------------------------------------------------------------------
+main=$exp/$(system_of "$config")
+systems=() inputs=()
+for conf in "${configs[@]}"; do systems+=("$exp/$(system_of "$conf")") inputs+=("$exp/$(system_of "$conf")/.stage7.done"); done
+marker=$main/.stage8.done
+options="systems=${systems[*]} note=$note"
+if stage_needs_run 8 report "$marker" "$options" "${inputs[@]}"; then
+  python -m sv.bin.report --data "$data" ${note:+--note "$note"} --out "$main/report/index.html" "${systems[@]}" | tee "$main/report.txt"
+  mark_done 8 "$marker" "$options" "$main/report/index.html"
+elif runs_stage 8 && [[ $dry_run == false && -e $main/report.txt ]]; then
+  cat "$main/report.txt"
+fi
+
+if [[ $dry_run == true ]]; then
+  say_estimate .
+  log "dry run: $stages_run stage(s) would run"
+elif ((stages_run == 0)); then
+  log "nothing to do: every stage from $stage to $stop_stage is up to date"
+fi

@@ -1,0 +1,84 @@
+"""Calibrate a system's scores of every condition on held-out speakers, and update its results.json (stage 7).
+
+    python -m sv.bin.calibrate_sets --model exp/exu_net --held-out data/voxceleb1_valid data/voxceleb1_test ...
+
+For each <model>/scores/<held-out set>/<backend>.scores: writes <model>/calibration/<backend>.json, which `sv verify`
+reads too, and <model>/scores/<set>/<backend>-calibrated.scores of every set.
+"""
+
+import argparse
+from pathlib import Path
+
+from sv.bin.common import fail_in_one_line
+from sv.files import sha256_of
+from sv.kaldi import read_trials, read_utt2spk, scores_of_trials, write_scores
+from sv.kaldi.enrolment import read_enrolment, with_models
+from sv.results import CALIBRATED, Row, make_row, parse_condition, read_results, stamp_of, update_results
+from sv.scoring.calibration import LogisticCalibration, write_calibration
+
+
+def fit_backends(model: Path, held_out: Path) -> dict[str, LogisticCalibration]:
+    """A calibration of each back end that has scored the held-out set, written into the model folder."""
+    trials, fitted = read_trials(held_out / "trials"), {}
+    num_speakers = len({*read_utt2spk(held_out / "utt2spk").values()})
+    for path in sorted((model / "scores" / held_out.name).glob("*.scores")):
+        scores = scores_of_trials(path, trials)[:, None]
+        calibration = LogisticCalibration().fit(scores, trials.is_target, num_speakers)
+        name = model / "calibration" / f"{path.stem}.json"
+        write_calibration(name, calibration, ["score"], sha256_of(held_out / "trials"))
+        fitted[path.stem] = calibration
+    if not fitted:
+        raise FileNotFoundError(f"{model}/scores/{held_out.name}: no scores; score the held-out set first")
+    return fitted
+
+
+def refuse_shared_speakers(held_out: Path, data_dir: Path) -> None:
+    """Raise ValueError if a speaker is in both sets."""
+    shared = {*read_utt2spk(held_out / "utt2spk").values()} & {*read_utt2spk(data_dir / "utt2spk").values()}
+    if shared:
+        raise ValueError(f"{held_out} and {data_dir} share {len(shared)} speakers, e.g. {sorted(shared)[:3]}")
+
+
+def normalisation_of(rows: list[Row], set_name: str, backend: str) -> str:
+    """What results.json says of the scores that are being calibrated."""
+    test_set, condition, *_ = parse_condition(set_name)
+    key = (test_set, condition, backend)
+    found = [row["normalisation"] for row in rows if (row["test_set"], row["condition"], row["backend"]) == key]
+    if not found:
+        raise ValueError(f"no row of {backend} on {set_name} in results.json; score the set first")
+    return found[0]
+
+
+@fail_in_one_line
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and calibrate."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--model", type=Path, required=True, help="model folder with scores")
+    parser.add_argument(
+        "--held-out", type=Path, required=True, help="data directory to calibrate on; no test speaker in it"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the run; also of the confidence intervals")
+    parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR", help="with trials and utt2spk")
+    args = parser.parse_args(argv)
+    for data_dir in args.data_dirs:
+        refuse_shared_speakers(args.held_out, data_dir)
+    fitted, known = fit_backends(args.model, args.held_out), read_results(args.model / "results.json")
+    source = f"logistic regression on {args.held_out.name} ({sha256_of(args.held_out / 'trials')[:12]})"
+    rows = []
+    for data_dir in args.data_dirs:
+        trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
+        utt2spk = with_models(utt2spk, read_enrolment(data_dir, utt2spk))
+        folder = args.model / "scores" / data_dir.name
+        for backend, calibration in fitted.items():
+            llrs = calibration.llrs(scores_of_trials(folder / f"{backend}.scores", trials)[:, None])
+            write_scores(folder / f"{backend}{CALIBRATED}.scores", trials, llrs)
+            normalisation = normalisation_of(known, data_dir.name, backend)
+            stamp = stamp_of(args.model, data_dir, args.seed, normalisation=normalisation, calibration=source)
+            rows.append(
+                make_row(args.model.name, data_dir.name, f"{backend}{CALIBRATED}", trials, llrs, utt2spk, stamp)
+            )
+    update_results(args.model / "results.json", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Embeddings on the disk: rows of Kaldi archives, read when they are asked for."""
+
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sv.kaldi import DataDirError, read_scp
+
+BLOCK_ROWS = 4096
+
+
+class EmbeddingArchive:
+    """An embedding an utterance: a vector, or the mean of a matrix' rows (segments), of one dimension throughout.
+
+    Records are read by position: a million embeddings take the memory of their keys and offsets.
+
+    Parameters
+    ----------
+    scp : path
+        Of uncompressed single-precision records, as `open_ark_scp` writes them.
+
+    Attributes
+    ----------
+    keys : list of str
+    dim : int
+
+    Raises
+    ------
+    DataDirError
+        If the scp is empty, names no archive position, or its first record is no such vector or matrix; from `rows`, if
+        another record is not or has another dimension.
+    """
+
+    def __init__(self, scp: str | Path) -> None:
+        self.scp = Path(scp)
+        table = read_scp(scp)
+        if not table:
+            raise DataDirError(f"{scp}: no embeddings")
+        self.keys = list(table)
+        self._row = {key: row for row, key in enumerate(self.keys)}
+        self._files: list[int] = []
+        descriptors: dict[str, int] = {}
+        self._file, self._offset = np.empty(len(table), np.int32), np.empty(len(table), np.int64)
+        for row, location in enumerate(table.values()):
+            path, _, offset = location.rpartition(":")
+            if not offset.isdigit():
+                raise DataDirError(f"{scp}:{row + 1}: expected 'file:offset', got {location!r}")
+            if path not in descriptors:
+                descriptors[path] = len(self._files)
+                self._files.append(os.open(path, os.O_RDONLY))
+            self._file[row], self._offset[row] = descriptors[path], int(offset)
+        self.dim = self._shape(0)[1]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._row
+
+    def __del__(self) -> None:
+        for descriptor in getattr(self, "_files", []):
+            os.close(descriptor)
+
+    def row(self, key: str) -> int:
+        """Row of an utterance; KeyError if it has no embedding."""
+        return self._row[key]
+
+    def rows(self, rows: Sequence[int], num_crops: int = 0, rng: np.random.Generator | None = None) -> np.ndarray:
+        """Embeddings of the given rows, (n, dim) float32.
+
+        Parameters
+        ----------
+        rows : sequence of int
+        num_crops : int
+            Average that many randomly drawn rows of a matrix; 0, or more than it has: all.
+        rng : numpy.random.Generator, optional
+            What draws them.
+        """
+        embeddings = np.empty((len(rows), self.dim), np.float32)
+        for place, row in enumerate(rows):
+            segments = self._read(row)
+            if num_crops and len(segments) > num_crops:
+                segments = segments[rng.choice(len(segments), num_crops, replace=False)]
+            embeddings[place] = segments[0] if len(segments) == 1 else segments.mean(axis=0)
+        return embeddings
+
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """All embeddings in order, a few thousand at a time: their rows, and (n, dim) float32."""
+        for first in range(0, len(self), BLOCK_ROWS):
+            block = slice(first, min(first + BLOCK_ROWS, len(self)))
+            yield block, self.rows(range(block.start, block.stop))
+
+    def segments(self, row: int) -> np.ndarray:
+        """All of one utterance, (num_segments, dim) float32; a vector is one segment."""
+        return self._read(row)
+
+    def _read(self, row: int) -> np.ndarray:
+        count, dim = self._shape(row)
+        if dim != self.dim:
+            raise DataDirError(f"{self.scp}: {self.keys[row]} has dimension {dim}, the embeddings before it {self.dim}")
+        start = 10 if self._is_vector else 15
+        data = os.pread(self._files[self._file[row]], 4 * count * dim, int(self._offset[row]) + start)
+        if len(data) < 4 * count * dim:
+            raise DataDirError(f"{self.scp}: {self.keys[row]}: the archive ends within its record")
+        return np.frombuffer(data, "<f4").reshape(count, dim)
+
+    def _shape(self, row: int) -> tuple[int, int]:
+        header = os.pread(self._files[self._file[row]], 15, int(self._offset[row]))
+        self._is_vector = header[:6] == b"\0BFV \4"
+        if self._is_vector and len(header) >= 10:
+            return 1, struct.unpack("<i", header[6:10])[0]
+        if header[:6] == b"\0BFM \4" and len(header) == 15 and header[10:11] == b"\4":
+            return struct.unpack("<i", header[6:10])[0], struct.unpack("<i", header[11:15])[0]
+        raise DataDirError(f"{self.scp}: {self.keys[row]}: no uncompressed single-precision vector or matrix is there")

@@ -1,0 +1,115 @@
+"""Score files of any toolkit, read a line at a time: which column is what is found out from the file itself."""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from sv.kaldi.scp import DataDirError
+
+DELIMITERS = re.compile(r"[\s,;]+")
+LABELS = {"target": True, "nontarget": False, "1": True, "0": False, "imp": False, "impostor": False, "tgt": True}
+PROBED_LINES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Columns of a score file, numbered from 0.
+
+    Attributes
+    ----------
+    num_columns : int
+    enrolment, test, score : int
+    label : int, optional
+    has_header : bool
+    """
+
+    num_columns: int
+    enrolment: int
+    test: int
+    score: int
+    label: int | None = None
+    has_header: bool = False
+
+
+def split_line(line: str) -> list[str]:
+    """Fields between spaces, tabs, commas or semicolons."""
+    fields = line.split()
+    return fields if "," not in line and ";" not in line else [field for field in DELIMITERS.split(line) if field]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def find_layout(path: str | Path, known: Collection[str]) -> Layout:
+    """Columns of a score file, from its first lines and the utterances of the trial list.
+
+    Two columns hold known utterances, the first of them the enrolment side. Of what is left, a column that says nothing
+    but target or nontarget (or 1 or 0) is the label if another one holds numbers, which is the score.
+
+    Parameters
+    ----------
+    path : path
+    known : collection of str
+        Utterances of the trials.
+
+    Raises
+    ------
+    DataDirError
+        If the columns cannot be told apart; the message says what was looked for.
+    """
+    with Path(path).open(encoding="utf-8") as file:
+        lines = [split_line(line) for line in islice(file, PROBED_LINES)]
+    if not lines:
+        raise DataDirError(f"{path}: is empty; expected lines of '<enrolment-utt> <test-utt> <score>'")
+    header = len(lines) > 1 and not any(field in known or _is_number(field) for field in lines[0])
+    rows = [row for row in lines[header:] if len(row) == len(lines[header])]
+    width, scored = len(lines[header]), [row for row in rows if sum(field in known for field in row) >= 2]
+    if not scored:
+        raise DataDirError(
+            f"{path}: none of its first {len(lines)} lines names two utterances of the trial list, e.g. {' '.join(lines[header])!r}"
+        )
+    sides = [column for column in range(width) if all(row[column] in known for row in scored)]
+    others = [column for column in range(width) if column not in sides]
+    # Most lines decide, so that a bad one is met where it stands.
+    labels = [column for column in others if 2 * sum(row[column].lower() in LABELS for row in scored) > len(scored)]
+    numbers = [column for column in others if 2 * sum(_is_number(row[column]) for row in scored) >= len(scored)]
+    if len(numbers) > 1:
+        numbers = [column for column in numbers if column not in labels]
+    if len(sides) != 2 or len(numbers) != 1:
+        raise DataDirError(f"{path}: expected two columns of utterances and one of scores, got {' '.join(scored[0])!r}")
+    labels = [column for column in labels if column not in numbers]
+    return Layout(
+        num_columns=width, enrolment=sides[0], test=sides[1], score=numbers[0],
+        label=labels[0] if labels else None, has_header=header,
+    )  # fmt: skip
+
+
+def iter_scores(path: str | Path, layout: Layout) -> Iterator[tuple[int, str, str, float, bool | None]]:
+    """Yield (line number, enrolment, test, score, label if the file has one); raises DataDirError with file and line."""
+    with Path(path).open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if number == 1 and layout.has_header:
+                continue
+            fields = split_line(line)
+            try:
+                score = float(fields[layout.score]) if len(fields) == layout.num_columns else float("nan")
+                label = None if layout.label is None else LABELS[fields[layout.label].lower()]
+            except (ValueError, KeyError, IndexError):
+                score = float("nan")
+            if not abs(score) < float("inf"):
+                raise DataDirError(f"{path}:{number}: expected {_expected(layout)}, got {line.rstrip()!r}")
+            yield number, fields[layout.enrolment], fields[layout.test], score, label
+
+
+def _expected(layout: Layout) -> str:
+    names = {layout.enrolment: "<enrolment-utt>", layout.test: "<test-utt>", layout.score: "<score>"}
+    if layout.label is not None:
+        names[layout.label] = "target|nontarget"
+    return "'" + " ".join(names.get(column, "...") for column in range(layout.num_columns)) + "'"

@@ -1,0 +1,181 @@
+"""RawNet3 (Jung et al. 2022, "Pushing the limits of raw waveform speaker recognition", arXiv:2203.08488)."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sv.models.output import Embedded
+from sv.models.raw_blocks import AlphaScaling, waveforms_of
+from sv.models.sincnet import LENGTH, sinc_pairs
+
+PRE_EMPHASIS = 0.97
+LOG_FLOOR = 1e-6
+VARIANCE_RANGE = (1e-4, 1e4)
+SUMMED_POOL = 3  # brings the first layer's frames to the second's
+POOLS = (5, SUMMED_POOL)  # of the first two layers
+DILATIONS = (2, 3, 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawNet3Config:
+    """The defaults are the published model.
+
+    Attributes
+    ----------
+    channels : int
+        Of the three layers; the filterbank has a quarter of them. A multiple of 8 and of `scale`.
+    scale : int
+        Groups of a Res2 block.
+    pooled_channels : int
+        Of the maps that are pooled.
+    attention_dim, embedding_dim : int
+    sinc_stride : int
+        Samples.
+    """
+
+    channels: int = 1024
+    scale: int = 8
+    pooled_channels: int = 1536
+    attention_dim: int = 128
+    embedding_dim: int = 256
+    sinc_stride: int = 10
+
+    def __post_init__(self) -> None:
+        if min(self.scale - 1, self.pooled_channels, self.attention_dim, self.embedding_dim, self.sinc_stride) < 1:
+            raise ValueError(f"all sizes must be positive and scale at least 2, got {self}")
+        if self.channels < 1 or self.channels % 8 or self.channels % self.scale:
+            raise ValueError(f"channels must be a multiple of 8 and of scale {self.scale}, got {self.channels}")
+
+    @property
+    def min_samples(self) -> int:
+        """The shortest waveform that leaves two frames: over a single one there is no unbiased variance."""
+        return LENGTH + (2 * POOLS[0] * POOLS[1] - 1) * self.sinc_stride
+
+
+class WaveformNorm(nn.Module):
+    """Pre-emphasis that keeps the length, then zero mean and unit variance over the segment, a gain and an offset."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.instance_norm = nn.InstanceNorm1d(1, eps=1e-4, affine=True)
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """Map (batch, samples) to (batch, 1, samples); the sample before the first is the second, mirrored."""
+        before = torch.cat([waveforms[:, 1:2], waveforms[:, :-1]], dim=1)
+        return self.instance_norm((waveforms - PRE_EMPHASIS * before)[:, None])
+
+
+class Res2Block(nn.Module):
+    """Res2Net block (Gao et al. 2019, arXiv:1904.01169) with alpha feature map scaling; convolution, ReLU, norm.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    scale : int
+        Groups of channels; each but the last is convolved after the result of the one before was added to it.
+    dilation : int
+    pool : int
+        Frames that become one; 1 for none.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, scale: int, dilation: int, pool: int) -> None:
+        super().__init__()
+        width = out_channels // scale
+        self.pool, self.width = pool, width
+        self.conv1 = nn.Conv1d(in_channels, out_channels, 1)
+        self.bn1 = nn.BatchNorm1d(out_channels)
+        self.convs = nn.ModuleList(
+            nn.Conv1d(width, width, 3, dilation=dilation, padding=dilation) for _ in range(scale - 1)
+        )
+        self.bns = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(scale - 1))
+        self.conv3 = nn.Conv1d(out_channels, out_channels, 1)
+        self.bn3 = nn.BatchNorm1d(out_channels)
+        self.afms = AlphaScaling(out_channels)
+        changes = in_channels != out_channels
+        self.residual = nn.Conv1d(in_channels, out_channels, 1, bias=False) if changes else None
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (batch, in_channels, frames) to (batch, out_channels, frames // pool)."""
+        groups = self.bn1(F.relu(self.conv1(maps))).split(self.width, dim=1)
+        done: list[Tensor] = []
+        for conv, bn, group in zip(self.convs, self.bns, groups):
+            done.append(bn(F.relu(conv(group + done[-1] if done else group))))
+        hidden = self.bn3(F.relu(self.conv3(torch.cat([*done, groups[-1]], dim=1))))
+        hidden = hidden + (maps if self.residual is None else self.residual(maps))
+        return self.afms(F.max_pool1d(hidden, self.pool) if self.pool > 1 else hidden)
+
+
+class ContextAttention(nn.Sequential):
+    """Weights per channel and frame from each frame, and the mean and deviation over all frames.
+
+    The published model repeats mean and deviation in time and concatenates all three. They are the same at every frame,
+    so here they pass their part of the first layer once.
+    """
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__(
+            nn.Conv1d(3 * channels, hidden, 1),
+            nn.ReLU(),
+            nn.BatchNorm1d(hidden),
+            nn.Conv1d(hidden, channels, 1),
+            nn.Softmax(dim=-1),
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Weights of (batch, channels, frames), of the same shape, that sum to 1 over frames."""
+        (first, *others), channels = self, maps.shape[1]
+        variance, mean = torch.var_mean(maps, dim=-1)  # unbiased
+        context = torch.cat([mean, variance.clamp(*VARIANCE_RANGE).sqrt()], dim=1)
+        of_frame, of_context = first.weight[:, :channels], first.weight[:, channels:, 0]
+        hidden = F.conv1d(maps, of_frame) + F.linear(context, of_context, first.bias)[:, :, None]
+        for layer in others:
+            hidden = layer(hidden)
+        return hidden
+
+
+class RawNet3(nn.Module):
+    """Waveforms to embeddings through sinc filters, Res2 blocks and attentive statistics."""
+
+    def __init__(self, config: RawNet3Config) -> None:
+        super().__init__()
+        self.config = config
+        bands, width, pooled = config.channels // 4, config.channels, config.pooled_channels
+        self.preprocess = WaveformNorm()
+        self.conv1 = sinc_pairs(bands // 2, config.sinc_stride)
+        self.layer1, self.layer2, self.layer3 = (
+            Res2Block(before, width, scale=config.scale, dilation=dilation, pool=pool)
+            for before, dilation, pool in zip((bands, width, width), DILATIONS, (*POOLS, 1), strict=True)
+        )
+        self.layer4 = nn.Conv1d(3 * width, pooled, 1)
+        self.attention = ContextAttention(pooled, config.attention_dim)
+        self.bn5 = nn.BatchNorm1d(2 * pooled)
+        self.fc6 = nn.Linear(2 * pooled, config.embedding_dim)
+
+    def front_end(self, waveforms: Tensor) -> Tensor:
+        """Log magnitudes of the filters' outputs without their mean, of (batch, samples); never in half precision."""
+        with torch.autocast(waveforms.device.type, enabled=False):
+            maps = (self.conv1(self.preprocess(waveforms)).abs() + LOG_FLOOR).log()
+            return maps - maps.mean(dim=-1, keepdim=True)
+
+    def encode(self, maps: Tensor) -> Tensor:
+        """The three layers and their fusion: (batch, pooled_channels, frames)."""
+        first = self.layer1(maps)
+        second = self.layer2(first)
+        first = F.max_pool1d(first, SUMMED_POOL)
+        third = self.layer3(first + second)
+        return F.relu(self.layer4(torch.cat([first, second, third], dim=1)))
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Embed waveforms (batch, 1, samples): (batch, embedding_dim)."""
+        maps = self.encode(self.front_end(waveforms_of(features, self.config.min_samples)))
+        weights = self.attention(maps)
+        weighted = maps * weights
+        mean = weighted.sum(dim=-1)
+        variance = (weighted * maps).sum(dim=-1) - mean.square()
+        return self.fc6(self.bn5(torch.cat([mean, variance.clamp(*VARIANCE_RANGE).sqrt()], dim=1)))
+
+    def forward(self, features: Tensor) -> Embedded:
+        """Embed waveforms (batch, 1, samples)."""
+        return Embedded(self.embed(features), None)

@@ -1,0 +1,93 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sv.bin import calibrate_sets, score_sets
+from sv.kaldi import read_scores, write_table
+from sv.results import read_results
+from sv.scoring.calibration import read_calibration
+
+
+@pytest.fixture
+def scored(folder, staged, trained_backend, tmp_path) -> Path:
+    """A model folder with scores of a held-out set and of two conditions of a test set, which share no speaker."""
+    model = tmp_path / "exp" / "tiny"
+    shutil.copytree(folder / "model", model)
+    shutil.copytree(trained_backend, model / "backend")
+    for name in ("test", "test-noise-snr20", "valid"):
+        shutil.copytree(folder / "data" / "test", tmp_path / "data" / name)
+        embeddings = model / "embeddings" / name
+        embeddings.mkdir(parents=True)
+        for kind in ("xvector", "segments"):
+            shutil.copy(staged[0] / "test" / f"{kind}.1.scp", embeddings / f"{kind}.scp")
+    utts = staged[1]
+    write_table(tmp_path / "data" / "valid" / "utt2spk", {utt: f"held-{utt[:4]}" for utt in utts})
+    names = ("test", "test-noise-snr20", "valid")
+    score_sets.main(["--model", str(model), *(str(tmp_path / "data" / name) for name in names)])
+    return model
+
+
+def run(model: Path, *options: str) -> None:
+    data = model.parents[1] / "data"
+    calibrate_sets.main(
+        [
+            "--model",
+            str(model),
+            "--held-out",
+            str(data / "valid"),
+            str(data / "test"),
+            str(data / "test-noise-snr20"),
+            *options,
+        ]
+    )
+
+
+def test_every_condition_gets_calibrated_scores_and_rows(scored) -> None:
+    before = read_results(scored / "results.json")
+    run(scored)
+    rows = read_results(scored / "results.json")
+    assert rows[: len(before)] == before
+    found = {(row["condition"], row["backend"]): row for row in rows[len(before) :]}
+    names = ("cosine", "cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2")
+    backends = [f"{name}-calibrated" for name in names]
+    assert set(found) == {(condition, backend) for condition in ("clean", "noise-snr20") for backend in backends}
+    for (condition, backend), row in found.items():
+        raw = next(
+            r for r in before if (r["condition"], r["backend"]) == (condition, backend.removesuffix("-calibrated"))
+        )
+        assert row["calibration"].startswith("logistic regression on valid (")
+        assert row["normalisation"] == raw["normalisation"]
+        assert row["eer"] == pytest.approx(raw["eer"])  # the map is monotone
+        assert row["cllr"] >= row["min_cllr"] and row["act_dcf"].keys() == row["min_dcf"].keys()
+        assert raw["cllr"] is None and raw["act_dcf"] is None
+
+
+def test_the_scores_are_those_of_the_written_calibration(scored) -> None:
+    run(scored)
+    calibration, _ = read_calibration(scored / "calibration" / "cosine.json")
+    raw, llrs = (read_scores(scored / "scores" / "test" / f"{name}.scores") for name in ("cosine", "cosine-calibrated"))
+    expected = calibration.llrs(np.array(list(raw.values()))[:, None])
+    np.testing.assert_allclose(list(llrs.values()), expected, rtol=1e-5)
+
+
+def test_running_it_again_changes_nothing(scored) -> None:
+    run(scored)
+    before = (scored / "results.json").read_bytes()
+    run(scored)
+    assert (scored / "results.json").read_bytes() == before
+
+
+def test_a_shared_speaker_is_refused(scored, fails) -> None:
+    data = scored.parents[1] / "data"
+    shutil.copy(data / "test" / "utt2spk", data / "valid" / "utt2spk")
+    said = fails(calibrate_sets.main, "--model", scored, "--held-out", data / "valid", data / "test")
+    assert said == f"error: {data}/valid and {data}/test share 3 speakers, e.g. ['spk0', 'spk1', 'spk2']"
+
+
+def test_what_is_missing_is_said(scored, fails) -> None:
+    data = scored.parents[1] / "data"
+    shutil.rmtree(scored / "scores" / "valid")
+    said = fails(calibrate_sets.main, "--model", scored, "--held-out", data / "valid", data / "test")
+    assert said == f"error: {scored}/scores/valid: no scores; score the held-out set first"

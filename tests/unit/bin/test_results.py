@@ -1,0 +1,41 @@
+import json
+
+import pytest
+
+from sv.bin import results
+from sv.files import write_text
+
+
+@pytest.fixture
+def system(tmp_path):
+    row = {
+        "system": "ours", "test_set": "test", "condition": "clean", "noise": None, "snr_db": None, "backend": "cosine",
+        "num_target": 5, "num_nontarget": 7, "eer": 3.0, "eer_low": 2.0, "eer_high": 5.0, "act_dcf": None, "cllr": None,
+        "min_dcf": {"0.01": 0.5, "0.05": 0.25}, "min_cllr": 0.125, "trials_sha256": "a" * 64, "num_dropped": 0,
+        "crop_scheme": "x", "normalisation": "none", "calibration": "none", "operating_points": [], "seed": 0,
+        "checkpoint_sha256": "c" * 64, "commit": "abc",
+    }  # fmt: skip
+    write_text(tmp_path / "ours" / "results.json", json.dumps([row]))
+    return tmp_path / "ours"
+
+
+def test_record_check_edit_and_update(system, tmp_path, fails) -> None:
+    path = tmp_path / "RESULTS.md"
+    results.main(["--record", "mini", "--note", "Synthetic.", str(path), str(system)])
+    results.main(["--check", str(path)])
+    text = path.read_text()
+    assert "Synthetic." in text and "| clean | 3.00 |" in text
+    path.write_text(text.replace("3.00", "1.00"))
+    said = fails(results.main, "--check", path)
+    assert said.startswith(f"error: {path}:") and said.endswith(f"run sv results {path}")
+    results.main([str(path)])
+    assert path.read_text() == text
+
+
+def test_wrong_usage_and_missing_results(system, tmp_path, fails) -> None:
+    path = tmp_path / "RESULTS.md"
+    assert "--record NAME and model folders go together" in fails(results.main, path, system, code=2)
+    assert "not with --check" in fails(results.main, "--check", "--record", "x", path, system, code=2)
+    (system / "results.json").unlink()
+    said = fails(results.main, "--record", "x", path, system)
+    assert said == f"error: {system}/results.json: not there; run stage 7 first"

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from sv.kaldi import Trials
+from sv.scoring.b_vector import BVector, from_arrays, read_b_vector, score_b_vector, write_b_vector
+
+
+@pytest.fixture
+def network() -> BVector:
+    rng = np.random.default_rng(0)
+    shapes = [(6, 12), (5, 6), (2, 5)]
+    return BVector(
+        mean=rng.normal(size=4),
+        std=rng.uniform(0.5, 2, size=4),
+        weights=tuple(rng.normal(size=shape) for shape in shapes),
+        biases=tuple(rng.normal(size=shape[0]) for shape in shapes),
+    )
+
+
+def probability(network: BVector, left: np.ndarray, right: np.ndarray) -> float:
+    """P(target) of one pair, as published."""
+    left, right = (left - network.mean) / network.std, (right - network.mean) / network.std
+    hidden = np.array([*(left + right), *(left - right), *(left * right)])
+    for weight, bias in list(zip(network.weights, network.biases))[:-1]:
+        hidden = weight @ hidden + bias
+        hidden[hidden < 0] *= 0.3
+    logits = network.weights[-1] @ hidden + network.biases[-1]
+    return np.exp(logits[1]) / np.exp(logits).sum()
+
+
+def test_log_odds_of_the_published_probability(network) -> None:
+    rng = np.random.default_rng(1)
+    embeddings = {f"utt{i}": rng.normal(size=4) for i in range(5)}
+    enrolment, test = ["utt0", "utt3", "utt1", "utt0"], ["utt4", "utt3", "utt0", "utt1"]
+    trials = Trials(enrolment=enrolment, test=test, is_target=np.array([True, True, False, False]))
+    scores = score_b_vector(trials, network, embeddings)
+    expected = [probability(network, embeddings[a], embeddings[b]) for a, b in zip(enrolment, test)]
+    np.testing.assert_allclose(1 / (1 + np.exp(-scores)), expected, rtol=1e-9)
+    other = score_b_vector(trials, network, embeddings, {utt: 2 * vector for utt, vector in embeddings.items()})
+    assert other[0] != scores[0]
+
+
+def test_a_missing_embedding_is_named(network) -> None:
+    trials = Trials(enrolment=["a"], test=["b"], is_target=np.array([True]))
+    with pytest.raises(KeyError, match=r"1 of 1 trial utterances have no test embedding, e.g. \['b'\]"):
+        score_b_vector(trials, network, {"a": np.zeros(4)})
+
+
+def test_written_networks_read_back(network, tmp_path) -> None:
+    write_b_vector(tmp_path / "network.npz", network)
+    back = read_b_vector(tmp_path / "network.npz")
+    for ours, theirs in zip((*network.weights, *network.biases), (*back.weights, *back.biases), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(back.mean, network.mean)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", None])
+def test_other_files_are_refused_by_name(content, tmp_path) -> None:
+    path = tmp_path / "network.npz"
+    if content is None:
+        np.savez(path, mean=np.zeros(3))
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"network\.npz: not a b-vector network"):
+        read_b_vector(path)
+
+
+def test_a_network_of_arrays_needs_them_all() -> None:
+    with pytest.raises(KeyError, match="b0"):
+        from_arrays({"mean": np.zeros(1), "std": np.ones(1), "w0": np.zeros((2, 3))})

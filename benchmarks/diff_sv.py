@@ -19,7 +19,7 @@ from common import median_seconds, print_table
 from torch import Tensor, nn
 
 from sv.models.diff_sv import DiffSV, DiffSVConfig, SamplingConfig
-from sv.models.diffusion import HEAD_DIM, NUM_HEADS, LinearAttention
+from sv.models.diffusion import HEAD_DIM, NUM_HEADS, LinearAttention, Mish
 from sv.models.folding import for_inference
 
 STEPS = (10, 5, 2)
@@ -55,7 +55,7 @@ def published_way(model: DiffSV) -> DiffSV:
         for name, child in list(parent.named_children()):
             if isinstance(child, LinearAttention):
                 setattr(parent, name, UnfoldedAttention(child))
-            elif isinstance(child, nn.Mish):
+            elif isinstance(child, (Mish, nn.Mish)):
                 setattr(parent, name, ComposedMish())
     return model
 

@@ -4,10 +4,12 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sv.models.diffusion import (
     LinearAttention,
+    Mish,
     ScoreNet,
     accumulated_noise,
     diffuse,
@@ -126,6 +128,15 @@ def test_exponential_solver_bears_a_score_that_is_far_off() -> None:
         return 3 * state.square() - state
 
     assert sample(score, start, prior, 2, "exponential").sub(prior).abs().max() <= 10 + 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_mish_is_the_same_with_and_without_a_gradient(dtype) -> None:
+    values = torch.cat([torch.linspace(-120, 120, 999), torch.tensor([-0.0, 0.0, 19.999, 20.001])]).to(dtype)
+    with torch.no_grad():
+        found = Mish()(values)
+    torch.testing.assert_close(found, values * torch.tanh(F.softplus(values)), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(Mish()(values), F.mish(values), rtol=0, atol=0)
 
 
 def test_folded_attention_is_the_unfolded_one() -> None:

@@ -87,7 +87,7 @@ def test_cohorts_are_each_systems_own_embeddings(systems) -> None:
     assert len(compare(systems)) == 1
     for one in systems[1]:
         one["normalisation"] = "as-norm, top 200 of 1000, cohort 3692de45955b"
-    with pytest.raises(ValueError, match="normalisation is as-norm, top 300 of 1000, .* and as-norm, top 200 of 1000"):
+    with pytest.raises(ValueError, match=r"normalisation is as-norm, top 300 of 1000, .* and as-norm, top 200 of 1000"):
         compare(systems)
 
 

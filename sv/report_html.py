@@ -25,6 +25,7 @@ thead th { border-top: 0; border-bottom: 2px solid #999; }
 th:first-child, td:first-child, .words { text-align: left; }
 th { vertical-align: bottom; }
 .words { overflow-wrap: anywhere; white-space: pre-line; }
+thead .words, .facts td:first-child { overflow-wrap: normal; }
 .numbers td { white-space: nowrap; } .numbers td.words { white-space: pre-line; overflow-wrap: normal; }
 .matrix { width: 100%; table-layout: fixed; }
 .matrix th, .matrix td { padding: .2rem .15rem; text-align: center; }

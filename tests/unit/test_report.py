@@ -80,6 +80,17 @@ def test_other_stamps_do_not_share_a_table_unless_it_is_said(systems, field) -> 
     assert compare(systems, [field])[0].systems == ["ours", "baseline"]
 
 
+def test_cohorts_are_each_systems_own_embeddings(systems) -> None:
+    for rows, cohort, top_n in zip(systems, ("b36e7bbed853", "3692de45955b"), (300, 300)):
+        for one in rows:
+            one["normalisation"] = f"as-norm, top {top_n} of 1000, cohort {cohort}"
+    assert len(compare(systems)) == 1
+    for one in systems[1]:
+        one["normalisation"] = "as-norm, top 200 of 1000, cohort 3692de45955b"
+    with pytest.raises(ValueError, match=r"normalisation is as-norm, top 300 of 1000, .* and as-norm, top 200 of 1000"):
+        compare(systems)
+
+
 @pytest.mark.parametrize("field", ["checkpoint_sha256", "commit", "seed"])
 def test_rows_of_two_runs_of_a_system_do_not_share_a_table(systems, field) -> None:
     systems[1][2][field] = "other"

@@ -40,13 +40,12 @@ def test_metric_losses_of_two_ranks_give_the_gradients_of_one(criterion, tmp_pat
 
 
 def test_two_ranks_of_diff_sv_stay_one_model(tmp_path):
-    script = SCRIPT.with_name("ddp_diff_sv.py")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run([*launch, script, tmp_path], capture_output=True, text=True, env=ENV, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    (tmp_path / "alone").mkdir()
+    script = HERE / "ddp_diff_sv.py"
+    for command in ([*TORCHRUN, script, tmp_path], [sys.executable, script, tmp_path / "alone"]):
+        done = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
     first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
-    (tmp_path / "alone").mkdir()
-    assert subprocess.run([sys.executable, script, tmp_path / "alone"], env=ENV, timeout=300).returncode == 0
     alone = torch.load(tmp_path / "alone" / "rank0.pt", weights_only=True)
     assert not all(torch.equal(value, alone[name]) for name, value in first.items())  # the other rank's batch counted

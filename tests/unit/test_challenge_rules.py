@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from sv.challenge_rules import voices_rules
-from sv.report import footnotes
+from sv.report import rule_notes
 from sv.system import load_system, parse_system
 
 ROOT = Path(__file__).parents[2]
@@ -32,15 +32,6 @@ def test_systems_of_the_voices_recipe_keep_the_rules(path) -> None:
 
 
 def test_the_report_says_what_is_broken() -> None:
-    row = {
-        "system": "x",
-        "num_target": 1,
-        "num_nontarget": 1,
-        "trials_sha256": "0",
-        "checkpoint_sha256": "0",
-        "commit": None,
-        "seed": 0,
-    }
-    assert len(footnotes([[row]])) == 1
-    lines = footnotes([[row | {"rules": "voices", "broken_rules": ["trained with babble"]}]])
-    assert lines[-1] == "x breaks the voices challenge's rules: trained with babble"
+    assert rule_notes([[{"system": "x"}]]) == []
+    row = {"system": "x", "rules": "voices", "broken_rules": ["trained with babble"]}
+    assert rule_notes([[row]]) == ["x breaks the voices challenge's rules: trained with babble"]

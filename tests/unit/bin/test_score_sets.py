@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from sv.bin import score, score_sets
+from sv.challenge_rules import voices_rules
 from sv.files import sha256_of
 from sv.kaldi import Trials, read_scores, read_spk2utt, read_vectors, write_trials
 from sv.kaldi.enrolment import write_enrolment
 from sv.results import read_results
 from sv.scoring import cohort_id
+from sv.system import read_system
 
 NUM_SPEAKERS = 10  # of the back end's training set
 BACK_ENDS = ("cosine", "cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2")
@@ -138,3 +140,16 @@ def test_score_files_hold_the_trials_in_their_order(model) -> None:
     trials = (model.parents[1] / "data" / "test" / "trials").read_text().splitlines()
     pairs = [tuple(line.split()[:2]) for line in trials]
     assert list(read_scores(model / "scores" / "test" / "neg_mean_l2.scores")) == pairs
+
+
+def test_a_model_without_a_back_end_and_the_rules_of_a_challenge(model, capsys) -> None:
+    shutil.rmtree(model / "backend")
+    data = model.parents[1] / "data" / "test"
+    with pytest.raises(SystemExit, match="run stage 6 first"):
+        score_sets.main(["--model", str(model), str(data)])
+    score_sets.main(["--model", str(model), "--no-backend", "--rules", "voices", str(data)])
+    rows = read_results(model / "results.json")
+    assert [row["backend"] for row in rows] == ["cosine", "neg_mean_l2"]
+    for row in rows:
+        assert row["rules"] == "voices"
+        assert row["broken_rules"] == voices_rules(read_system(model))

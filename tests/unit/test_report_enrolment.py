@@ -38,4 +38,6 @@ def test_sets_with_enrolled_models_get_a_section_that_says_far_and_frr(tmp_path)
     assert other_heading == "Similarities and thresholds: digits"
     assert figures.count("<svg") == 2
     assert "ge2e: the error rates are nearest to each other at threshold 0.600, FAR 50.00 %, FRR 50.00 %" in figures
-    assert enrolment_sections([SystemResults(folder=exp, rows=rows[3:], journal=[], config={}, breakdown=[])], data) == []
+    assert (
+        enrolment_sections([SystemResults(folder=exp, rows=rows[3:], journal=[], config={}, breakdown=[])], data) == []
+    )

@@ -1,22 +1,20 @@
-"""Rules that a benchmark sets for training, checked on the configuration that a model was trained with."""
+"""Rules that a benchmark sets for training, checked on what a model was trained with."""
 
 from collections.abc import Callable
 
-from sv.data.augment import parts_of
-from sv.system import SystemConfig
+from sv.data.augment import AugmentConfig, parts_of
 
 
-def voices_rules(system: SystemConfig) -> list[str]:
-    """What the system's training breaks of the VOiCES from a Distance Challenge 2019's rules; empty if nothing.
+def voices_rules(augment: AugmentConfig) -> list[str]:
+    """What training with this noise breaks of the VOiCES from a Distance Challenge 2019's rules; empty if nothing.
 
     MUSAN's speech may not be mixed into training speech as babble: it is from LibriVox, as VOiCES is (evaluation plan,
     arXiv:1902.10828). The recipes make babble of MUSAN's speech and of nothing else.
     """
-    augment = system.augment
     with_babble = [category for category in augment.noises if "babble" in parts_of(category)]
     if augment.noise_prob > 0 and with_babble:
         return [f"trained with {' and '.join(with_babble)}: the challenge forbids MUSAN's speech in training"]
     return []
 
 
-RULES: dict[str, Callable[[SystemConfig], list[str]]] = {"voices": voices_rules}
+RULES: dict[str, Callable[[AugmentConfig], list[str]]] = {"voices": voices_rules}

@@ -15,6 +15,8 @@ import numpy as np
 
 from sv.bin.common import existing_scp, fail_in_one_line
 from sv.challenge_rules import RULES
+from sv.config import from_dict, load_json
+from sv.data.augment import AugmentConfig
 from sv.kaldi import Trials, iter_matrices, read_trials, read_utt2spk, read_vectors, write_scores
 from sv.kaldi.enrolment import read_enrolment, with_models
 from sv.log import get_logger
@@ -30,7 +32,6 @@ from sv.scoring import (
     score_trials,
 )
 from sv.scoring.scorers import Scorer, Vectors
-from sv.system import read_system
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +89,12 @@ def score_set(
     return scores | {"neg_mean_l2": neg_mean_l2(trials, segments)}
 
 
+def read_augment(model: Path) -> AugmentConfig:
+    """What disturbed the model's training, by its config.json."""
+    path = model / "config.json"
+    return from_dict(AugmentConfig, load_json(path).get("augment", {}), str(path), "augment.")
+
+
 @fail_in_one_line
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and score."""
@@ -109,7 +116,7 @@ def main(argv: list[str] | None = None) -> None:
     backends, rows = cosine if args.no_backend else back_ends(args.model / "backend", args.top_n), []
     checked = {}
     if args.rules:
-        checked = {"rules": args.rules, "broken_rules": RULES[args.rules](read_system(args.model))}
+        checked = {"rules": args.rules, "broken_rules": RULES[args.rules](read_augment(args.model))}
         for line in checked["broken_rules"]:
             get_logger("score").warning("%s: %s", args.model.name, line)
     for data_dir in args.data_dirs:

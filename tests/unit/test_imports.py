@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "sv.scoring": ("sv.kaldi",),
     "sv.results": ("sv.kaldi", "sv.scoring"),
     "sv.breakdown": ("sv.kaldi", "sv.results", "sv.scoring"),
-    "sv.challenge_rules": ("sv.kaldi", "sv.system", "sv.data"),
+    "sv.challenge_rules": ("sv.data",),
     "sv.report": ("sv.results",),
     "sv.report_data": ("sv.report", "sv.results", "sv.kaldi", "sv.scoring"),
     "sv.report_html": ("sv.report", "sv.results"),

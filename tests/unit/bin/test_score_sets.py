@@ -152,4 +152,4 @@ def test_a_model_without_a_back_end_and_the_rules_of_a_challenge(model, capsys) 
     assert [row["backend"] for row in rows] == ["cosine", "neg_mean_l2"]
     for row in rows:
         assert row["rules"] == "voices"
-        assert row["broken_rules"] == voices_rules(read_system(model))
+        assert row["broken_rules"] == voices_rules(read_system(model).augment)

@@ -160,4 +160,7 @@ def test_failures_are_one_line(make_noisy_test, data):
 
 def test_an_unknown_noise_is_wrong_usage(make_noisy_test, data, capsys):
     assert fail(make_noisy_test, data, "--noises", "noise,wind") == "2"
-    assert "--noises: unknown ['wind']; known are ['babble', 'music', 'noise', 'nonspeech']" in capsys.readouterr().err
+    assert (
+        "--noises: unknown ['wind']; known are ['babble', 'demand', 'music', 'noise', 'nonspeech']"
+        in capsys.readouterr().err
+    )

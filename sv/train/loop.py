@@ -257,7 +257,7 @@ def _train_epoch(trainer: Trainer, plan: Plan, epoch: int, journal: "Journal", r
 
 
 def _save_epoch(trainer: Trainer, run: Run, scores: dict[str, float]) -> None:
-    if scores["eer"] < trainer.best_eer:
+    if scores["eer"] <= trainer.best_eer:  # of equals the later: a small validation set cannot tell them apart
         trainer.best_eer = scores["eer"]
         weights = {"model": trainer.module.model.state_dict(), "step": trainer.step, "valid_eer": scores["eer"]}
         checkpoint.save(run.checkpoints / "best.pt", weights)

@@ -101,6 +101,12 @@ def test_best_is_the_epoch_of_the_lowest_eer(tmp_path):
     assert best["step"] == 5 * (1 + eers.index(min(eers)))
 
 
+def test_of_equal_epochs_the_last_is_best(tmp_path):
+    run, trainer = Run(exp_dir=tmp_path, identity={}), Trainer(Step(), CONFIG, World())
+    fit(trainer, Plan(), lambda model: {"eer": 3.0}, run, None)
+    assert torch.load(tmp_path / "checkpoints/best.pt", weights_only=True)["step"] == 15
+
+
 def test_a_finished_run_does_nothing_more(tmp_path):
     train(tmp_path)
     before = (tmp_path / "checkpoints/step-0000015.pt").read_bytes()

@@ -122,8 +122,16 @@ class VirtualSge:
         )
 
     def start_execution(self) -> None:
-        """Start the execution daemon."""
-        self.call("sge_execd", check=True)
+        """Start the execution daemon; its port may still be taken by one that has just ended."""
+        deadline = time.time() + 90
+        while True:
+            try:
+                self.call("sge_execd", check=True)
+                return
+            except CannotStart as error:
+                if "can't bind" not in str(error) or time.time() > deadline:
+                    raise
+            time.sleep(2)
 
     def wait_for(self, ready, what: str, seconds: float = 60) -> None:
         """Wait until `ready()`; raises CannotStart."""

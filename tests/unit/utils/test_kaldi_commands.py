@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import kaldi_native_io as kaldi
@@ -24,7 +25,9 @@ def shell(tmp_path):
         write("b", np.array([4.0, 5, 6]))
 
     def call(line):
-        env = os.environ | {"PATH": f"{os.environ['PATH']}:{ROOT}/utils"}
+        env = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:{ROOT}/utils"
+        }  # as path.sh has it
         return subprocess.run(
             ["bash", "-c", f"set -o pipefail; {line}"],
             capture_output=True,

@@ -29,7 +29,9 @@ LOSSES = {
 }
 
 __all__ = [
+    "GE2E",
     "LOSSES",
+    "TE2E",
     "AAMSoftmax",
     "AMSoftmax",
     "AngularPrototypical",

@@ -85,9 +85,7 @@ def test_a_signal_deletes_the_jobs(submit, sge, open_folder, signum):
 def test_an_execution_daemon_away_for_a_while_is_waited_for(submit, sge, open_folder):
     process = submit("JOB=1:2", "x.JOB.log", "bash", "-c", "touch began.JOB; sleep 8", wait=False)
     wait_until(lambda: len(list(open_folder.glob("began.*"))) == 2)
-    sge.stop_execution()
-    time.sleep(1)
-    sge.start_execution()
+    sge.pause_execution(12)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
 

@@ -15,6 +15,7 @@ PROGRAMS = ("sge_qmaster", "sge_execd", "qsub", "qconf")
 ROOT = Path("/var/lib/gridengine")
 RUN = Path("/var/run/gridengine")
 SPOOL = Path("/var/spool/gridengine")
+EXECUTION_PID = SPOOL / "execd/localhost/execd.pid"
 EXECUTION_HOST = """hostname localhost
 load_scaling NONE
 complex_values gpu=2,mem_free=16G,ram_free=16G
@@ -116,22 +117,10 @@ class VirtualSge:
         if "accounting_flush_time" not in settings:
             settings = settings.replace("joblog=false", "accounting_flush_time=00:00:00 joblog=false")
         self.configure("-Mconf", settings, name="global")
-        self.start_execution()
+        self.call("sge_execd", check=True)
         self.wait_for(
             lambda: re.search(r"all\.q@\S+\s+BIP\s+\d+/\d+/4\s+[\d.]+\s+\S+\s*\n", self.call("qstat", "-f")), "no queue"
         )
-
-    def start_execution(self) -> None:
-        """Start the execution daemon; its port may still be taken by one that has just ended."""
-        deadline = time.time() + 90
-        while True:
-            try:
-                self.call("sge_execd", check=True)
-                return
-            except CannotStart as error:
-                if "can't bind" not in str(error) or time.time() > deadline:
-                    raise
-            time.sleep(2)
 
     def wait_for(self, ready, what: str, seconds: float = 60) -> None:
         """Wait until `ready()`; raises CannotStart."""
@@ -154,15 +143,20 @@ class VirtualSge:
         while Path(f"/proc/{pid}").exists() and time.time() < deadline:
             time.sleep(0.1)
 
-    def stop_execution(self) -> None:
-        """Stop the execution daemon."""
-        self.stop_daemon(SPOOL / "execd/localhost/execd.pid")
+    def pause_execution(self, seconds: float) -> None:
+        """Stop the execution daemon where it is, for so long: to the master its host is down."""
+        pid = int(EXECUTION_PID.read_text())
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """Delete the jobs and stop both daemons."""
         self.call("qdel", "-f", "-u", "*")
         time.sleep(1)
-        self.stop_execution()
+        self.stop_daemon(EXECUTION_PID)
         self.stop_daemon(SPOOL / "qmaster/qmaster.pid")
 
 

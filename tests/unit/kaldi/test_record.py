@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sv.kaldi import DataDirError, open_ark_scp, read_vectors
-from sv.kaldi.ark import iter_ark, iter_records, read_any, read_matrix, read_object, read_shape, record_extent
+from sv.kaldi.ark import iter_ark, read_any, read_matrix, read_object, read_shape, record_extent
 from sv.kaldi.record import read_text, write_binary, write_compressed, write_text
 
 RNG = np.random.default_rng(0)
@@ -123,12 +123,15 @@ def test_text_keeps_every_bit_and_reads_odd_spacing():
         (b"", "ends before the closing bracket"),
         (b"[ 1 2", "ends before the closing bracket"),
         (b"[ 1 two ]\n", "expected numbers in brackets"),
+        (b"[ 1_0 ]\n", "expected numbers in brackets"),
+        (b"[ 1\0 ]\n", "expected numbers in brackets"),
         (b"[\n1 2\n3 ]\n", "every row of one length"),
         (b"x [ 1 ]\n", "expected numbers in brackets"),
         (b"[ 1 ] 2\n", "expected numbers in brackets"),
         (b"\0BFM \4\1\0\0\0\4\2\0\0\0abcd", "needs 8 bytes, the file ends before"),
         (b"\0BFM \4\xff\xff\xff\xff\4\2\0\0\0", "no float vector or matrix"),
         (b"\0BFM \5\1\0\0\0\4\2\0\0\0", "no float vector or matrix"),
+        (b"\0BFM \4\xff\xff\xff\x7f\4\0\0\0\0", "no float vector or matrix"),  # 2**31 rows of nothing
         (b"\0BCM2 1234", "the file ends before"),
         (b"\0BXX 1234", "no float vector or matrix"),
         (b"\0BDM \4\xff\xff\xff\x7f\4\xff\xff\xff\x7f", "the file ends before"),  # 2**62 numbers, none of them there
@@ -137,42 +140,6 @@ def test_text_keeps_every_bit_and_reads_odd_spacing():
 def test_damage_is_one_clear_error(data, message):
     with pytest.raises(DataDirError, match=f"x: .*{message}"):
         read_object(stream_of(data), "x")
-
-
-def test_ten_thousand_damaged_archives_give_records_or_our_own_error():
-    out = BytesIO()
-    for key, array in MATRICES.items():
-        out.write(key.encode() + b" ")
-        (
-            write_compressed(out, array, 2)
-            if key == "utt-1"
-            else write_text(out, array)
-            if key == "utt-2"
-            else write_binary(out, array)
-        )
-    whole, rng = out.getvalue(), random.Random(0)
-    errors = whole_ones = 0
-    for _ in range(10_000):
-        data = bytearray(whole)
-        for _ in range(rng.randint(1, 3)):
-            at = rng.randrange(max(1, len(data) - 1))
-            match rng.randrange(4):
-                case 0 if data:
-                    data[at] = rng.randrange(256)
-                case 1:
-                    del data[at : at + rng.randint(1, 40)]
-                case 2:
-                    data[at:at] = bytes(rng.randrange(256) for _ in range(rng.randint(1, 8)))
-                case 3:
-                    del data[at + 1 :]
-        try:
-            for key, array in iter_records(stream_of(bytes(data)), "x"):
-                assert key is not None and array.dtype in (np.float32, np.float64)
-        except DataDirError as error:
-            errors += str(error).startswith("x: ")
-            continue
-        whole_ones += 1
-    assert (errors + whole_ones, errors > 3000, whole_ones > 100) == (10_000, True, True)
 
 
 @pytest.mark.parametrize(

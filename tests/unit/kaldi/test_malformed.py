@@ -31,9 +31,11 @@ PROGRAMS = st.binary(min_size=12, max_size=64)
 
 @pytest.fixture(scope="module")
 def folder():
-    """A folder in memory, where that is: files are written tens of thousands of times."""
-    path = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+    """The working folder, in memory where that is: files are written tens of thousands of times."""
+    before, path = Path.cwd(), Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+    os.chdir(path)
     yield path
+    os.chdir(before)
     shutil.rmtree(path)
 
 
@@ -216,7 +218,6 @@ def a_location(program: bytes) -> str:
 @given(program=PROGRAMS)
 def test_files_that_an_scp_names(folder, program):
     location = a_location(program)
-    os.chdir(folder)
     Path("x.ark").write_bytes(ARK)
     Path("y.wav").write_bytes(b"RIFF....WAVEfmt ")
     Path("m.scp").write_bytes(f"utt-0 {location}\n".encode(errors="ignore"))
@@ -235,7 +236,6 @@ WAV_SCP = b"a-1 y.wav\na-2 /corpus/a b.wav\nb-1 y.wav |\n"
 @given(program=PROGRAMS)
 def test_wav_scp(folder, program):
     data = any_file(WAV_SCP, [b"a-1", b"y.wav", b"|", b"b-2"], program)
-    os.chdir(folder)
     path = Path("wav.scp")
     path.write_bytes(data)
     Path("y.wav").write_bytes(b"RIFF....WAVEfmt ")

@@ -24,7 +24,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 stage=0           # first stage to run
 stop_stage=8      # last stage to run
 config=           # the system: conf/exu_net.toml, or conf/mini/exu_net.toml with --mini
-extractor=        # model folder, through stage 7, whose embeddings a system of conf/embedding_mlp_*.toml enhances
+extractor=        # model folder, through stage 7, whose embeddings a system of conf/embedding_*.toml enhances
+halves=false      # enhance embeddings of half utterances: a corpus with one utterance a session gets the pairs that da needs
 baseline=         # what it is compared with: conf/se_resnet.toml, or conf/mini/se_resnet.toml; 'none' to go without
 corpora=          # folder that holds voxceleb1/ musan/ RIRS_NOISES/ Nonspeech100/
 voxceleb1=        # VoxCeleb1, if elsewhere
@@ -84,7 +85,11 @@ feats_of() { # where a system's stored features lie; nothing if it reads wavefor
   features=$(utils/feature_set.py "$1")
   if [[ $features != none && $features != embeddings ]]; then echo "$exp/feats/$features"; fi
 }
+# What training disturbs, and with what.
+augment_dirs=(--train-dir "$data/voxceleb1_train" --noise-dir noise="$data/musan_noise_train" --noise-dir music="$data/musan_music_train"
+  --noise-dir babble="$data/musan_speech_train" --rirs "$data/rirs" --channels "$data/channels")
 enhances() { [[ $(utils/feature_set.py "$1") == embeddings ]]; } # whether a system reads embeddings
+has_inputs() { enhances "$1" && { [[ $halves == true ]] || grep -Eq '^noisy_copies *= *[1-9]' "$1"; }; } # of its own, not the extractor's
 if enhances "$config" && [[ -z $extractor ]]; then
   die "$config enhances embeddings: name the model folder that they come from, --extractor DIR"
 fi
@@ -156,12 +161,33 @@ for conf in "${configs[@]}"; do
   marker=$exp/$system/.stage4.done
   options="seed=$seed"
   if enhances "$conf"; then
-    options+=" extractor=$extractor"
-    if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data/.stage1.done" "$extractor/.stage5.done"; then
-      python -m sv.bin.make_enhancement_lists --seed "$seed" "$data/voxceleb1_train" "$exp/$system/lists/train"
-      "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/train.log" python -m sv.bin.train_enhancement \
-        --config "$conf" --seed "$seed" --lists "$exp/$system/lists/train" --extractor "$extractor" \
-        --embeddings "$extractor/embeddings/voxceleb1_train/segments.scp" --valid-trials "$data/voxceleb1_valid/trials" \
+    options+=" extractor=$extractor halves=$halves"
+    set=$data/voxceleb1_train from=("$extractor/embeddings/voxceleb1_train/segments.scp")
+    depends=("$conf" "$data/.stage1.done" "$extractor/.stage5.done")
+    if has_inputs "$conf"; then
+      inputs=$exp/$system/inputs halve=()
+      if [[ $halves == true ]]; then halve=(--halves) set=$inputs/data/clean from=(); fi
+      if stage_needs_run 4 "inputs of $system" "$inputs/.stage4.done" "$options" "${depends[@]}"; then
+        jobs=$((num_gpus > 0 ? num_gpus : nj))
+        rm -rf "$inputs"/{data,embeddings}
+        "${train_cmd[@]}" --num-threads "$nj" "$exp/$system/log/make_inputs.log" python -m sv.bin.make_enhancement_inputs \
+          --config "$conf" --seed "$seed" --nj "$nj" ${halve[@]+"${halve[@]}"} "${augment_dirs[@]}" "$inputs/data"
+        OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_inputs.JOB.log" \
+          python -m sv.bin.extract --model "$extractor" --job JOB --num-jobs "$jobs" --out "$inputs/embeddings" "$inputs"/data/*
+        for name in xvector segments; do
+          utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$inputs/embeddings" "$inputs"/data/*
+        done
+        mark_done 4 "$inputs/.stage4.done" "$options" "$inputs"/data/*/cuts.jsonl.gz "$inputs"/embeddings/*/segments.{ark,scp}
+      fi
+      from+=("$inputs"/embeddings/*/segments.scp) depends+=("$inputs/.stage4.done") # clean, noisy1, noisy2, ...
+    fi
+    if stage_needs_run 4 "train $system" "$marker" "$options" "${depends[@]}"; then
+      rm -rf "$exp/$system/lists"
+      python -m sv.bin.make_enhancement_lists --seed "$seed" "$set" "$exp/$system/lists/train"
+      python -m sv.bin.make_enhancement_lists --seed "$seed" "$data/voxceleb1_valid" "$exp/$system/lists/valid"
+      "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/train.log" python -m sv.bin.train_enhancement --config "$conf" \
+        --seed "$seed" --lists "$exp/$system/lists/train" "${from[@]/#/--embeddings=}" --extractor "$extractor" \
+        --valid-lists "$exp/$system/lists/valid" --valid-trials "$data/voxceleb1_valid/trials" \
         --valid-embeddings "$extractor/embeddings/voxceleb1_valid/segments.scp" --exp-dir "$exp/$system"
       mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
     fi
@@ -170,9 +196,7 @@ for conf in "${configs[@]}"; do
   if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data"/.stage{0,1}.done; then
     "${cuda_cmd[@]}" --gpu "$num_gpus" ${nodes[@]+"${nodes[@]}"} "$exp/$system/log/train.log" \
       utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
-      --train-dir "$data/voxceleb1_train" --valid-dir "$data/voxceleb1_valid" ${feats:+--feats "$feats"} \
-      --noise-dir noise="$data/musan_noise_train" --noise-dir music="$data/musan_music_train" \
-      --noise-dir babble="$data/musan_speech_train" --rirs "$data/rirs" --channels "$data/channels" --exp-dir "$exp/$system"
+      "${augment_dirs[@]}" --valid-dir "$data/voxceleb1_valid" ${feats:+--feats "$feats"} --exp-dir "$exp/$system"
     mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
   fi
 done

@@ -53,7 +53,7 @@ MAY_IMPORT = {
         "sv.data.sampler",
     ),
     "sv.inputs": ("sv.data", "sv.extract", "sv.kaldi", "sv.system"),
-    "sv.enhancement": ("sv.data.embeddings", "sv.system"),
+    "sv.enhancement": ("sv.data.embeddings", "sv.scoring", "sv.system", "sv.train.enhancement_step"),
     "sv.hdf5": (),
     "sv.published_embeddings": (),
     "sv.convert_rawnet": ("sv.models",),

@@ -49,7 +49,7 @@ say_estimate() { # say_estimate FOLDER: the sum over the stages that a dry run w
 stage_needs_run() {
   local number=$1 title=$2 marker=$3 options=$4 input reason="" begin=() code=$0
   shift 4
-  if [[ ${BASH_SOURCE[1]} == */stages.sh ]]; then code=${BASH_SOURCE[1]}; fi # where the stage's lines are
+  if [[ -e ${BASH_SOURCE[1]} ]]; then code=${BASH_SOURCE[1]}; fi # a file of stages that the recipe sourced has their lines
   runs_stage "$number" || return 1
   for input in "$@"; do
     [[ -e $input || -v pending_markers[$input] ]] || die "stage $number ($title): missing input $input; run the stages before it first"

@@ -25,7 +25,8 @@ BASH_ARGV0=./run.sh # wherever it was called from
 stage=0           # first stage to run
 stop_stage=8      # last stage to run
 config=           # the system: conf/exu_net.toml, or conf/mini/exu_net.toml with --mini
-extractor=        # model folder, through stage 7, whose embeddings a system of conf/embedding_mlp_*.toml enhances
+extractor=        # model folder, through stage 7, whose embeddings a system of conf/embedding_*.toml enhances
+halves=false      # enhance embeddings of half utterances: a corpus with one utterance a session gets the pairs that da needs
 baseline=         # what it is compared with: conf/se_resnet.toml, or conf/mini/se_resnet.toml; 'none' to go without
 corpora=          # folder that holds voxceleb1/ musan/ RIRS_NOISES/ Nonspeech100/
 voxceleb1=        # VoxCeleb1, if elsewhere
@@ -59,6 +60,7 @@ dry_run=false     # say what would run and why, and run nothing
 . utils/parse_options.sh
 . ./cmd.sh
 . utils/stages.sh
+. ./enhancement.sh
 
 if [[ $mini == true ]]; then
   : "${data:=data/mini}" "${exp:=exp/mini}" "${corpora:=$data/corpora}"
@@ -80,7 +82,6 @@ eval_sets=("$data/voxceleb1_valid" "$data/$test_set" ${conditions[@]+"${conditio
 data_markers=("$data"/.stage{0,1,2}.done)
 noise_args=(--noise-dir noise="$data/musan_noise_train" --noise-dir music="$data/musan_music_train"
   --noise-dir babble="$data/musan_speech_train" --rirs "$data/rirs" --channels "$data/channels")
-enhances() { [[ $(utils/feature_set.py "$1") == embeddings ]]; } # whether a system reads embeddings
 if enhances "$config" && [[ -z $extractor ]]; then
   die "$config enhances embeddings: name the model folder that they come from, --extractor DIR"
 fi
@@ -132,35 +133,19 @@ for conf in "${configs[@]}"; do stage_features "$conf"; done
 
 # --- 4: train -------------------------------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
-  if ! enhances "$conf"; then
+  if enhances "$conf"; then
+    stage_train_enhancement "$conf"
+  else
     stage_train "$conf" "$data"/voxceleb1_{train,valid} "$data"/.stage{0,1}.done -- "${noise_args[@]}"
-    continue
-  fi
-  system=$(system_of "$conf") marker=$exp/$(system_of "$conf")/.stage4.done
-  options="seed=$seed extractor=$extractor"
-  if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data/.stage1.done" "$extractor/.stage5.done"; then
-    python -m sv.bin.make_enhancement_lists --seed "$seed" "$data/voxceleb1_train" "$exp/$system/lists/train"
-    "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/train.log" python -m sv.bin.train_enhancement \
-      --config "$conf" --seed "$seed" --lists "$exp/$system/lists/train" --extractor "$extractor" \
-      --embeddings "$extractor/embeddings/voxceleb1_train/segments.scp" --valid-trials "$data/voxceleb1_valid/trials" \
-      --valid-embeddings "$extractor/embeddings/voxceleb1_valid/segments.scp" --exp-dir "$exp/$system"
-    mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
   fi
 done
 
 # --- 5: embeddings of every condition, and, from waveforms, of the training set -------------------------------------
 for conf in "${configs[@]}"; do
-  if ! enhances "$conf"; then
+  if enhances "$conf"; then
+    stage_enhance "$conf" "${eval_sets[@]##*/}" voxceleb1_train
+  else
     stage_extract "$conf" "$data/voxceleb1_train" "${eval_sets[@]}"
-    continue
-  fi
-  system=$(system_of "$conf") embeddings=$exp/$(system_of "$conf")/embeddings marker=$exp/$(system_of "$conf")/.stage5.done
-  if stage_needs_run 5 "enhance $system" "$marker" "" "$exp/$system/.stage4.done" "$extractor/.stage5.done"; then
-    sets=("${eval_sets[@]##*/}" voxceleb1_train)
-    "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/enhance.log" \
-      python -m sv.bin.enhance --model "$exp/$system" --embeddings "$extractor/embeddings" --out "$embeddings" "${sets[@]}"
-    python -m sv.bin.speaker_means --embeddings "$embeddings" "${sets[@]}"
-    mark_done 5 "$marker" "" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
   fi
 done
 

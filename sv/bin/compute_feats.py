@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from sv.bin.common import fail_in_one_line, job_options
+from sv.bin.common import allow_pipes_option, fail_in_one_line, job_options
 from sv.config import to_dict, write_json
 from sv.data.manifests import iter_waveforms
 from sv.extract import compute_features, segment_options
@@ -31,6 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--compress", choices=("true", "false"), default="false", help="two bytes a value instead of four"
     )
+    allow_pipes_option(parser)
     job_options(parser)
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR")
     args = parser.parse_args(argv)
@@ -42,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         utts = split_keys(list(read_utt2spk(data_dir / "utt2spk")), args.num_jobs, args.job)
         compression = TWO_BYTES if args.compress == "true" else None
         with open_ark_scp(out / f"feats.{args.job}.ark", out / f"feats.{args.job}.scp", compression) as write:
-            for utt, samples in iter_waveforms(data_dir, utts):
+            for utt, samples in iter_waveforms(data_dir, utts, args.allow_pipes):
                 write(utt, compute_features(frontend, samples, system.extract))
         print(f"{data_dir.name}: {len(utts)} utterances", flush=True)
     if args.job == 1:

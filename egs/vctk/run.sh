@@ -159,6 +159,9 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done;
 fi
 
 # --- 3: features of what is evaluated; training computes its own from augmented waveforms ---------------------------
+probe_stage_3() { # for the estimate of a dry run: some utterances, timed
+  python -m sv.bin.compute_feats --probe --config "$conf" --compress "$compress" --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
+}
 for conf in "${configs[@]}"; do
   feats=$(feats_of "$conf")
   if [[ -z $feats ]]; then

@@ -141,6 +141,9 @@ fi
 if runs_stage 2; then log "stage 2: noisy sets: not needed, VOiCES is noisy as it was recorded"; fi
 
 # --- 3: features of what is evaluated -------------------------------------------------------------------------------
+probe_stage_3() { # for the estimate of a dry run: some utterances, timed
+  python -m sv.bin.compute_feats --probe --config "$conf" --compress "$compress" --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
+}
 for conf in "${configs[@]}"; do
   feats=$(feats_of "$conf")
   if [[ -z $feats ]]; then

@@ -17,6 +17,7 @@ from sv.extract import compute_features, segment_options
 from sv.kaldi.ark import open_ark_scp
 from sv.kaldi.data_dir import split_keys
 from sv.kaldi.scp import read_utt2spk
+from sv.probe import probe_features
 from sv.system import build_frontend, load_system
 
 TWO_BYTES = 3  # Kaldi's compression method with 16 bits a value
@@ -31,6 +32,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--compress", choices=("true", "false"), default="false", help="two bytes a value instead of four"
     )
+    parser.add_argument(
+        "--probe",
+        action="store_true",
+        help="write nothing; try a little, and print the files, bytes and seconds of all",
+    )
     allow_pipes_option(parser)
     job_options(parser)
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR")
@@ -38,6 +44,10 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     system = load_system(args.config)
     frontend = build_frontend(system).eval()
+    if args.probe:
+        bytes_a_value = 2 if args.compress == "true" else 4
+        print(probe_features(frontend, system.extract, args.data_dirs, args.num_jobs, bytes_a_value, args.allow_pipes))
+        return
     for data_dir in args.data_dirs:
         out = (args.out / data_dir.name).absolute()
         utts = split_keys(list(read_utt2spk(data_dir / "utt2spk")), args.num_jobs, args.job)

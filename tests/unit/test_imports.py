@@ -52,6 +52,7 @@ MAY_IMPORT = {
         "sv.data.augment",
         "sv.data.sampler",
     ),
+    "sv.probe": ("sv.data", "sv.extract", "sv.kaldi"),
     "sv.inputs": ("sv.data", "sv.extract", "sv.kaldi", "sv.system"),
     "sv.enhancement": ("sv.data.embeddings", "sv.system"),
     "sv.hdf5": (),

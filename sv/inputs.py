@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from sv.data.audio import BadAudio, load_checked, to_mono_16k
-from sv.data.manifests import iter_waveforms
+from sv.data.audio import BadAudio, is_pipe, load_checked, to_mono_16k
+from sv.data.manifests import CUTS, iter_waveforms
 from sv.extract import compute_features
 from sv.kaldi import DataDirError, read_matrix, read_scp
 from sv.kaldi.scp import byte_order
@@ -32,20 +32,25 @@ def named_inputs(paths: Sequence[Path]) -> dict[str, tuple[str, Path]]:
 
 
 class FeatureReader:
-    """Features of recordings and archives, one after the other; `bad` collects the recordings that cannot be used."""
+    """Features of recordings and archives, one after the other; `bad` collects the recordings that cannot be used.
 
-    def __init__(self, system: SystemConfig, frontend: nn.Module) -> None:
-        self.system, self.frontend = system, frontend
+    The pipes of a wav.scp beside cuts are not run, the cuts are rendered; others run only if `allow_pipes`.
+    """
+
+    def __init__(self, system: SystemConfig, frontend: nn.Module, allow_pipes: bool = False) -> None:
+        self.system, self.frontend, self.allow_pipes = system, frontend, allow_pipes
         self.bad: list[str] = []
 
     def __call__(self, inputs: Mapping[str, tuple[str, Path]]) -> Stream:
         """Yield (key, (num_segments * frames, mels) float32) in the order of the inputs."""
-        piped: dict[Path, list[str]] = {}
+        files: dict[str, str] = {}
+        cuts: dict[Path, list[str]] = {}
         for key, (location, path) in inputs.items():
-            if location.endswith("|"):
-                piped.setdefault(path.parent, []).append(key)
-        streams = [self._files({key: location for key, (location, _) in inputs.items() if not location.endswith("|")})]
-        streams += [self._rendered(data_dir, keys) for data_dir, keys in piped.items()]
+            if is_pipe(location) and (path.parent / CUTS).exists():
+                cuts.setdefault(path.parent, []).append(key)
+            else:
+                files[key] = location
+        streams = [self._files(files), *(self._rendered(data_dir, keys) for data_dir, keys in cuts.items())]
         yield from merge(*streams, key=lambda item: byte_order(item[0]))
 
     def _files(self, locations: dict[str, str]) -> Stream:
@@ -54,8 +59,9 @@ class FeatureReader:
                 yield key, self._stored(key, location)
                 continue
             try:
-                Path(location).stat()  # libsndfile does not say that a file is missing
-                samples = to_mono_16k(*load_checked(location))
+                if not is_pipe(location):
+                    Path(location).stat()  # libsndfile does not say that a file is missing
+                samples = to_mono_16k(*load_checked(location, self.allow_pipes))
             except (BadAudio, OSError) as error:
                 self.bad.append(f"{location}: {error.strerror if isinstance(error, OSError) else error}")
             else:
@@ -80,7 +86,12 @@ class FeatureReader:
 
 
 def set_features(
-    system: SystemConfig, frontend: nn.Module, data_dir: Path, feats: Path | None, utterances: Sequence[str]
+    system: SystemConfig,
+    frontend: nn.Module,
+    data_dir: Path,
+    feats: Path | None,
+    utterances: Sequence[str],
+    allow_pipes: bool = False,
 ) -> Stream:
     """Features of some utterances of a data directory: stored ones of stage 3, or, if `feats` is None, computed here.
 
@@ -93,6 +104,8 @@ def set_features(
         Folder of stored features.
     utterances : sequence of str
         In byte order.
+    allow_pipes : bool
+        Run the pipes of a wav.scp without cuts.
 
     Yields
     ------
@@ -104,7 +117,7 @@ def set_features(
         If nothing is stored for the data directory.
     """
     if feats is None:
-        for utterance, samples in iter_waveforms(data_dir, utterances):
+        for utterance, samples in iter_waveforms(data_dir, utterances, allow_pipes):
             yield utterance, compute_features(frontend, samples, system.extract)
         return
     path = feats / data_dir.name / "feats.scp"

@@ -24,9 +24,13 @@ runs_stage() { ((stage <= $1 && $1 <= stop_stage)); }
 unlock_stages() { if ((${#stage_locks[@]} > 0)); then "$stage_marker" unlock "$RUN_ID" "${!stage_locks[@]}"; fi; }
 trap unlock_stages EXIT
 
-add_estimate() { # add_estimate NUMBER MARKER INPUT...: say what a stage will need, from recorded runs, and add it to the sum
-  local number=$1 files bytes seconds source
+add_estimate() { # add_estimate NUMBER MARKER INPUT...: say what a stage will need, and add it to the sum
+  # It is known from recorded runs; else, if its inputs are there, from the recipe's function probe_stage_NUMBER, if it has one.
+  local number=$1 files bytes seconds source input can_probe
   read -r files bytes seconds source <<< "$("$stage_utils/stage_estimate.py" --recipe "$0" --number "$number" "${@:2}")"
+  can_probe=$(declare -F "probe_stage_$number" || true)
+  for input in "${@:3}"; do if [[ -v pending_markers[$input] ]]; then can_probe=; fi; done
+  if [[ -z $files && -n $can_probe ]]; then read -r files bytes seconds source <<< "$("$can_probe")"; fi
   if [[ -z $files ]]; then
     ((stages_unknown += 1))
     return

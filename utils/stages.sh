@@ -20,6 +20,10 @@ count_resources() { # $nj, $num_gpus, $num_ranks and $nodes (options of the laun
 }
 
 # --- 3: features of what is evaluated; training computes its own from augmented waveforms ---------------------------
+probe_stage_3() { # for the estimate of a dry run, within stage_features: some utterances, timed
+  python -m sv.bin.compute_feats --probe --config "$conf" --compress "$compress" --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
+}
+
 stage_features() { # stage_features CONF: of $eval_sets
   local conf=$1 feats set marker options
   feats=$(feats_of "$conf")

@@ -24,6 +24,13 @@ def fail_in_one_line(main: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
+def allow_pipes_option(parser: argparse.ArgumentParser) -> None:
+    """Add --allow-pipes, which utils/copy-feats and its kin have too."""
+    parser.add_argument(
+        "--allow-pipes", action="store_true", help="let a wav.scp without cuts run its commands in a shell"
+    )
+
+
 def job_options(parser: argparse.ArgumentParser) -> None:
     """Add --job and --num-jobs."""
     parser.add_argument("--job", type=int, default=1, help="number of this job, from 1")

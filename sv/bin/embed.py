@@ -4,7 +4,7 @@ sv embed --model exp/exu_net a.wav b.flac out.ark        keys are the file names
 sv embed --model exp/exu_net data/test/wav.scp out.ark   writes out.ark and out.scp
 
 Audio of any rate and number of channels is made 16 kHz mono. The pipes of a noisy set's wav.scp are not run: its cuts are
-rendered instead.
+rendered instead. Those of a wav.scp without cuts run only with --allow-pipes.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from sv.bin.common import fail_in_one_line
+from sv.bin.common import allow_pipes_option, fail_in_one_line
 from sv.data.audio import BadAudio
 from sv.extract import Embedder, frames_per_segment, utterance_embedding
 from sv.inputs import FeatureReader, named_inputs
@@ -30,6 +30,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out recordings that cannot be used, instead of failing"
     )
+    allow_pipes_option(parser)
     parser.add_argument("inputs", type=Path, nargs="+", help="audio files (wav, flac, m4a), wav.scp or feats.scp files")
     parser.add_argument("out", type=Path, help="OUT.ark; OUT.scp is written beside it")
     args = parser.parse_args(argv)
@@ -47,7 +48,10 @@ def main(argv: list[str] | None = None) -> None:
     inputs = named_inputs(args.inputs)
     system, frontend, model = load_model(args.model, "cuda" if torch.cuda.is_available() else "cpu")
     frames = frames_per_segment(frontend, system.extract)
-    reader, embedder = FeatureReader(system, frontend), Embedder(model, frames, system.extract.batch_size)
+    reader, embedder = (
+        FeatureReader(system, frontend, args.allow_pipes),
+        Embedder(model, frames, system.extract.batch_size),
+    )
     out = args.out.absolute()
     with open_ark_scp(out, out.with_suffix(".scp")) as write:
         for key, segments in embedder(reader(inputs)):

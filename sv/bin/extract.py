@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from sv.bin.common import existing_scp, fail_in_one_line, job_options
+from sv.bin.common import allow_pipes_option, existing_scp, fail_in_one_line, job_options
 from sv.config import load_json, to_dict
 from sv.extract import Embedder, frames_per_segment, segment_options, utterance_embedding
 from sv.inputs import set_features
@@ -39,6 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, required=True, help="model folder")
     parser.add_argument("--feats", type=Path, help="folder of stored features; without it they are computed here")
     parser.add_argument("--out", type=Path, required=True, help="folder of the embeddings")
+    allow_pipes_option(parser)
     job_options(parser)
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR")
     args = parser.parse_args(argv)
@@ -56,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
             open_ark_scp(f"{names[0]}.ark", f"{names[0]}.scp") as write,
             open_ark_scp(f"{names[1]}.ark", f"{names[1]}.scp") as write_segments,
         ):
-            for utt, segments in embedder(set_features(system, frontend, data_dir, args.feats, utts)):
+            for utt, segments in embedder(set_features(system, frontend, data_dir, args.feats, utts, args.allow_pipes)):
                 write(utt, utterance_embedding(segments, system.extract.unit_segments))
                 write_segments(utt, segments)
         print(f"{data_dir.name}: {len(utts)} utterances", flush=True)

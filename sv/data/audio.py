@@ -1,4 +1,7 @@
-"""Read speech: whole files or just the samples needed, as float32 mono in [-1, 1)."""
+"""Read speech: whole files or just the samples needed, as float32 mono in [-1, 1).
+
+A location of wav.scp may be a `command |`: it is run, in a shell, for callers alone that say `allow_pipes`.
+"""
 
 import errno
 import os
@@ -6,11 +9,15 @@ import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from scipy.signal import resample_poly
+
+from sv.kaldi.scp import DataDirError
+from sv.kaldi.specifiers import open_read
 
 SAMPLING_RATE = 16_000  # Hz; of everything after stage 0
 _PCM16_SCALE = np.float32(1 / 32768)
@@ -41,7 +48,10 @@ class _WavLayout:
 def _wav_layout(path: str) -> _WavLayout | None:
     """Where a RIFF file's samples lie; None if the file is not RIFF."""
     with Path(path).open("rb") as file:
-        head = file.read(4096)
+        return _layout_of(file.read(4096))
+
+
+def _layout_of(head: bytes) -> _WavLayout | None:
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return None
     at, coding = 12, (0, 0, 0, 0)
@@ -84,15 +94,22 @@ def read_samples(path: str | Path, start: int = 0, num_samples: int | None = Non
     return samples
 
 
-def read_whole(path: str | Path, num_samples: int) -> np.ndarray:
-    """Read a mono 16 kHz file that must have `num_samples`, (num_samples,) float32.
+def is_pipe(location: str | Path) -> bool:
+    """Whether a location of wav.scp is a command that writes the audio."""
+    return str(location).endswith("|")
+
+
+def read_whole(path: str | Path, num_samples: int, allow_pipes: bool = False) -> np.ndarray:
+    """Read a mono 16 kHz file (or pipe) that must have `num_samples`, (num_samples,) float32.
 
     Raises
     ------
     BadAudio
         If it has another number, or as `read_samples` does.
+    DataDirError
+        For a pipe that is not allowed.
     """
-    samples = read_samples(path)
+    samples = _mono_16k_of_pipe(str(path), allow_pipes) if is_pipe(path) else read_samples(path)
     if len(samples) != num_samples:
         raise BadAudio(f"{path}: has {len(samples)} samples, its data directory says {num_samples}")
     return samples
@@ -113,8 +130,15 @@ def _read_with_soundfile(path: str | Path, start: int, num_samples: int | None) 
         raise BadAudio(f"{path}: {error.error_string}") from error
 
 
-def decode(path: str | Path) -> tuple[np.ndarray, int]:
-    """Decode a whole file of any kind (wav, flac, m4a, ...), as it is.
+def _mono_16k_of_pipe(command: str, allow_pipes: bool) -> np.ndarray:
+    samples, rate = decode(command, allow_pipes)
+    if (rate, samples.shape[1]) != (SAMPLING_RATE, 1):
+        raise BadAudio(f"{command}: {rate} Hz, {samples.shape[1]} channels; expected {SAMPLING_RATE} Hz mono")
+    return samples[:, 0]
+
+
+def decode(path: str | Path, allow_pipes: bool = False) -> tuple[np.ndarray, int]:
+    """Decode a whole file of any kind (wav, flac, m4a, ...), or, if allowed, what a `command |` writes, as it is.
 
     Returns
     -------
@@ -124,15 +148,29 @@ def decode(path: str | Path) -> tuple[np.ndarray, int]:
     Raises
     ------
     BadAudio
-        If it is empty, cut off, or no audio.
+        If it is empty, cut off, or no audio, or a pipe's command fails.
+    DataDirError
+        For a pipe that is not allowed.
     """
+    if is_pipe(path):
+        if not allow_pipes:
+            raise DataDirError(f"{path}: a pipe would run in a shell; --allow-pipes allows it")
+        try:
+            with open_read(str(path), allow_pipes) as stream:
+                output = stream.read()
+        except DataDirError as error:  # the command failed
+            raise BadAudio(str(error)) from error
+        return _decode(BytesIO(output), _layout_of(output[:4096]))
     if Path(path).suffix.lower() in (".m4a", ".mp4", ".aac"):
         return _decode_with_av(path)
+    return _decode(path, _wav_layout(str(path)) if Path(path).is_file() else None)
+
+
+def _decode(source: str | Path | BytesIO, layout: _WavLayout | None) -> tuple[np.ndarray, int]:
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        samples, rate = soundfile.read(source, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise BadAudio(f"unreadable: {error.error_string}") from error
-    layout = _wav_layout(str(path))
     if layout and layout.num_samples > len(samples):
         raise BadAudio(f"truncated: the header promises {layout.num_samples} samples, the file holds {len(samples)}")
     return samples, rate
@@ -155,15 +193,15 @@ def _decode_with_av(path: str | Path) -> tuple[np.ndarray, int]:
     return np.concatenate(blocks, axis=1).T.astype(np.float32), rate
 
 
-def load_checked(path: str | Path) -> tuple[np.ndarray, int]:
-    """Decode a whole file and refuse what no system should see: nothing in it, NaN, silence.
+def load_checked(path: str | Path, allow_pipes: bool = False) -> tuple[np.ndarray, int]:
+    """Decode a whole file (or pipe) and refuse what no system should see: nothing in it, NaN, silence.
 
     Raises
     ------
     BadAudio
         With the reason.
     """
-    samples, rate = decode(path)
+    samples, rate = decode(path, allow_pipes)
     if samples.size == 0:
         raise BadAudio("empty: no samples")
     if not np.isfinite(samples).all():

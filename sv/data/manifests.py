@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from sv.data.audio import SAMPLING_RATE, BadAudio, read_whole
+from sv.data.audio import SAMPLING_RATE, BadAudio, is_pipe, read_whole
 from sv.files import atomic_write
 from sv.kaldi.scp import DataDirError, byte_order, read_scp, read_utt2dur, read_utt2spk
 
@@ -135,42 +135,45 @@ def _sources(cut) -> set[tuple[str, int, int]]:
     return {(source.source, num_samples, tolerance) for source in cut.recording.sources}
 
 
-def iter_waveforms(data_dir: str | Path, utterances: Collection[str]) -> Iterator[tuple[str, np.ndarray]]:
+def iter_waveforms(
+    data_dir: str | Path, utterances: Collection[str], allow_pipes: bool = False
+) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (utterance, (samples,) float32 at 16 kHz) in byte order.
 
     Files of wav.scp are read as they are. A noisy set's wav.scp holds pipes for other tools: they are never run, lhotse
-    renders the set's cuts instead.
+    renders the set's cuts instead. The pipes of a directory without cuts run only if `allow_pipes`.
 
     Raises
     ------
     DataDirError
-        If an utterance is not in wav.scp, or is a pipe in a directory without cuts.
+        If an utterance is not in wav.scp, or is a pipe that may not run.
     BadAudio
-        Naming the utterance: its file is missing, cut off, or not as long as utt2dur says.
+        Naming the utterance: its file is missing, its command fails, it is cut off, or not as long as utt2dur says.
     """
     data_dir = Path(data_dir)
     wav_scp = read_scp(data_dir / "wav.scp")
     if missing := [utt for utt in utterances if utt not in wav_scp]:
         raise DataDirError(f"{data_dir}/wav.scp: {len(missing)} utterances are not there, e.g. {missing[:3]}")
     ordered = sorted(utterances, key=byte_order)
-    if any(wav_scp[utt].endswith("|") for utt in ordered):
-        yield from _rendered(data_dir, ordered)
-        return
+    if any(is_pipe(wav_scp[utt]) for utt in ordered):
+        if (data_dir / CUTS).exists():
+            yield from _rendered(data_dir, ordered)
+            return
+        if not allow_pipes:
+            raise DataDirError(
+                f"{data_dir}/wav.scp holds pipes, and there is no {CUTS} to render instead; --allow-pipes runs them in a shell"
+            )
     durations = read_utt2dur(data_dir / "utt2dur")
     if missing := [utt for utt in ordered if utt not in durations]:
         raise DataDirError(f"{data_dir}/utt2dur: {len(missing)} utterances are not there, e.g. {missing[:3]}")
     for utt in ordered:
         try:
-            yield utt, read_whole(wav_scp[utt], duration_to_samples(durations[utt]))
+            yield utt, read_whole(wav_scp[utt], duration_to_samples(durations[utt]), allow_pipes)
         except (BadAudio, OSError) as error:
             raise BadAudio(f"{data_dir}: {utt}: {error}") from error
 
 
 def _rendered(data_dir: Path, ordered: list[str]) -> Iterator[tuple[str, np.ndarray]]:
-    if not (data_dir / CUTS).exists():
-        raise DataDirError(
-            f"{data_dir}/wav.scp holds pipes, which are never run, and there is no {CUTS} to render instead"
-        )
     wanted = set(ordered)
     # Cuts lie in byte order too, so the file is read once and nothing is kept.
     for cut in read_cuts(data_dir):

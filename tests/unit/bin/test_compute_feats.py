@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import soundfile
 
@@ -39,3 +41,17 @@ def test_a_recording_that_is_gone_is_named(folder, fails, tmp_path) -> None:
     assert f"error: {data_dir}: spk-1: " in said
     assert "nowhere.wav" in said
     assert not list((tmp_path / "feats").rglob("*.scp"))
+
+
+def test_a_probe_writes_nothing_and_foretells_what_is_written(folder, staged, tmp_path, capsys) -> None:
+    arguments = ["--config", str(folder / "tiny.toml"), "--num-jobs", "2", "--probe", "--out", str(tmp_path / "feats")]
+    sets = [str(folder / "data" / "test")] * 6  # as many as it has utterances: all are tried, once each
+    compute_feats.main([*arguments, *sets])
+    files, num_bytes, seconds, how = capsys.readouterr().out.split(maxsplit=3)
+    values = sum(read_matrix(location).size for location in read_scp(staged[0] / "feats/test/feats.scp").values())
+    assert (int(files), int(num_bytes)) == (6 * 3, 6 * 4 * values)
+    assert int(seconds) >= 1
+    assert re.fullmatch(r"by a probe: 2 of 14 s of audio took \d+\.\d\d s in one of 2 jobs\n", how)
+    assert not (tmp_path / "feats").exists()
+    compute_feats.main([*arguments, "--compress", "true", *sets])
+    assert int(capsys.readouterr().out.split()[1]) == 6 * 2 * values

@@ -61,6 +61,21 @@ def test_pipes_are_not_run_but_rendered_from_the_cuts(folder, staged, assert_sam
     assert not ran.exists()
 
 
+def test_pipes_without_cuts_run_only_with_the_option(folder, staged, assert_same, fails, tmp_path) -> None:
+    files = read_scp(folder / "data" / "test" / "wav.scp")
+    ran, scp = tmp_path / "ran", tmp_path / "wav.scp"
+    write_table(scp, {utt: f"touch {ran}; cat {file} |" for utt, file in files.items()})
+    said = fails(embed.main, "--model", folder / "model", scp, tmp_path / "out.ark")
+    assert said.endswith(" |: a pipe would run in a shell; --allow-pipes allows it")
+    assert not ran.exists()
+    assert_same(embedded(tmp_path, folder, "--allow-pipes", scp), staged[1])
+    assert ran.exists()
+    write_table(scp, {utt: "false |" if utt == min(files) else file for utt, file in files.items()})
+    fails(embed.main, "--model", folder / "model", "--allow-pipes", scp, tmp_path / "out.ark")
+    found = embedded(tmp_path, folder, "--allow-pipes", "--skip-bad", scp)
+    assert found.keys() == files.keys() - {min(files)}
+
+
 @pytest.fixture
 def bad_files(tmp_path) -> list[Path]:
     samples = np.zeros(4000)

@@ -2,6 +2,7 @@ import gzip
 
 import numpy as np
 import pytest
+import soundfile
 
 from sv.data.audio import BadAudio, read_samples
 from sv.data.augment import Draw, NoiseLibrary
@@ -15,7 +16,7 @@ from sv.data.manifests import (
     write_jsonl_gz,
     write_manifests,
 )
-from sv.kaldi.scp import DataDirError
+from sv.kaldi.scp import DataDirError, read_scp, write_table
 from sv.seeding import generator
 
 LENGTHS = {"a-1": 1_601, "a-2": 4_000, "b-1": 7_999}
@@ -92,11 +93,46 @@ def test_pipes_are_not_run_but_rendered_by_lhotse(noisy_dir, tmp_path):
 def test_pipes_without_cuts(noisy_dir):
     (noisy_dir / CUTS).unlink()
     with pytest.raises(
-        DataDirError, match=r"wav\.scp holds pipes, which are never run, and there is no cuts\.jsonl\.gz"
+        DataDirError,
+        match=r"wav\.scp holds pipes, and there is no cuts\.jsonl\.gz to render instead; --allow-pipes runs them",
     ):
         list(iter_waveforms(noisy_dir, ["a-1"]))
     with pytest.raises(DataDirError, match=r"noisy: there is no cuts\.jsonl\.gz"):
         read_cuts(noisy_dir)
+
+
+def test_pipes_of_a_foreign_directory_run_if_allowed_alone(data_dir, tmp_path):
+    expected, files = dict(iter_waveforms(data_dir, ["a-1", "b-1"])), read_scp(data_dir / "wav.scp")
+    write_table(data_dir / "wav.scp", {utt: f"touch {tmp_path}/ran; cat {file} |" for utt, file in files.items()})
+    with pytest.raises(DataDirError, match="--allow-pipes"):
+        list(iter_waveforms(data_dir, ["a-1", "b-1"]))
+    assert not (tmp_path / "ran").exists()
+    found = dict(iter_waveforms(data_dir, ["a-1", "b-1"], allow_pipes=True))
+    assert (tmp_path / "ran").exists()
+    assert list(found) == list(expected)
+    for utt, samples in expected.items():
+        np.testing.assert_array_equal(found[utt], samples)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("cat {file}; exit 3 |", r"a-1: '.*': failed with code 3"),
+        ("head -c 99 {file} |", r"a-1: truncated: the header promises \d+ samples"),
+        ("echo no audio |", r"a-1: unreadable: "),
+        ("cat {other} |", r"a-1: .*has \d+ samples, its data directory says \d+"),
+        ("cat {stereo} |", r"a-1: .*16000 Hz, 2 channels; expected 16000 Hz mono"),
+    ],
+)
+def test_what_a_pipe_writes_is_checked(data_dir, tmp_path, command, message):
+    files, stereo = read_scp(data_dir / "wav.scp"), tmp_path / "stereo.wav"
+    samples = read_samples(files["a-1"])
+    soundfile.write(stereo, np.stack([samples, samples], axis=1), 16_000)
+    soundfile.write(tmp_path / "other.wav", samples[1:], 16_000)
+    text = command.format(file=files["a-1"], other=tmp_path / "other.wav", stereo=stereo)
+    write_table(data_dir / "wav.scp", files | {"a-1": text})
+    with pytest.raises(BadAudio, match=message):
+        list(iter_waveforms(data_dir, ["a-1"], allow_pipes=True))
 
 
 def test_pipes_with_too_few_cuts(noisy_dir):

@@ -217,6 +217,28 @@ def test_a_dry_run_estimates_from_what_ran_here(recipe):
     assert "without a recorded run" not in done.stderr
 
 
+def test_what_was_never_recorded_is_probed_where_its_inputs_are_there(recipe):
+    script = recipe.dir / "run.sh"
+    probes = "probe_stage_0() { echo 3 5000 7 by a probe of $SEED; }\nprobe_stage_1() { echo 1 1 1 never; }\n"
+    script.write_text(script.read_text().replace("if stage_needs_run 0", probes + "if stage_needs_run 0", 1))
+    done = recipe(DRY="true", SEED="4")
+    assert "stage 0:   about 3 files, 5.0KB, 7 s (by a probe of 4)" in done.stderr
+    assert "never" not in done.stderr  # what it would read is yet to be made
+    assert "1 stage(s) without a recorded run to estimate from" in done.stderr
+    recipe(SEED="4")
+    assert "as when it last ran here" in recipe(DRY="true", SEED="5").stderr  # a record is worth more
+
+
+def test_a_probe_that_fails_says_so_and_the_dry_run_goes_on(recipe):
+    script = recipe.dir / "run.sh"
+    broken = "probe_stage_0() { echo no such corpus >&2; return 1; }\n"
+    script.write_text(script.read_text().replace("if stage_needs_run 0", broken + "if stage_needs_run 0", 1))
+    done = recipe(DRY="true")
+    assert done.returncode == 0
+    assert "no such corpus" in done.stderr
+    assert "2 stage(s) without a recorded run to estimate from" in done.stderr
+
+
 def test_an_estimate_from_elsewhere_is_in_proportion(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 

@@ -39,6 +39,7 @@ valid_fraction=   # share of the training speakers held out for validation: 0.04
 max_bad=0.01      # share of bad recordings that stage 0 tolerates (they go to quarantine.tsv)
 compress=false    # store features in two bytes a value
 lda_dim=200       # dimensions that the back end keeps, if the training set supports as many
+b_vector=0        # epochs of RawNet1's b-vector network as one more back end; 0: none; as published: 1000
 top_n=300         # speakers of the cohort that AS-norm compares a score with; all if there are fewer
 mini=false        # the synthetic corpus, small models; data/mini and exp/mini
 data=             # data directories: data
@@ -210,12 +211,21 @@ for conf in "${configs[@]}"; do
   system=$(system_of "$conf")
   marker=$exp/$system/.stage6.done
   options="lda_dim=$lda_dim"
+  if ((b_vector > 0)); then options+=" b_vector=$b_vector"; fi
   if stage_needs_run 6 "back end $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
     backend=$exp/$system/backend
     "${train_cmd[@]}" "$exp/$system/log/backend.log" python -m sv backend --lda-dim "$lda_dim" \
       "$exp/$system/embeddings/voxceleb1_train/xvector.scp" "$data/voxceleb1_train/utt2spk" "$backend"
     sed -n 's/.* WARNING /stage 6: /p' "$exp/$system/log/backend.log" | while read -r line; do log "$line"; done
-    mark_done 6 "$marker" "$options" "$backend"/{mean.vec,transform.mat,plda,cohort.ark,cohort.scp}
+    rm -f "$backend/b_vector.npz"
+    outputs=("$backend"/{mean.vec,transform.mat,plda,cohort.ark,cohort.scp})
+    if ((b_vector > 0)); then
+      outputs+=("$backend/b_vector.npz")
+      "${train_cmd[@]}" "$exp/$system/log/b_vector.log" python -m sv b_vector train --seed "$seed" --num-epochs "$b_vector" \
+        "$exp/$system/embeddings/voxceleb1_train/xvector.scp" "$data/voxceleb1_train/utt2spk" \
+        "$data/voxceleb1_valid/trials" "$exp/$system/embeddings/voxceleb1_valid/xvector.scp" "$backend/b_vector.npz"
+    fi
+    mark_done 6 "$marker" "$options" "${outputs[@]}"
   fi
 done
 

@@ -17,7 +17,7 @@ VARIANCE_RANGE = (1e-4, 1e4)
 SUMMED_POOL = 3  # brings the first layer's frames to the second's
 POOLS = (5, SUMMED_POOL)  # of the first two layers
 DILATIONS = (2, 3, 4)
-CHUNK_FRAMES = 300  # whose maps stay in a CPU's cache
+CHUNK_FRAMES = 2000  # whose maps stay in a CPU's last cache; each chunk lays out the weights anew
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ LENGTH = 251  # taps; odd, so that filters have a centre
 HALF = LENGTH // 2
 MIN_LOW_HZ = 50.0
 MIN_BAND_HZ = 50.0
-CHUNK_FRAMES = 512  # whose windows stay in a CPU's cache
+CHUNK_FRAMES = 1024  # whose windows stay in a CPU's cache
 LOWEST_HZ = 30.0  # first edge of the initial bands
 
 
@@ -165,6 +165,7 @@ class PooledMagnitude(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None]:
         """Gradients of the waveforms, if they are wanted, and of the taps."""
         waveforms, taps, pooled = ctx.saved_tensors
+        gradient = gradient.contiguous()
         product, back = folded_product(taps), transposed_product(taps)
         of_taps, of_waveforms = torch.zeros_like(taps), torch.zeros_like(waveforms)
         for row, waveform in enumerate(waveforms):

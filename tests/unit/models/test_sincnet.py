@@ -86,7 +86,7 @@ def test_pooled_magnitude_is_filtering_then_pooling(num_samples: int) -> None:
     torch.testing.assert_close(sinc.pooled_magnitude(waveforms, 3), by_steps, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("num_samples", [253, 255, 3 * 512 + 250, 3 * 512 + 253, 10_000])
+@pytest.mark.parametrize("num_samples", [253, 255, 3 * 1024 + 250, 3 * 1024 + 253, 10_000])
 def test_frozen_filters_fold_their_window_and_change_nothing(num_samples: int) -> None:
     sinc, waveforms = sinc_filters(4), torch.randn(2, 1, num_samples)
     frozen = FrozenSincFilters(sinc).pooled_magnitude(waveforms, 3)

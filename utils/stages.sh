@@ -82,15 +82,22 @@ stage_extract() { # stage_extract CONF TRAIN_DIR EVAL_DIR...; an empty TRAIN_DIR
 }
 
 # --- 6: back end, from the training set -----------------------------------------------------------------------------
-stage_backend() { # stage_backend CONF TRAIN_DIR
-  local conf=$1 train_dir=$2 system backend marker options="lda_dim=$lda_dim"
-  system=$(system_of "$conf") backend=$exp/$(system_of "$conf")/backend
-  marker=$exp/$system/.stage6.done
+stage_backend() { # stage_backend CONF TRAIN_DIR [VALID_DIR]; the latter for recipes with an option $b_vector
+  local conf=$1 train_dir=$2 valid_dir=${3-} epochs=${b_vector:-0} system backend embeddings marker outputs options="lda_dim=$lda_dim"
+  system=$(system_of "$conf") backend=$exp/$(system_of "$conf")/backend embeddings=$exp/$(system_of "$conf")/embeddings
+  marker=$exp/$system/.stage6.done outputs=("$backend"/{mean.vec,transform.mat,plda,cohort.ark,cohort.scp})
+  if ((epochs > 0)); then options+=" b_vector=$epochs" outputs+=("$backend/b_vector.npz"); fi
   if stage_needs_run 6 "back end $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
     "${train_cmd[@]}" "$exp/$system/log/backend.log" python -m sv backend --lda-dim "$lda_dim" \
-      "$exp/$system/embeddings/${train_dir##*/}/xvector.scp" "$train_dir/utt2spk" "$backend"
+      "$embeddings/${train_dir##*/}/xvector.scp" "$train_dir/utt2spk" "$backend"
     sed -n 's/.* WARNING /stage 6: /p' "$exp/$system/log/backend.log" | while read -r line; do log "$line"; done
-    mark_done 6 "$marker" "$options" "$backend"/{mean.vec,transform.mat,plda,cohort.ark,cohort.scp}
+    rm -f "$backend/b_vector.npz"
+    if ((epochs > 0)); then
+      "${train_cmd[@]}" "$exp/$system/log/b_vector.log" python -m sv b_vector train --seed "$seed" --num-epochs "$epochs" \
+        "$embeddings/${train_dir##*/}/xvector.scp" "$train_dir/utt2spk" "$valid_dir/trials" "$embeddings/${valid_dir##*/}/xvector.scp" \
+        "$backend/b_vector.npz"
+    fi
+    mark_done 6 "$marker" "$options" "${outputs[@]}"
   fi
 }
 

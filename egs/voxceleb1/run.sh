@@ -41,6 +41,7 @@ valid_fraction=   # share of the training speakers held out for validation: 0.04
 max_bad=0.01      # share of bad recordings that stage 0 tolerates (they go to quarantine.tsv)
 compress=false    # store features in two bytes a value
 lda_dim=200       # dimensions that the back end keeps, if the training set supports as many
+b_vector=0        # epochs of RawNet1's b-vector network as one more back end; 0: none; as published: 1000
 top_n=300         # speakers of the cohort that AS-norm compares a score with; all if there are fewer
 mini=false        # the synthetic corpus, small models; data/mini and exp/mini
 data=             # data directories: data
@@ -150,7 +151,7 @@ for conf in "${configs[@]}"; do
 done
 
 # --- 6: back end, from the training set -----------------------------------------------------------------------------
-for conf in "${configs[@]}"; do stage_backend "$conf" "$data/voxceleb1_train"; done
+for conf in "${configs[@]}"; do stage_backend "$conf" "$data"/voxceleb1_{train,valid}; done
 
 # --- 7: scores and metrics ------------------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do

@@ -3,7 +3,8 @@
     python -m sv.bin.score_sets --model exp/exu_net data/voxceleb1_test data/voxceleb1_test-babble-snr5 ...
 
 Writes <model>/scores/<set>/<back end>.scores for cosine, cosine-asnorm, plda and plda-asnorm, which are what `sv score` gives on
-the set's xvector.scp with <model>/backend, and neg_mean_l2, the published ExU-Net evaluation, over pairs of segments.
+the set's xvector.scp with <model>/backend, and neg_mean_l2, the published ExU-Net evaluation, over pairs of segments; also
+b_vector, what `sv b_vector score` gives, if there is a <model>/backend/b_vector.npz.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from sv.scoring import (
     read_backend,
     score_trials,
 )
+from sv.scoring.b_vector import BVector, read_b_vector, score_b_vector
 from sv.scoring.scorers import Scorer, Vectors
 
 
@@ -72,7 +74,11 @@ def back_ends(folder: Path, top_n: int) -> dict[str, BackEnd]:
 
 
 def score_set(
-    embeddings: Path, trials: Trials, backends: Mapping[str, BackEnd], models: Mapping[str, Sequence[str]]
+    embeddings: Path,
+    trials: Trials,
+    backends: Mapping[str, BackEnd],
+    models: Mapping[str, Sequence[str]],
+    b_vector: BVector | None = None,
 ) -> dict[str, np.ndarray]:
     """Scores of a trial list by back end, from a set's folder of embeddings and the utterances of enrolled models."""
     vectors = read_vectors(existing_scp(embeddings / "xvector.scp", "run stage 5 first"))
@@ -86,6 +92,8 @@ def score_set(
         )
         for name, backend in backends.items()
     }
+    if b_vector is not None:
+        scores["b_vector"] = score_b_vector(trials, b_vector, vectors)
     return scores | {"neg_mean_l2": neg_mean_l2(trials, segments)}
 
 
@@ -114,6 +122,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     cosine = {"cosine": BackEnd(scorer=CosineScorer())}
     backends, rows = cosine if args.no_backend else back_ends(args.model / "backend", args.top_n), []
+    network = args.model / "backend" / "b_vector.npz"
+    b_vector = read_b_vector(network) if network.exists() and not args.no_backend else None
     checked = {}
     if args.rules:
         checked = {"rules": args.rules, "broken_rules": RULES[args.rules](read_augment(args.model))}
@@ -124,7 +134,8 @@ def main(argv: list[str] | None = None) -> None:
         models = read_enrolment(data_dir, utt2spk)
         stamp = stamp_of(args.model, data_dir, args.seed)
         try:
-            for name, scores in score_set(args.model / "embeddings" / data_dir.name, trials, backends, models).items():
+            embeddings = args.model / "embeddings" / data_dir.name
+            for name, scores in score_set(embeddings, trials, backends, models, b_vector).items():
                 write_scores(args.model / "scores" / data_dir.name / f"{name}.scores", trials, scores)
                 own = replace(stamp, normalisation=backends[name].normalisation if name in backends else NONE)
                 row = make_row(args.model.name, data_dir.name, name, trials, scores, with_models(utt2spk, models), own)

@@ -7,27 +7,13 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sv.models.blocks import SEBasicBlock
-from sv.models.rawnet2 import RawNet2
+from sv.models.frame_layers import ChannelAffine, affine_of
+from sv.models.raw_folding import RAW_MODELS, fold_raw
 from sv.models.resnet import Trunk
 from sv.models.resnet_se34 import ResNetSE34, ResNetSE34V2
-from sv.models.sincnet import FrozenSincFilters
 from sv.models.vggvox import VGGVox
 
 SMALLEST_SCALE = 1e-20
-
-
-class ChannelAffine(nn.Module):
-    """The affine map that a batch norm is in evaluation, in one pass over the maps, which it overwrites."""
-
-    def __init__(self, norm: nn.BatchNorm2d) -> None:
-        super().__init__()
-        scale, offset = affine_of(norm)
-        self.register_buffer("scale", scale[:, None, None])
-        self.register_buffer("offset", offset[:, None, None])
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Map (batch, channels, mels, frames) to the same shape."""
-        return torch.addcmul(self.offset, maps, self.scale, out=maps)
 
 
 class FoldedBlock(nn.Module):
@@ -66,11 +52,11 @@ def for_inference(model: nn.Module) -> nn.Module:
     Normalisations are folded into the convolutions around them, but for the one after the ReLU of ResNetSE34V2's stem,
     which stays as one affine map. Weights are laid out channels-last, and maps follow them.
 
-    On a CPU a RawNet's segments go through the convolutions one at a time: its maps are too large for the cache as it is.
+    The RawNets' forms on a CPU are those of `sv.models.raw_folding`.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
-    if isinstance(model, RawNet2):
-        return _fold_rawnet2(model)
+    if isinstance(model, RAW_MODELS):
+        return fold_raw(model)
     if not isinstance(model, (Trunk, ResNetSE34, VGGVox)):
         return model
     with torch.no_grad():
@@ -80,15 +66,6 @@ def for_inference(model: nn.Module) -> nn.Module:
                     setattr(stack, name, FoldedBlock(layer))
         _fold_first_layers(model)
     return model.to(memory_format=torch.channels_last)
-
-
-def _fold_rawnet2(model: RawNet2) -> RawNet2:
-    with torch.no_grad():
-        for block in model.blocks:
-            block.conv1, block.bn2 = _fold(block.conv1, block.bn2)
-        if model.config.front_end == "sinc":
-            model.first_conv = FrozenSincFilters(model.first_conv)
-    return model
 
 
 def _fold_first_layers(model: nn.Module) -> None:
@@ -104,12 +81,6 @@ def _fold_first_layers(model: nn.Module) -> None:
         model.conv1, model.bn1 = _fold(model.conv1, model.bn1)
         if hasattr(model, "conv2"):  # the second stem of ExU-Net
             model.conv2, model.bn2 = _fold(model.conv2, model.bn2)
-
-
-def affine_of(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Scale and offset, (channels,) each, of the map that a batch norm is in evaluation."""
-    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    return scale.detach(), (norm.bias - norm.running_mean * scale).detach()
 
 
 def _with_bias(conv: nn.Conv2d, bias: Tensor) -> nn.Conv2d:

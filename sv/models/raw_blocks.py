@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.models.frame_layers import max_pool
+
 SLOPE = 0.3  # of leaky ReLUs: Keras' default, kept by every port
 POOL = 3  # frames that a max pooling makes one
 
@@ -14,8 +16,8 @@ Scaling = Literal["none", "mul", "add", "mul_add", "add_mul"]
 
 
 def leaky_relu(maps: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.3."""
-    return F.leaky_relu(maps, SLOPE)
+    """Leaky ReLU of slope 0.3, in place."""
+    return F.leaky_relu_(maps, SLOPE)
 
 
 class FeatureMapScaling(nn.Module):
@@ -87,7 +89,7 @@ class RawBlock(nn.Module):
         hidden = maps if self.bn1 is None else leaky_relu(self.bn1(maps))
         hidden = self.conv2(leaky_relu(self.bn2(self.conv1(hidden))))
         shortcut = maps if self.conv_downsample is None else self.conv_downsample(maps)
-        pooled = F.max_pool1d(hidden + shortcut, POOL)
+        pooled = max_pool(hidden.add_(shortcut), POOL)
         return pooled if self.fms is None else self.fms(pooled)
 
 

@@ -6,10 +6,10 @@ authors' later port to PyTorch, which differs in blocks, GRU and embedding. All 
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sv.models.blocks import initialise
+from sv.models.frame_layers import max_pool
 from sv.models.keras_gru import KerasGRU
 from sv.models.output import Embedded
 from sv.models.raw_blocks import POOL, RecurrentEmbedding, leaky_relu, raw_blocks, waveforms_of
@@ -127,7 +127,7 @@ class PostActivationBlock(nn.Module):
         """Map (batch, in_channels, frames) to (batch, out_channels, frames // 3)."""
         hidden = self.bn2(self.conv2(leaky_relu(self.bn1(self.conv1(maps)))))
         shortcut = maps if self.downsample is None else self.downsample(maps)
-        return F.max_pool1d(leaky_relu(hidden + shortcut), POOL)
+        return max_pool(leaky_relu(hidden + shortcut), POOL)
 
 
 class RawNet1Trunk(nn.Module):

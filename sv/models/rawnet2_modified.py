@@ -6,9 +6,9 @@ There is no paper; the architecture is that of the authors' code, whose released
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.models.frame_layers import max_pool
 from sv.models.output import Embedded
 from sv.models.pooling import weighted_statistics
 from sv.models.raw_blocks import POOL, AlphaScaling, leaky_relu, waveforms_of
@@ -76,7 +76,7 @@ class AlphaBlock(nn.Module):
         activated = leaky_relu(self.bn1(maps))
         shortcut = maps if self.shortcut is None else self.shortcut(activated)
         hidden = self.conv2(leaky_relu(self.bn2(self.conv1(activated)))) + shortcut
-        return self.afms(F.max_pool1d(hidden, POOL) if self.pools else hidden)
+        return self.afms(max_pool(hidden, POOL) if self.pools else hidden)
 
 
 def alpha_layers(channels: Sequence[int], blocks: Sequence[int]) -> nn.Sequential:

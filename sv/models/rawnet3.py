@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.models.frame_layers import ChannelAffine, FrameConv, cat_channels, max_pool
 from sv.models.output import Embedded
 from sv.models.raw_blocks import AlphaScaling, one_at_a_time, waveforms_of
 from sv.models.sincnet import LENGTH, sinc_pairs
@@ -16,6 +17,7 @@ VARIANCE_RANGE = (1e-4, 1e4)
 SUMMED_POOL = 3  # brings the first layer's frames to the second's
 POOLS = (5, SUMMED_POOL)  # of the first two layers
 DILATIONS = (2, 3, 4)
+CHUNK_FRAMES = 2000  # whose maps stay in a CPU's last cache; each chunk lays out the weights anew
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +100,50 @@ class Res2Block(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (batch, in_channels, frames) to (batch, out_channels, frames // pool)."""
-        groups = self.bn1(F.relu(self.conv1(maps))).split(self.width, dim=1)
+        groups = self.bn1(F.relu_(self.conv1(maps))).split(self.width, dim=1)
         done: list[Tensor] = []
         for conv, bn, group in zip(self.convs, self.bns, groups):
-            done.append(bn(F.relu(conv(group + done[-1] if done else group))))
-        hidden = self.bn3(F.relu(self.conv3(torch.cat([*done, groups[-1]], dim=1))))
+            done.append(bn(F.relu_(conv(group + done[-1] if done else group))))
+        hidden = self.bn3(F.relu_(self.conv3(torch.cat([*done, groups[-1]], dim=1))))
         hidden = hidden + (maps if self.residual is None else self.residual(maps))
-        return self.afms(F.max_pool1d(hidden, self.pool) if self.pool > 1 else hidden)
+        return self.afms(max_pool(hidden, self.pool) if self.pool > 1 else hidden)
+
+
+class FrameRes2Block(nn.Module):
+    """A Res2 block that is not trained any more, for a CPU: some frames at a time, whose maps stay in the cache.
+
+    At either end as many frames more are computed as the convolutions see beyond it.
+    """
+
+    def __init__(self, block: Res2Block) -> None:
+        super().__init__()
+        self.pool, self.width, self.afms = block.pool, block.width, block.afms
+        self.halo = sum(conv.padding[0] for conv in block.convs)
+        self.conv1, self.bn1 = FrameConv(block.conv1), ChannelAffine(block.bn1)
+        self.convs = nn.ModuleList(FrameConv(conv) for conv in block.convs)
+        self.bns = nn.ModuleList(ChannelAffine(bn) for bn in block.bns)
+        self.conv3, self.bn3 = FrameConv(block.conv3), ChannelAffine(block.bn3)
+        self.residual = None if block.residual is None else FrameConv(block.residual)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (batch, in_channels, frames) to (batch, out_channels, frames // pool)."""
+        step, end = CHUNK_FRAMES // self.pool * self.pool, maps.shape[2] // self.pool * self.pool
+        parts = [self._part(maps, first, min(first + step, end)) for first in range(0, end, step)]
+        return self.afms(torch.cat([part.transpose(1, 2) for part in parts], dim=1).transpose(1, 2))
+
+    def _part(self, maps: Tensor, first: int, last: int) -> Tensor:
+        """Pooled maps of the frames from `first` to before `last`."""
+        start = max(0, first - self.halo)
+        hidden = self.bn1(F.relu_(self.conv1(maps[:, :, start : last + self.halo])))
+        groups = hidden.split(self.width, dim=1)
+        for number, (conv, bn) in enumerate(zip(self.convs, self.bns)):
+            if number:
+                groups[number].add_(groups[number - 1])
+            groups[number].copy_(bn(F.relu_(conv(groups[number]))))
+        maps = maps[:, :, first:last]
+        hidden = self.bn3(F.relu_(self.conv3(hidden[:, :, first - start : last - start])))
+        hidden.add_(maps if self.residual is None else self.residual(maps))
+        return max_pool(hidden, self.pool) if self.pool > 1 else hidden
 
 
 class ContextAttention(nn.Sequential):
@@ -156,29 +195,33 @@ class RawNet3(nn.Module):
     def front_end(self, waveforms: Tensor) -> Tensor:
         """Log magnitudes of the filters' outputs without their mean, of (batch, samples); never in half precision."""
         with torch.autocast(waveforms.device.type, enabled=False):
-            maps = (self.conv1(self.preprocess(waveforms)).abs() + LOG_FLOOR).log()
-            return maps - maps.mean(dim=-1, keepdim=True)
+            maps = self.conv1(self.preprocess(waveforms)).abs().add_(LOG_FLOOR).log()
+            return maps.sub_(maps.mean(dim=-1, keepdim=True))
 
     def encode(self, maps: Tensor) -> Tensor:
         """The three layers and their fusion: (batch, pooled_channels, frames)."""
         first = self.layer1(maps)
         second = self.layer2(first)
-        first = F.max_pool1d(first, SUMMED_POOL)
+        first = max_pool(first, SUMMED_POOL)
         third = self.layer3(first + second)
-        return F.relu(self.layer4(torch.cat([first, second, third], dim=1)))
+        return F.relu_(self.layer4(cat_channels([first, second, third])))
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """Weighted means and deviations over frames, (batch, 2 * pooled_channels)."""
+        weights = self.attention(maps)
+        weighted = maps * weights
+        mean = weighted.sum(dim=-1)
+        variance = (weighted * maps).sum(dim=-1) - mean.square()
+        return torch.cat([mean, variance.clamp(*VARIANCE_RANGE).sqrt()], dim=1)
 
     def embed(self, features: Tensor) -> Tensor:
         """Embed waveforms (batch, 1, samples): (batch, embedding_dim)."""
         waveforms = waveforms_of(features, self.config.min_samples)
         if one_at_a_time(self, waveforms):
-            maps = torch.cat([self.encode(self.front_end(one)) for one in waveforms.split(1)])
+            pooled = torch.cat([self.pool(self.encode(self.front_end(one))) for one in waveforms.split(1)])
         else:
-            maps = self.encode(self.front_end(waveforms))
-        weights = self.attention(maps)
-        weighted = maps * weights
-        mean = weighted.sum(dim=-1)
-        variance = (weighted * maps).sum(dim=-1) - mean.square()
-        return self.fc6(self.bn5(torch.cat([mean, variance.clamp(*VARIANCE_RANGE).sqrt()], dim=1)))
+            pooled = self.pool(self.encode(self.front_end(waveforms)))
+        return self.fc6(self.bn5(pooled))
 
     def forward(self, features: Tensor) -> Embedded:
         """Embed waveforms (batch, 1, samples)."""

@@ -51,12 +51,13 @@ def test_from_the_waveform_in_two_ranks_killed_and_resumed(whole, recipe, finish
     """Stages 0 to 2 are those of the other tests' run; models go to folders of their own."""
     work, _ = whole
     options = ["--data", work / "data", "--config", TINY, "--num-ranks", "2"]
-    code, output = finish(recipe(tmp_path, *options, "--exp", tmp_path / "once"))
+    code, output = finish(recipe(tmp_path, *options, "--b-vector", "1", "--exp", tmp_path / "once"))
     assert code == 0, output
     assert "stage 3: features of tiny_rawnet2: not needed, it reads waveforms" in output
     rows = json.loads((tmp_path / "once/tiny_rawnet2/results.json").read_text())
     conditions = {row["condition"] for row in rows}
     assert conditions == {"clean", *(f"{noise}-snr{snr}" for noise in ("noise", "babble") for snr in (0, 10))}
+    assert {row["condition"] for row in rows if row["backend"] == "b_vector"} == conditions
 
     checkpoints = tmp_path / "again/tiny_rawnet2/checkpoints"
     process = recipe(tmp_path, *options, "--exp", tmp_path / "again", "--stop-stage", "4")

@@ -11,6 +11,7 @@ from sv.kaldi import Trials, read_scores, read_spk2utt, read_vectors, write_tria
 from sv.kaldi.enrolment import write_enrolment
 from sv.results import read_results
 from sv.scoring import cohort_id
+from sv.scoring.b_vector import BVector, write_b_vector
 from sv.system import read_system
 
 NUM_SPEAKERS = 10  # of the back end's training set
@@ -103,6 +104,27 @@ def test_models_are_scored_by_the_mean_of_their_utterances(model) -> None:
         mean = sum(vectors[own] for own in utts[name])
         assert value == pytest.approx(float(mean @ vectors[utt] / np.linalg.norm(mean)), abs=1e-5)
     assert read_results(model / "results.json")[0]["num_target"] == len(everyone)
+
+
+def write_network(path: Path, dim: int) -> BVector:
+    """A b-vector network of random weights."""
+    rng = np.random.default_rng(4)
+    weights = (rng.normal(size=(8, 3 * dim)), rng.normal(size=(2, 8)))
+    biases = (rng.normal(size=8), rng.normal(size=2))
+    network = BVector(mean=rng.normal(size=dim), std=rng.uniform(1, 2, size=dim), weights=weights, biases=biases)
+    write_b_vector(path, network)
+    return network
+
+
+def test_a_b_vector_network_is_one_more_back_end(model) -> None:
+    vectors = read_vectors(model / "embeddings" / "test" / "xvector.scp")
+    network = write_network(model / "backend" / "b_vector.npz", len(next(iter(vectors.values()))))
+    run(model, "test", "test-babble-snr5")
+    rows = [row for row in read_results(model / "results.json") if row["backend"] == "b_vector"]
+    assert [(row["condition"], row["normalisation"]) for row in rows] == [("clean", "none"), ("babble-snr5", "none")]
+    for (enrolment, test), value in read_scores(model / "scores" / "test" / "b_vector.scores").items():
+        [expected] = network.log_odds(vectors[enrolment][None], vectors[test][None])
+        assert value == pytest.approx(expected, rel=1e-5)
 
 
 def test_scoring_some_sets_again_leaves_the_rows_of_the_others(model) -> None:

@@ -38,16 +38,33 @@ def test_other_models_are_copied_as_they_are(golden_model) -> None:
     assert not any(parameter.requires_grad for parameter in copied.parameters())
 
 
-@pytest.mark.parametrize("settings", [{}, {"front_end": "strided"}, {"preact_bypass": True, "fms": "add_mul"}])
-def test_folded_rawnet2_gives_the_same_embedding(settings: dict) -> None:
+RAW_SETTINGS = [
+    ("rawnet1", {"channels": (4, 8)}),
+    ("rawnet1_cnn", {"channels": (4, 8)}),
+    ("rawnet1_pytorch", {"channels": (4, 8), "gru_dim": 6}),
+    ("rawnet1_pytorch", {"channels": (4, 8), "gru_dim": 6, "preact_bypass": True}),
+    ("rawnet2", {"channels": (4, 8), "gru_dim": 6, "ln_affine": "none"}),
+    ("rawnet2", {"channels": (4, 8), "gru_dim": 6, "ln_affine": "none", "front_end": "strided"}),
+    ("rawnet2", {"channels": (4, 8), "gru_dim": 6, "num_samples": 9000, "preact_bypass": True, "fms": "add_mul"}),
+    ("rawnet2_modified", {"channels": (4, 8), "blocks": (1, 2)}),
+    ("rawnet3", {"channels": 16, "pooled_channels": 8}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), RAW_SETTINGS)
+def test_folded_rawnets_give_the_same_embedding(name: str, settings: dict, monkeypatch) -> None:
+    monkeypatch.setattr("sv.models.sincnet.CHUNK_FRAMES", 200)
+    monkeypatch.setattr("sv.models.rawnet3.CHUNK_FRAMES", 50)
     torch.manual_seed(0)
-    config, module = MODELS["rawnet2"]
-    model = module(config(ln_affine="none", channels=(4, 8), gru_dim=6, embedding_dim=5, **settings)).double()
-    for name, value in model.state_dict().items():
-        if "bn" in name and value.ndim:
+    config, module = MODELS[name]
+    model = module(config(embedding_dim=5, **settings)).double()
+    for entry, value in model.state_dict().items():
+        if "bn" in entry and value.ndim:
             value += 0.3 * torch.rand_like(value)
-    waveforms = torch.randn(3, 1, 4000, dtype=torch.float64)
+    waveforms = torch.randn(3, 1, 9000, dtype=torch.float64)
+    before = {entry: value.clone() for entry, value in model.state_dict().items()}
     folded = for_inference(model.eval())
     with torch.inference_mode():
         torch.testing.assert_close(folded.embed(waveforms), model.embed(waveforms), rtol=1e-9, atol=1e-9)
-    assert not any(name.endswith("bn2.weight") for name in folded.state_dict())
+    assert all(torch.equal(value, before[entry]) for entry, value in model.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in folded.parameters())

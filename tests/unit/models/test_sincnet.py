@@ -3,7 +3,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sv.models.sincnet import FrozenSincFilters, hamming_window, sinc_filters, sinc_pairs, sincnet_window
+from sv.models.sincnet import (
+    FrozenSincFilters,
+    FrozenSincPairs,
+    hamming_window,
+    sinc_filters,
+    sinc_pairs,
+    sincnet_window,
+)
 
 
 def test_even_filters_by_numbers_of_the_published_code() -> None:
@@ -84,6 +91,32 @@ def test_frozen_filters_fold_their_window_and_change_nothing(num_samples: int) -
     sinc, waveforms = sinc_filters(4), torch.randn(2, 1, num_samples)
     frozen = FrozenSincFilters(sinc).pooled_magnitude(waveforms, 3)
     torch.testing.assert_close(frozen, sinc.pooled_magnitude(waveforms, 3), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("num_samples", [260, 3000])
+@pytest.mark.parametrize("wants_waveforms", [False, True])
+def test_gradients_of_the_pooled_magnitude(num_samples: int, wants_waveforms: bool, monkeypatch) -> None:
+    monkeypatch.setattr("sv.models.sincnet.CHUNK_FRAMES", 300)
+    torch.manual_seed(0)
+    sinc = sinc_filters(4).double()
+    waveforms = torch.randn(2, 1, num_samples, dtype=torch.float64, requires_grad=wants_waveforms)
+    wanted = [waveforms] * wants_waveforms + [sinc.low_hz, sinc.band_hz]
+    maps = sinc.pooled_magnitude(waveforms, 3)
+    upstream = torch.randn_like(maps)
+    expected = torch.autograd.grad(F.max_pool1d(sinc(waveforms).abs(), 3), wanted, upstream)
+    torch.testing.assert_close(torch.autograd.grad(maps, wanted, upstream), expected, atol=1e-10, rtol=1e-10)
+
+
+def test_silence_has_a_gradient_of_zero() -> None:
+    sinc, waveforms = sinc_filters(4), torch.zeros(1, 1, 500, requires_grad=True)
+    maps = sinc.pooled_magnitude(waveforms, 3)
+    gradients = torch.autograd.grad(maps.sum(), [waveforms, sinc.low_hz, sinc.band_hz])
+    assert not any(gradient.any() for gradient in gradients)
+
+
+def test_frozen_pairs_change_nothing() -> None:
+    sinc, waveforms = sinc_pairs(4, 10), torch.randn(2, 1, 2000)
+    torch.testing.assert_close(FrozenSincPairs(sinc)(waveforms), sinc(waveforms), atol=1e-5, rtol=1e-5)
 
 
 def test_filters_stay_in_single_precision_under_autocast() -> None:

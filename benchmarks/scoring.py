@@ -9,6 +9,7 @@ projected before, as Kaldi does, and computes Kaldi's ratio for each trial.
 """
 
 import argparse
+import importlib.util
 import resource
 import time
 from collections.abc import Callable
@@ -67,6 +68,14 @@ def tensor_loop(trials: Trials, vectors: dict[str, np.ndarray]) -> np.ndarray:
     tensors = {name: torch.from_numpy(vector)[None] for name, vector in vectors.items()}
     pairs = zip(trials.enrolment, trials.test)
     return np.array([F.cosine_similarity(tensors[a], tensors[b]).item() for a, b in pairs])
+
+
+def wespeaker_loop(trials: Trials, vectors: dict[str, np.ndarray]) -> np.ndarray:
+    """One call of scikit-learn's cosine similarity a trial, as WeSpeaker's scoring makes it."""
+    from sklearn.metrics.pairwise import cosine_similarity
+
+    rows = {name: vector[None] for name, vector in vectors.items()}
+    return np.array([cosine_similarity(rows[a], rows[b])[0, 0] for a, b in zip(trials.enrolment, trials.test)])
 
 
 def published_loop(trials: Trials, segments: dict[str, np.ndarray]) -> np.ndarray:
@@ -131,16 +140,15 @@ def main() -> None:
     scale = len(trials) / len(some)
     segments = {name: np.stack([vector, vector[::-1]][:NUM_SEGMENTS]) for name, vector in vectors.items()}
     rows = []
+    cosine_loops = {
+        "NumPy, a trial at a time": numpy_loop,
+        "SciPy, a trial at a time": scipy_loop,
+        "torch, a trial at a time": tensor_loop,
+    }
+    if importlib.util.find_spec("sklearn") is not None:
+        cosine_loops["WeSpeaker (scikit-learn), a trial at a time"] = wespeaker_loop
     for ours, own, loops in (
-        (
-            score_cosine,
-            vectors,
-            {
-                "NumPy, a trial at a time": numpy_loop,
-                "SciPy, a trial at a time": scipy_loop,
-                "torch, a trial at a time": tensor_loop,
-            },
-        ),
+        (score_cosine, vectors, cosine_loops),
         (score_plda, vectors, {"NumPy, a trial at a time": kaldi_loop}),
         (neg_mean_l2, segments, {"published code, a trial at a time": published_loop}),
     ):

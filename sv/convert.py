@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sv import convert_keras, convert_rawnet, convert_voxceleb_trainer
+from sv import convert_enhancement, convert_keras, convert_rawnet, convert_voxceleb_trainer
 from sv.config import to_dict, write_json
 from sv.extract import ExtractConfig
 from sv.features.log_mel import LogMelConfig, htk_filters
@@ -22,7 +22,13 @@ from sv.models.diff_sv import DiffSVConfig, SamplingConfig
 from sv.models.resnet import MEL_STRIDE, NUM_LEVELS
 
 LEVEL_PREFIX = {"se_resnet": "layer", "unet": "d_res_", "exu_net": "d_res_", "diff_sv": "layer"}
-CONVERTIBLE = (*LEVEL_PREFIX, *convert_voxceleb_trainer.SYSTEMS, "rawnet1", *convert_rawnet.LAYOUTS)
+CONVERTIBLE = (
+    *LEVEL_PREFIX,
+    *convert_voxceleb_trainer.SYSTEMS,
+    "rawnet1",
+    *convert_rawnet.LAYOUTS,
+    convert_enhancement.SYSTEM,
+)
 RAWNET_ENTRIES = ("model", "model_state_dict")  # of the published RawNet3, and of its trainer's newer checkpoints
 DIFF_SV_FEATURES = LogMelConfig(
     num_mel_bins=80, n_fft=512, low_hz=20.0, high_hz=7600.0, keep_length=True, subtract_mean=True
@@ -58,7 +64,11 @@ class Converted:
 
 
 def convert_checkpoint(
-    system: str, path: str | Path, out_dir: str | Path, input_scale: float | None = None
+    system: str,
+    path: str | Path,
+    out_dir: str | Path,
+    input_scale: float | None = None,
+    activation: str | None = None,
 ) -> list[str]:
     """Write `out_dir`/config.json and `out_dir`/checkpoints/best.pt from a published checkpoint.
 
@@ -73,6 +83,8 @@ def convert_checkpoint(
         Created if need be.
     input_scale : float, optional
         Of voxceleb_trainer's networks alone, where the file does not tell: see `convert_voxceleb_trainer`.
+    activation : str, optional
+        Of an enhancement's network alone: see `convert_enhancement`.
 
     Returns
     -------
@@ -88,6 +100,8 @@ def convert_checkpoint(
         found = _rawnet(system, path)
     elif system in convert_voxceleb_trainer.SYSTEMS:
         found = _voxceleb_trainer(system, path, input_scale)
+    elif system == convert_enhancement.SYSTEM:
+        found = _enhancement(path, activation)
     elif system in LEVEL_PREFIX:
         found = _exu_net_family(system, path)
     else:
@@ -140,6 +154,21 @@ def _voxceleb_trainer(system: str, path: str | Path, input_scale: float | None) 
     ]
     weights = _loaded(system, published.model, published.weights, path)
     return Converted(tables=tables, weights={"model": weights, "criterion": published.criterion}, notes=notes)
+
+
+def _enhancement(path: str | Path, activation: str | None) -> Converted:
+    try:
+        config, weights, criterion = convert_enhancement.read_published(read_state_dict(path), activation)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    tables = {
+        "features": {"type": "embedding", "normalise": True},
+        "model": {"type": "embedding_mlp", **to_dict(config)},
+        "loss": {"type": "enhancement"},
+    }
+    notes = [f"{len(config.hidden) + 1} layers, {config.embedding_dim} dimensions; for sv.bin.enhance"]
+    loaded = _loaded("embedding_mlp", config, weights, path)
+    return Converted(tables=tables, weights={"model": loaded, "criterion": criterion}, notes=notes)
 
 
 def _exu_net_family(system: str, path: str | Path) -> Converted:

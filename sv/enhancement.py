@@ -1,6 +1,6 @@
 """Embedding enhancement beside its training: reading its configuration, applying it, and what an extractor lends it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,13 @@ from torch import Tensor, nn
 
 from sv.config import ConfigError, load_toml
 from sv.data.embeddings import BLOCK_ROWS, EmbeddingArchive
+from sv.scoring.lda import train_lda
+from sv.scoring.speakers import speaker_statistics
 from sv.system import SystemConfig, parse_system
+from sv.train.enhancement_step import LinearConfig
 
 FEATURES_TYPE = "embedding"
+PAIRED = {"enhancement": "embedding_mlp", "linear": "embedding_linear"}  # model of each loss
 
 
 def load_enhancement(path: str | Path, embedding_dim: int) -> SystemConfig:
@@ -26,12 +30,12 @@ def load_enhancement(path: str | Path, embedding_dim: int) -> SystemConfig:
     table: dict[str, Any] = load_toml(path)
     model = {"embedding_dim": embedding_dim, **table.get("model", {})}
     system = parse_system({**table, "model": model}, str(path))
-    if system.features_type != FEATURES_TYPE or system.loss_type != "enhancement":
+    if system.features_type != FEATURES_TYPE or PAIRED.get(system.loss_type) != system.model_type:
         raise ConfigError(
-            f'{path}: not an enhancement of embeddings; it needs [features] type = "{FEATURES_TYPE}" and '
-            '[loss] type = "enhancement"'
+            f'{path}: not an enhancement of embeddings; it needs [features] type = "{FEATURES_TYPE}", and [loss] and [model] '
+            + " or ".join(f'type = "{loss}" and "{model}"' for loss, model in PAIRED.items())
         )
-    if system.batches_type != "shuffled":
+    if system.loss_type == "enhancement" and system.batches_type != "shuffled":
         raise ConfigError(f"{path}: 'batches.type' must be 'shuffled', got {system.batches_type!r}")
     check_dim(system, embedding_dim, str(path))
     return system
@@ -65,6 +69,30 @@ def enhanced_archive(
         better = enhance(frontend, model, embeddings)
         parts = np.split(enhance(frontend, model, np.concatenate(segments)), np.cumsum([len(s) for s in segments])[:-1])
         yield from zip(keys, better, parts, strict=True)
+
+
+def fit_linear(config: LinearConfig, embeddings: np.ndarray, speakers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (dim,) and transform (output_dim, dim) of embeddings (n, dim) with a speaker each.
+
+    Raises
+    ------
+    ValueError
+        If there are too few utterances for the covariance within speakers to be invertible, which LDA and WCCN need.
+    """
+    mean, dim = embeddings.mean(axis=0, dtype=np.float64), embeddings.shape[1]
+    if config.kind == "mean":
+        return mean, np.eye(dim)
+    num_speakers = len(set(speakers))
+    if len(embeddings) - num_speakers < dim:
+        raise ValueError(
+            f"{config.kind} of {dim}-dimensional embeddings needs {num_speakers + dim} utterances of {num_speakers} speakers, "
+            f"got {len(embeddings)}"
+        )
+    if config.kind == "lda":
+        return mean, train_lda(embeddings, speakers, min(config.dim, dim, num_speakers - 1))[:, :-1]
+    statistics = speaker_statistics(embeddings, speakers)
+    within = statistics.scatter / (len(embeddings) - num_speakers)
+    return mean, np.linalg.cholesky(np.linalg.inv(within)).T
 
 
 def extractor_classifier(model_dir: str | Path, num_speakers: int, dim: int) -> dict[str, Tensor] | None:

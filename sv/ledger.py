@@ -8,7 +8,9 @@ from pathlib import Path
 from sv.breakdown import tables_of
 from sv.files import write_text
 from sv.report import BACKEND_COLUMNS, backend_table, compare, footnotes, markdown_rows, markdown_table
+from sv.report_data import load_results
 from sv.results import Row, check_rows, read_results
+from sv.versus import BACKENDS, versus, versus_table
 
 BLOCK = re.compile(r"<!-- (results/\S+\.json): begin -->\n(.*?)\n<!-- (results/\S+\.json): end -->", re.DOTALL)
 MARKER = re.compile(r"<!-- results/\S+: (?:begin|end) -->")
@@ -16,9 +18,28 @@ LEGEND = (
     "minDCF normalised, c_miss 1, c_fa 1; intervals by a bootstrap over speakers; noisy: mean over noise conditions"
 )
 
+VERSUS_LEGEND = (
+    "noisy: mean over noise conditions; intervals by a bootstrap over speakers; differences in points of EER, same trials and "
+    "draws of speakers for both; better, worse: at the 5 % level after Holm's correction for the number of rows"
+)
 
-def record(markdown: Path, name: str, folders: Sequence[Path], note: str, despite: Sequence[str] = ()) -> None:
+
+def record(
+    markdown: Path,
+    name: str,
+    folders: Sequence[Path],
+    note: str,
+    despite: Sequence[str] = (),
+    references: Sequence[str] = (),
+    data: Path | None = None,
+) -> None:
     """Copy the results of model folders to results/<name>.json beside a Markdown file, and give it a block if it has none.
+
+    Parameters
+    ----------
+    references : sequence of str
+        Instead of all conditions side by side, record each system's difference from these, see `sv.versus.versus`; with
+        `data`, the folder of the data directories.
 
     Raises
     ------
@@ -29,6 +50,17 @@ def record(markdown: Path, name: str, folders: Sequence[Path], note: str, despit
     paths = [folder / "breakdown.json" for folder in folders]
     breakdowns = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
     entry = {"note": note, "despite": list(despite), "systems": systems, "breakdowns": breakdowns}
+    if references:
+        entry["versus"] = versus([load_results(folder) for folder in folders], references, data)
+        shown = systems[0][0]["test_set"]
+        entry["systems"] = [
+            [
+                row
+                for row in rows
+                if (row["test_set"], row["condition"]) == (shown, "clean") and row["backend"] in BACKENDS
+            ]
+            for rows in systems
+        ]
     text = render(entry, markdown.parent / "results" / f"{name}.json")
     write_text(markdown.parent / "results" / f"{name}.json", _dump(entry))
     old = markdown.read_text(encoding="utf-8") if markdown.exists() else "# Results\n"
@@ -63,12 +95,19 @@ def render(entry: dict, path: Path) -> str:
         breakdowns = tables_of([rows for rows in entry["breakdowns"] if rows])
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"{path}: not what sv results --record writes ({error!r})") from error
+    if "versus" in entry:
+        header, *body = versus_table(entry["versus"])
+        tables, legend = [markdown_rows(header, body, num_words=2)], VERSUS_LEGEND
+    else:
+        tables = [
+            markdown_table(comparisons[0]), markdown_rows(BACKEND_COLUMNS, backend_table(comparisons), num_words=2)
+        ]  # fmt: skip
+        legend = LEGEND
     parts = [
         entry["note"],
-        markdown_table(comparisons[0]),
-        markdown_rows(BACKEND_COLUMNS, backend_table(comparisons), num_words=2),
+        *tables,
         *(f"{test_set} by {by}\n\n{markdown_rows(cells[0], cells[1:])}" for test_set, by, cells in breakdowns),
-        "\n".join(f"- {line}" for line in [LEGEND, *footnotes(systems)]),
+        "\n".join(f"- {line}" for line in [legend, *footnotes(systems)]),
     ]
     return "\n\n".join(filter(None, parts))
 

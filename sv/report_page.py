@@ -20,6 +20,7 @@ from sv.report import (
     short_commit,
 )
 from sv.report_data import ScoreList, SystemResults, Verdicts, read_score_list, shown_conditions, verdicts
+from sv.report_enhancement import enhancement_sections
 from sv.report_enrolment import enrolment_sections
 from sv.report_html import CSS, Cell, brief, matrix, of_system, shade, signed, table
 from sv.results import CALIBRATED, Row
@@ -180,7 +181,11 @@ def training_section(results: Sequence[SystemResults]) -> str:
     journals = [result.journal for result in results]
     panels = "".join(
         figures.training_curve(journals, name, label)
-        for name, label in (("loss", "training loss"), ("valid_eer", "held-out EER (%)"))
+        for name, label in (
+            ("loss", "training loss"),
+            ("valid_loss", "held-out loss"),
+            ("valid_eer", "held-out EER (%)"),
+        )
     )
     return f'{colour_key([result.name for result in results])}<div class="grid">{panels}</div>' if panels else ""
 
@@ -362,6 +367,7 @@ def page(results: Sequence[SystemResults], data: Path, note: str = "", despite: 
         *breakdown_sections(results, main.backend),
         ("Back ends", backends_section(comparisons)),
         *enrolment_sections(results, data),
+        *enhancement_sections(results, data),
         ("Where the numbers come from", provenance(results)),
     ]
     title = html.escape(f"{' and '.join(result.name for result in results)} on {main.test_set}")

@@ -2,6 +2,7 @@
 
 sv convert exu_net ExU-Net.pt exp/published_exu_net
 sv convert resnet_se34v2 baseline_v2_ap.model exp/baseline_v2_ap --input-scale 32768
+sv convert my_linear_net model000000040.model exp/published_mlp --activation elu
 """
 
 import argparse
@@ -27,11 +28,12 @@ def main(argv: list[str] | None = None) -> None:
         choices=(1.0, 32768.0),
         help="range of the audio that a network of voxceleb_trainer was trained on, if its file does not tell",
     )
+    parser.add_argument("--activation", choices=("relu", "elu"), help="of my_linear_net, whose file does not tell")
     args = parser.parse_args(argv)
     if args.system in PUBLISHED:
         convert_ge2e(args.system, args.checkpoint, args.out)
         return
-    for line in convert_checkpoint(args.system, args.checkpoint, args.out, args.input_scale):
+    for line in convert_checkpoint(args.system, args.checkpoint, args.out, args.input_scale, args.activation):
         print(line)
 
 

@@ -1,6 +1,7 @@
 """Keep RESULTS.md and the results it shows together.
 
 sv results --record mini --note "Synthetic corpus." egs/voxceleb1/RESULTS.md exp/mini/exu_net exp/mini/se_resnet
+sv results --record enhancement --data data --against exu_net:cosine RESULTS.md exp/exu_net exp/embedding_mlp_*
 sv results egs/voxceleb1/RESULTS.md               make its tables anew from results/*.json beside it
 sv results --check egs/voxceleb1/RESULTS.md       fail if somebody edited a table by hand
 """
@@ -24,16 +25,26 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--despite", action="append", default=[], choices=COMPARED, help="compare systems that differ in this"
     )
+    parser.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="SYSTEM:BACKEND",
+        help="with --record and --data: show each system's difference from this, by the paired test",
+    )
+    parser.add_argument("--data", type=Path, help="folder of the data directories, for their trials")
     parser.add_argument("--check", action="store_true", help="change nothing")
     parser.add_argument("markdown", type=Path, metavar="RESULTS.md")
     parser.add_argument("systems", type=Path, nargs="*", metavar="EXP_DIR", help="with --record: model folders")
     args = parser.parse_args(argv)
     if bool(args.record) != bool(args.systems) or (args.record and args.check):
         parser.error("--record NAME and model folders go together, and not with --check")
+    if bool(args.against) != bool(args.data) or (args.against and not args.record):
+        parser.error("--against and --data go together, with --record")
     if args.record:
         for folder in args.systems:
             existing_scp(folder / "results.json", "run stage 7 first")
-        record(args.markdown, args.record, args.systems, args.note, args.despite)
+        record(args.markdown, args.record, args.systems, args.note, args.despite, args.against, args.data)
     if args.check:
         check(args.markdown)
     else:

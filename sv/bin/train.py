@@ -7,8 +7,10 @@
 
 import argparse
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,7 +18,7 @@ from torch import nn
 from sv.bin.common import fail_in_one_line
 from sv.config import ConfigError
 from sv.data.augment import NoiseLibrary
-from sv.data.dataset import Batch, TrainingSet, UtteranceIndex, load_batches
+from sv.data.dataset import TrainingSet, UtteranceIndex, load_batches
 from sv.data.sampler import BATCHES, GroupSampler, ShuffledSampler
 from sv.extract import Embedder, frames_per_segment, utterance_embedding
 from sv.files import sha256_of
@@ -41,15 +43,15 @@ from sv.train.steps import STEPS
 
 
 class EpochPlan:
-    """The batches of any epoch from any step on, for this rank."""
+    """The batches of any epoch from any step on, for this rank; `read` makes them of what the sampler planned."""
 
-    def __init__(self, dataset: TrainingSet, sampler: GroupSampler | ShuffledSampler, num_workers: int) -> None:
-        self.dataset, self.sampler, self.num_workers = dataset, sampler, num_workers
+    def __init__(self, sampler: GroupSampler | ShuffledSampler, read: Callable[[Sequence], Iterable]) -> None:
+        self.sampler, self.read = sampler, read
         self.steps_per_epoch = sampler.steps_per_epoch
 
-    def batches(self, epoch: int, first_step: int) -> Iterable[Batch]:
+    def batches(self, epoch: int, first_step: int) -> Iterable:
         """Read the epoch's batches from step `first_step` on."""
-        return load_batches(self.dataset, self.sampler.epoch(epoch)[first_step:], self.num_workers)
+        return self.read(self.sampler.epoch(epoch)[first_step:])
 
 
 def make_evaluation(
@@ -73,16 +75,19 @@ def make_evaluation(
     return evaluate
 
 
-def identity_of(system: SystemConfig, train_dir: Path) -> dict:
-    """What must not change between a run and its continuation."""
-    tables = hashlib.sha256(
-        "".join(sha256_of(train_dir / name) for name in ("utt2spk", "utt2dur")).encode()
-    ).hexdigest()
+def identity_of(system: SystemConfig, **data: Any) -> dict[str, Any]:
+    """What must not change between a run and its continuation: the system, and digests of what it is trained on."""
     record = system_to_dict(system)
     # More epochs are a longer run of the same kind; how it is read and logged changes no weight.
     for free in ("num_epochs", "num_workers", "log_interval", "checkpoint_interval", "keep_checkpoints"):
         record["train"].pop(free)
-    return {"system": record, "training data": tables}
+    return {"system": record, **data}
+
+
+def digest_of_tables(train_dir: Path) -> str:
+    """Digest of a data directory's speakers and durations."""
+    digests = (sha256_of(train_dir / name) for name in ("utt2spk", "utt2dur"))
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def flatten(record: dict, prefix: str = "") -> dict:
@@ -107,6 +112,26 @@ def check_same_run(stored: dict, wanted: dict, exp_dir: Path) -> None:
         )
 
 
+def open_run(exp_dir: Path, identity: dict[str, Any]) -> tuple[Run, checkpoint.State | None]:
+    """The run of a model folder, and its newest state if there is one; raises ConfigError if that is of another run."""
+    run = Run(exp_dir=exp_dir, identity=identity)
+    state = checkpoint.load_newest(run.checkpoints)
+    if state is not None:
+        check_same_run(state["identity"], identity, exp_dir)
+    return run, state
+
+
+def on_all_ranks(train: Callable[[argparse.Namespace, distributed.World], None], args: argparse.Namespace) -> None:
+    """Run `train` as one of the processes that share a training, or alone."""
+    world = distributed.start()
+    try:
+        train(args, world)
+    except NonFiniteError as error:
+        raise SystemExit(f"error: {error}") from error
+    finally:
+        distributed.stop()
+
+
 def data_options(parser: argparse.ArgumentParser) -> None:
     """Add what training reads."""
     parser.add_argument("--config", type=Path, required=True, help="TOML file of the system")
@@ -117,10 +142,15 @@ def data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
 
 
+def noise_library(args: argparse.Namespace) -> NoiseLibrary:
+    """What the options give to disturb speech with."""
+    rirs = args.rirs if args.rirs and args.rirs.is_dir() else None
+    return NoiseLibrary(dict(item.split("=", 1) for item in args.noise_dir), rirs, args.channels)
+
+
 def make_training_set(args: argparse.Namespace, system: SystemConfig) -> TrainingSet:
     """The training set of the options."""
-    rirs = args.rirs if args.rirs and args.rirs.is_dir() else None
-    noise = NoiseLibrary(dict(item.split("=", 1) for item in args.noise_dir), rirs, args.channels)
+    noise = noise_library(args)
     return TrainingSet(UtteranceIndex(args.train_dir), system.train.crop_samples, system.augment, noise, args.seed)
 
 
@@ -165,14 +195,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @fail_in_one_line
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and train."""
-    args = parse(argv)
-    world = distributed.start()
-    try:
-        train(args, world)
-    except NonFiniteError as error:
-        raise SystemExit(f"error: {error}") from error
-    finally:
-        distributed.stop()
+    on_all_ranks(train, parse(argv))
 
 
 def train(args: argparse.Namespace, world: distributed.World) -> None:
@@ -182,10 +205,7 @@ def train(args: argparse.Namespace, world: distributed.World) -> None:
     if shared := set(dataset.index.speakers) & set(read_utt2spk(args.valid_dir / "utt2spk").values()):
         raise ValueError(f"{len(shared)} speakers of {args.valid_dir} are in training, e.g. {min(shared)}")
     system = with_speakers(system, dataset.num_speakers, args.seed)
-    run = Run(exp_dir=args.exp_dir, identity=identity_of(system, args.train_dir))
-    state = checkpoint.load_newest(run.checkpoints)
-    if state is not None:
-        check_same_run(state["identity"], run.identity, args.exp_dir)
+    run, state = open_run(args.exp_dir, identity_of(system, **{"training data": digest_of_tables(args.train_dir)}))
     sampler = make_sampler(system, dataset, args.seed, world)
     torch.manual_seed(args.seed)
     frontend, model = build_frontend(system), build_model(system)
@@ -204,7 +224,7 @@ def train(args: argparse.Namespace, world: distributed.World) -> None:
     distributed.barrier()
     fit(
         trainer,
-        EpochPlan(dataset, sampler, system.train.num_workers),
+        EpochPlan(sampler, partial(load_batches, dataset, num_workers=system.train.num_workers)),
         make_evaluation(system, frontend, args.valid_dir, args.feats, world),
         run,
         state,

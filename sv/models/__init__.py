@@ -5,6 +5,7 @@ A model maps features (batch, mels, frames) to `Embedded`; its `embed` gives the
 
 from sv.models.diff_sv import DiffSV, DiffSVConfig
 from sv.models.ecapa_tdnn import ECAPATDNN, ECAPATDNNConfig
+from sv.models.embedding_linear import EmbeddingLinear, EmbeddingLinearConfig
 from sv.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
 from sv.models.exu_net import ExUNet, ExUNetConfig, UNet, UNetConfig
 from sv.models.ge2e_lstm import GE2ELSTM, GE2ELSTMConfig
@@ -30,6 +31,7 @@ MODELS = {
     "resnet_se34v2": (ResNetSE34V2Config, ResNetSE34V2),
     "vggvox": (VGGVoxConfig, VGGVox),
     "ecapa_tdnn": (ECAPATDNNConfig, ECAPATDNN),
+    "embedding_linear": (EmbeddingLinearConfig, EmbeddingLinear),
     "embedding_mlp": (EmbeddingMLPConfig, EmbeddingMLP),
     "diff_sv": (DiffSVConfig, DiffSV),
     "ge2e_lstm": (GE2ELSTMConfig, GE2ELSTM),

@@ -54,7 +54,7 @@ def row_products(left: np.ndarray, right: np.ndarray, left_rows: np.ndarray, rig
     A list that pairs much of the rows is looked up in the product of all with all; another is gathered in blocks.
     """
     if len(left) * len(right) <= min(MAX_PRODUCTS, PRODUCTS_PER_TRIAL * len(left_rows)):
-        return (left @ right.T)[left_rows, right_rows]
+        return (left @ right.T).ravel().take(left_rows * len(right) + right_rows)
     scores = np.empty(len(left_rows), dtype=np.result_type(left, right))
     size = max(1, BLOCK_VALUES // left.shape[1])
     for first in range(0, len(left_rows), size):

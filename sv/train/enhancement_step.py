@@ -28,6 +28,9 @@ class EnhancementConfig:
         A target is made of the speaker's other utterances; else of all, the input among them, as in the published code.
     crops : int
         Average as many random segments of an utterance, a free simulation of short recordings; 0: all.
+    noisy_copies : int
+        Of each utterance, disturbed as [augment] says. An input is drawn from the copies and the clean utterance; the
+        target is made of clean ones.
     triplet_margin : float, optional
         Of a hinge; without it the published difference.
     mmd_distance : "cosine" or "rms"
@@ -39,6 +42,7 @@ class EnhancementConfig:
     target: Literal["B", "C"] = "C"
     leave_one_out: bool = True
     crops: int = 0
+    noisy_copies: int = 0
     triplet_margin: float | None = None
     mmd_distance: Distance = "cosine"
     mmd_sigma: float | None = None
@@ -51,14 +55,44 @@ class EnhancementConfig:
             raise ValueError("triplet and mmd need different lists; train with one of them")
         if self.mmd_sigma is not None and not self.mmd_sigma > 0:
             raise ValueError(f"mmd_sigma must be positive, got {self.mmd_sigma}")
-        if self.crops < 0:
-            raise ValueError(f"crops must not be negative, got {self.crops}")
+        for name in ("crops", "noisy_copies"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
     @property
     def list_kind(self) -> Literal["normal", "triplet", "distribution"]:
         """The list that these terms train on."""
         names = {name for name, _ in self.terms}
         return "triplet" if "triplet" in names else "distribution" if "mmd" in names else "normal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearConfig:
+    """A linear map of embeddings in closed form: what a network has to beat. All subtract the training set's mean.
+
+    Attributes
+    ----------
+    kind : "mean", "lda" or "wccn"
+        "mean": nothing else. "lda": the directions in which speakers differ most, each with unit variance within them.
+        "wccn": the covariance within speakers becomes the identity (Hatch et al. 2006, Interspeech).
+    dim : int
+        That LDA keeps, or as many as there are, or one fewer than speakers.
+    noisy_copies : int
+        Of each utterance, trained on beside the clean one; see `EnhancementConfig`.
+    """
+
+    kind: Literal["mean", "lda", "wccn"] = "mean"
+    dim: int = 200
+    noisy_copies: int = 0
+
+    def __post_init__(self) -> None:
+        if self.dim < 1 or self.noisy_copies < 0:
+            raise ValueError(f"dim must be positive and noisy_copies not negative, got {self.dim}, {self.noisy_copies}")
+
+    @property
+    def list_kind(self) -> Literal["normal"]:
+        """The list that is trained on."""
+        return "normal"
 
 
 class EnhancementStep(nn.Module):

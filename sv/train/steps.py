@@ -17,7 +17,7 @@ from sv.models.output import Embedded
 from sv.train.classification_step import ClassificationConfig, ClassificationStep
 from sv.train.diff_sv_step import DiffSVLossConfig, DiffSVStep
 from sv.train.distributed import gather_rows
-from sv.train.enhancement_step import EnhancementConfig, EnhancementStep
+from sv.train.enhancement_step import EnhancementConfig, EnhancementStep, LinearConfig
 from sv.train.ge2e_step import GE2ELossConfig, GE2EStep
 from sv.train.metric_step import MetricConfig, MetricStep
 from sv.train.rawnet_steps import NormSoftmaxConfig, NormSoftmaxStep, RawNet1LossConfig, RawNet1Step
@@ -115,6 +115,7 @@ STEPS = {
     "classification": (ClassificationConfig, ClassificationStep),
     "metric": (MetricConfig, MetricStep),
     "enhancement": (EnhancementConfig, EnhancementStep),
+    "linear": (LinearConfig, None),  # in closed form, by sv.bin.train_enhancement
     "ge2e": (GE2ELossConfig, GE2EStep),
     "rawnet1": (RawNet1LossConfig, RawNet1Step),
     "norm_softmax": (NormSoftmaxConfig, NormSoftmaxStep),

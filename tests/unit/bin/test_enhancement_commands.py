@@ -147,6 +147,54 @@ def test_every_loss_trains(terms, batch_size, world) -> None:
     assert (system.model.embedding_dim, system.num_speakers) == (DIM, 8)
 
 
+def journal_of(exp):
+    return [json.loads(line) for line in (exp / "train.jsonl").read_text().splitlines()]
+
+
+def test_the_loss_on_held_out_speakers_is_that_of_the_model_there(world, capsys) -> None:
+    make_enhancement_lists.main([str(world / "valid"), str(world / "lists/valid")])
+    more = ["--valid-lists", str(world / "lists/valid")]
+    exp = train(world, '[["mse", 2.0], ["softmax", 1.0]]', num_epochs=2, more=more)
+    losses = [line["valid_loss"] for line in journal_of(exp) if "valid_eer" in line]
+    assert len(losses) == 2
+    last = torch.load(exp / "checkpoints/last.pt", weights_only=False)["system"]
+    model = EmbeddingMLP(EmbeddingMLPConfig(embedding_dim=DIM, hidden=(2,))).eval()
+    model.load_state_dict({name.removeprefix("model."): value for name, value in last.items() if "layers" in name})
+    archive = EmbeddingArchive(world / "valid/segments.scp")
+    inputs = archive.rows(range(len(archive)))  # 4 speakers of 6, in order; targets C without the utterance itself
+    sums = inputs.reshape(4, 6, DIM).sum(axis=1).repeat(6, axis=0)
+    with torch.no_grad():
+        outputs = model.embed(torch.from_numpy(unit(inputs))).numpy()
+    expected = 2.0 * np.mean((outputs - unit(sums - inputs)) ** 2)  # no softmax: it knows the training speakers alone
+    assert losses[-1] == pytest.approx(expected, rel=1e-4)
+    for terms in ('[["triplet", 1.0]]', '[["mmd", 1.0], ["mse", 1.0]]'):
+        held_out = [
+            line for line in journal_of(train(world, terms, 4, 1, terms[3:6], more=more)) if "valid_eer" in line
+        ]
+        assert np.isfinite(held_out[0]["valid_loss"])
+    capsys.readouterr()
+    for terms, reason in (('[["softmax", 1.0]]', "the classifier does not know them"), ('[["mmd", 1.0]]', "no lines")):
+        (world / "lists/valid_distribution_list.txt").write_text("")
+        exp = train(world, terms, 4, 1, exp=terms[3:7] + "x", more=more)
+        assert "valid_loss" not in journal_of(exp)[-1]
+        assert "no loss on held-out speakers: " in (said := capsys.readouterr().err) and reason in said
+
+
+@pytest.mark.parametrize(("kind", "dim"), [("mean", DIM), ("lda", 7), ("wccn", DIM)])
+def test_a_linear_map_is_fitted_and_applied_like_a_network(kind, dim, world, capsys) -> None:
+    config = f'[features]\ntype="embedding"\n[model]\ntype="embedding_linear"\n[loss]\ntype="linear"\nkind="{kind}"\n'
+    exp = train(world, exp=kind, config=config)
+    assert "embeddings, valid EER" in capsys.readouterr().err
+    enhance.main(["--model", str(exp), "--embeddings", str(world), "--out", str(exp / "embeddings"), "train"])
+    found = read_vectors(exp / "embeddings/train/xvector.scp")
+    assert np.mean(list(found.values()), axis=0) == pytest.approx(np.zeros(dim), abs=1e-5)
+    assert load_model(exp)[0].num_speakers == 8
+    twice = train(world, exp=f"{kind}2", config=config, more=["--embeddings", str(world / "train/segments.scp")])
+    torch.testing.assert_close(
+        load_model(twice)[2].mean, load_model(exp)[2].mean
+    )  # the same utterances once more: the same mean
+
+
 def test_a_run_cut_off_and_resumed_ends_like_an_undisturbed_one(world) -> None:
     whole = train(world, num_epochs=4, exp="whole")
     train(world, num_epochs=2, exp="cut")

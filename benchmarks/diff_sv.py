@@ -19,26 +19,26 @@ from common import median_seconds, print_table
 from torch import Tensor, nn
 
 from sv.models.diff_sv import DiffSV, DiffSVConfig, SamplingConfig
-from sv.models.diffusion import HEAD_DIM, LinearAttention, Mish
+from sv.models.diffusion import HEAD_DIM, AddedAttention, Mish
 from sv.models.folding import for_inference
 
 STEPS = (10, 5, 2)
 
 
 class UnfoldedAttention(nn.Module):
-    """Linear attention as it is written down: every query, key, value and output is a map."""
+    """Added linear attention as it is written down: every query, key, value and output is a map."""
 
-    def __init__(self, layer: LinearAttention) -> None:
+    def __init__(self, added: AddedAttention) -> None:
         super().__init__()
-        self.to_qkv, self.to_out, self.num_heads = layer.to_qkv, layer.to_out, layer.num_heads
+        self.layer, self.g = added.fn.fn, added.fn.g
 
     def forward(self, maps: Tensor) -> Tensor:
         batch, _, mels, frames = maps.shape
-        heads = self.to_qkv(maps).reshape(batch, 3, self.num_heads, HEAD_DIM, mels * frames)
+        heads = self.layer.to_qkv(maps).reshape(batch, 3, self.layer.num_heads, HEAD_DIM, mels * frames)
         queries, keys, values = heads.unbind(1)
         context = torch.einsum("bhdn,bhen->bhde", keys.softmax(dim=-1), values)
         out = torch.einsum("bhde,bhdn->bhen", context, queries)
-        return self.to_out(out.reshape(batch, -1, mels, frames))
+        return maps + self.g * self.layer.to_out(out.reshape(batch, -1, mels, frames))
 
 
 class ComposedMish(nn.Module):
@@ -53,7 +53,7 @@ def published_way(model: DiffSV) -> DiffSV:
     model = copy.deepcopy(model)
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, LinearAttention):
+            if isinstance(child, AddedAttention):
                 setattr(parent, name, UnfoldedAttention(child))
             elif isinstance(child, (Mish, nn.Mish)):
                 setattr(parent, name, ComposedMish())

@@ -13,7 +13,7 @@
 #   4 train             data/voxceleb1_{train,valid}, noise  exp/<system>/{config.json,checkpoints}; with --model: links to the model's
 #   5 extract           exp/feats, train wavs, exp/<system>  exp/<system>/embeddings/<set>
 #   6 back end          embeddings of voxceleb1_train        exp/<system>/backend; with --model: the model's, if it has one
-#   7 score             embeddings, back end, trials         exp/<system>/scores/<set>, exp/<system>/results.json, breakdown.json
+#   7 score             embeddings, back end, trials         exp/<system>/{scores/<set>,calibration,results.json,breakdown.json}; with --model: the model's calibration
 #   8 report            results of all systems               exp/<system>/report/index.html
 
 set -euo pipefail
@@ -144,7 +144,7 @@ for conf in "${configs[@]}"; do
     [[ $source != $(realpath -m "$exp/$system") ]] || die "--model $source is where this recipe writes; give another --exp"
     if stage_needs_run 4 "model $system" "$marker" "$options" "$conf" "$source/checkpoints/best.pt"; then
       mkdir -p "$exp/$system"
-      for part in config.json checkpoints train.jsonl backend; do
+      for part in config.json checkpoints train.jsonl backend calibration; do
         if [[ -e $source/$part ]]; then ln -sfn "$source/$part" "$exp/$system/$part"; fi
       done
       mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
@@ -179,8 +179,18 @@ for conf in "${configs[@]}"; do
     no_backend=()
     if [[ ! -e $exp/$system/backend ]]; then no_backend=(--no-backend); fi
     "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" --top-n "$top_n" \
-      --rules voices ${no_backend[@]+"${no_backend[@]}"} "${test_sets[@]}"
+      --rules voices ${no_backend[@]+"${no_backend[@]}"} "${eval_sets[@]}"
     sed -n 's/.* WARNING /stage 7: /p' "$exp/$system/log/score.log" | while read -r line; do log "$line"; done
+    calibrate=()
+    if [[ -z $model ]]; then
+      calibrate=(--held-out "$data/voxceleb1_valid")
+    elif [[ -e $exp/$system/calibration ]]; then
+      calibrate=(--stored)
+    fi
+    if ((${#calibrate[@]})); then
+      "${train_cmd[@]}" "$exp/$system/log/calibrate.log" python -m sv.bin.calibrate_sets --model "$exp/$system" --seed "$seed" \
+        "${calibrate[@]}" "${test_sets[@]}"
+    fi
     "${train_cmd[@]}" "$exp/$system/log/breakdown.log" python -m sv breakdown --by "$by" --data "$data" --sets "$sets" \
       --seed "$seed" "$exp/$system"
     mark_done 7 "$marker" "$options" "$exp/$system"/{results,breakdown}.json "$exp/$system"/scores/*/*.scores

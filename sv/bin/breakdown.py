@@ -16,7 +16,7 @@ from sv.breakdown import aligned, break_down, tables_of
 from sv.files import write_text
 from sv.kaldi import read_trials, read_utt2spk, scores_of_trials
 from sv.kaldi.scp import read_table
-from sv.results import Row
+from sv.results import CALIBRATED, Row
 
 
 def rows_of(model: Path, data_dir: Path, properties: list[str], seed: int) -> list[Row]:
@@ -24,6 +24,7 @@ def rows_of(model: Path, data_dir: Path, properties: list[str], seed: int) -> li
     trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
     tables = {by: read_table(data_dir / f"utt2{by}") for by in properties}
     files = sorted((model / "scores" / data_dir.name).glob("*.scores"))
+    files = [file for file in files if not file.stem.endswith(CALIBRATED)]  # whose error rates are the same
     if not files:
         raise FileNotFoundError(f"{model}/scores/{data_dir.name}: no scores; run stage 7 first")
     return [

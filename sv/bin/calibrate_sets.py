@@ -1,12 +1,14 @@
 """Calibrate a system's scores of every condition on held-out speakers, and update its results.json (stage 7).
 
     python -m sv.bin.calibrate_sets --model exp/exu_net --held-out data/voxceleb1_valid data/voxceleb1_test ...
+    python -m sv.bin.calibrate_sets --model exp/exu_net --stored data/voices_devkit    by what it was calibrated with before
 
 For each <model>/scores/<held-out set>/<backend>.scores: writes <model>/calibration/<backend>.json, which `sv verify`
 reads too, and <model>/scores/<set>/<backend>-calibrated.scores of every set.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from sv.bin.common import fail_in_one_line
@@ -14,22 +16,34 @@ from sv.files import sha256_of
 from sv.kaldi import read_trials, read_utt2spk, scores_of_trials, write_scores
 from sv.kaldi.enrolment import read_enrolment, with_models
 from sv.results import CALIBRATED, Row, make_row, parse_condition, read_results, stamp_of, update_results
-from sv.scoring.calibration import LogisticCalibration, write_calibration
+from sv.scoring.calibration import LogisticCalibration, read_calibration, write_calibration
 
 
-def fit_backends(model: Path, held_out: Path) -> dict[str, LogisticCalibration]:
-    """A calibration of each back end that has scored the held-out set, written into the model folder."""
-    trials, fitted = read_trials(held_out / "trials"), {}
+def fit_backends(model: Path, held_out: Path) -> dict[str, tuple[LogisticCalibration, str]]:
+    """A calibration of each back end that has scored the held-out set, written into the model folder; the trials' digest."""
+    trials, digest, fitted = read_trials(held_out / "trials"), sha256_of(held_out / "trials"), {}
     num_speakers = len({*read_utt2spk(held_out / "utt2spk").values()})
     for path in sorted((model / "scores" / held_out.name).glob("*.scores")):
         scores = scores_of_trials(path, trials)[:, None]
         calibration = LogisticCalibration().fit(scores, trials.is_target, num_speakers)
         name = model / "calibration" / f"{path.stem}.json"
-        write_calibration(name, calibration, ["score"], sha256_of(held_out / "trials"))
-        fitted[path.stem] = calibration
+        write_calibration(name, calibration, ["score"], digest)
+        fitted[path.stem] = calibration, digest
     if not fitted:
         raise FileNotFoundError(f"{model}/scores/{held_out.name}: no scores; score the held-out set first")
     return fitted
+
+
+def stored_backends(model: Path, data_dirs: Sequence[Path]) -> dict[str, tuple[LogisticCalibration, str]]:
+    """The calibrations in the model folder, and their trials' digests, of the back ends that have scored every set."""
+    found = {}
+    for path in sorted((model / "calibration").glob("*.json")):
+        if all((model / "scores" / data_dir.name / f"{path.stem}.scores").exists() for data_dir in data_dirs):
+            calibration, record = read_calibration(path)
+            found[path.stem] = calibration, record["trials_sha256"]
+    if not found:
+        raise FileNotFoundError(f"{model}/calibration: no calibration of a back end that has scored the sets")
+    return found
 
 
 def refuse_shared_speakers(held_out: Path, data_dir: Path) -> None:
@@ -39,11 +53,11 @@ def refuse_shared_speakers(held_out: Path, data_dir: Path) -> None:
         raise ValueError(f"{held_out} and {data_dir} share {len(shared)} speakers, e.g. {sorted(shared)[:3]}")
 
 
-def normalisation_of(rows: list[Row], set_name: str, backend: str) -> str:
+def known_row(rows: list[Row], set_name: str, backend: str) -> Row:
     """What results.json says of the scores that are being calibrated."""
     test_set, condition, *_ = parse_condition(set_name)
     key = (test_set, condition, backend)
-    found = [row["normalisation"] for row in rows if (row["test_set"], row["condition"], row["backend"]) == key]
+    found = [row for row in rows if (row["test_set"], row["condition"], row["backend"]) == key]
     if not found:
         raise ValueError(f"no row of {backend} on {set_name} in results.json; score the set first")
     return found[0]
@@ -54,29 +68,30 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and calibrate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--model", type=Path, required=True, help="model folder with scores")
-    parser.add_argument(
-        "--held-out", type=Path, required=True, help="data directory to calibrate on; no test speaker in it"
-    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--held-out", type=Path, help="data directory to calibrate on; no test speaker in it")
+    source.add_argument("--stored", action="store_true", help="apply the calibrations that the model folder has")
     parser.add_argument("--seed", type=int, default=0, help="of the run; also of the confidence intervals")
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR", help="with trials and utt2spk")
     args = parser.parse_args(argv)
-    for data_dir in args.data_dirs:
-        refuse_shared_speakers(args.held_out, data_dir)
-    fitted, known = fit_backends(args.model, args.held_out), read_results(args.model / "results.json")
-    source = f"logistic regression on {args.held_out.name} ({sha256_of(args.held_out / 'trials')[:12]})"
-    rows = []
+    if args.held_out:
+        for data_dir in args.data_dirs:
+            refuse_shared_speakers(args.held_out, data_dir)
+        fitted, trained_on = fit_backends(args.model, args.held_out), args.held_out.name
+    else:
+        fitted, trained_on = stored_backends(args.model, args.data_dirs), "the model's held-out speakers"
+    known, rows = read_results(args.model / "results.json"), []
     for data_dir in args.data_dirs:
         trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
         utt2spk = with_models(utt2spk, read_enrolment(data_dir, utt2spk))
         folder = args.model / "scores" / data_dir.name
-        for backend, calibration in fitted.items():
+        for backend, (calibration, digest) in fitted.items():
             llrs = calibration.llrs(scores_of_trials(folder / f"{backend}.scores", trials)[:, None])
             write_scores(folder / f"{backend}{CALIBRATED}.scores", trials, llrs)
-            normalisation = normalisation_of(known, data_dir.name, backend)
-            stamp = stamp_of(args.model, data_dir, args.seed, normalisation=normalisation, calibration=source)
-            rows.append(
-                make_row(args.model.name, data_dir.name, f"{backend}{CALIBRATED}", trials, llrs, utt2spk, stamp)
-            )
+            raw, how = known_row(known, data_dir.name, backend), f"logistic regression on {trained_on} ({digest[:12]})"
+            stamp = stamp_of(args.model, data_dir, args.seed, normalisation=raw["normalisation"], calibration=how)
+            row = make_row(args.model.name, data_dir.name, f"{backend}{CALIBRATED}", trials, llrs, utt2spk, stamp)
+            rows.append(row | {name: raw[name] for name in ("rules", "broken_rules") if name in raw})
     update_results(args.model / "results.json", rows)
 
 

@@ -174,35 +174,30 @@ class LinearAttention(nn.Module):
         self.to_qkv = nn.Conv2d(channels, 3 * hidden, 1, bias=False)
         self.to_out = nn.Conv2d(hidden, channels, 1)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Map (batch, channels, mels, frames) to the same shape.
+    def matrices(self, values: Tensor) -> Tensor:
+        """What maps (batch, channels, positions) values to the attention less its bias: (batch, channels, channels).
 
-        All but the keys is linear in the positions, so it is folded into one (channels, channels) matrix a sample: neither
-        queries, values nor the heads' outputs are ever built. The keys are then all that has the heads' channels.
+        All but the keys is linear in the positions, so it is one matrix a sample: neither queries, values nor the heads'
+        outputs are ever built. What is as long as the positions is a head's keys, one head after the other.
         """
-        values = maps.flatten(2)  # (batch, channels, positions)
-        queries, keys, content = self.to_qkv.weight.flatten(1).chunk(3)  # (heads * head_dim, channels) each
-        # Both products batched as they lie in memory: broadcast, PyTorch would copy the maps and the weights.
-        weights = torch.bmm(keys.expand(len(maps), -1, -1), values).softmax(dim=-1)
-        pooled = torch.bmm(values, weights.transpose(1, 2)).transpose(1, 2)  # (batch, heads * head_dim, channels)
-        pooled = pooled.unflatten(1, (self.num_heads, HEAD_DIM))
-        context = pooled @ content.view(self.num_heads, HEAD_DIM, -1).transpose(1, 2)  # (batch, heads, key, value)
-        mixed = context.transpose(2, 3) @ queries.view(self.num_heads, HEAD_DIM, -1)  # (batch, heads, value, channels)
-        folded = self.to_out.weight.flatten(1) @ mixed.flatten(1, 2)  # (batch, channels, channels)
-        return torch.baddbmm(self.to_out.bias[:, None], folded, values).view_as(maps)
+        heads = [weight.chunk(self.num_heads) for weight in self.to_qkv.weight.flatten(1).chunk(3)]
+        outs = self.to_out.weight.flatten(1).chunk(self.num_heads, dim=1)
+        total = values.new_zeros(())
+        for queries, keys, contents, out in zip(*heads, outs, strict=True):
+            # Both products batched as they lie in memory: broadcast, PyTorch would copy the maps and the weights.
+            weights = torch.bmm(keys.expand(len(values), -1, -1), values).softmax(dim=-1)
+            pooled = torch.bmm(values, weights.transpose(1, 2))  # (batch, channels, head_dim)
+            total = total + (out @ contents) @ (pooled @ queries)
+        return total
 
 
 class Gated(nn.Module):
-    """A module times a learned scalar that starts at 0 (Bachlechner et al. 2021, arXiv:2003.04887)."""
+    """Attention and the learned scalar that it is multiplied by, which starts at 0 (Bachlechner et al. 2021, arXiv:2003.04887)."""
 
-    def __init__(self, fn: nn.Module) -> None:
+    def __init__(self, fn: LinearAttention) -> None:
         super().__init__()
         self.fn = fn
         self.g = nn.Parameter(torch.zeros(1))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Scale what the module returns."""
-        return self.g * self.fn(maps)
 
 
 class AddedAttention(nn.Module):
@@ -213,8 +208,14 @@ class AddedAttention(nn.Module):
         self.fn = Gated(LinearAttention(channels, num_heads))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Map (batch, channels, mels, frames) to the same shape."""
-        return maps + self.fn(maps)
+        """Map (batch, channels, mels, frames) to the same shape, in the same memory layout."""
+        attention, gate, values = self.fn.fn, self.fn.g, maps.flatten(2)
+        matrices = torch.eye(values.shape[1], dtype=gate.dtype, device=gate.device) + gate * attention.matrices(values)
+        bias = gate * attention.to_out.bias
+        if maps.is_contiguous():
+            return torch.baddbmm(bias[:, None], matrices, values).view_as(maps)
+        rows = torch.baddbmm(bias, values.transpose(1, 2), matrices.transpose(1, 2))
+        return rows.transpose(1, 2).unflatten(2, maps.shape[2:])
 
 
 class Resampled(nn.Module):

@@ -72,6 +72,28 @@ def test_the_scores_are_those_of_the_written_calibration(scored) -> None:
     np.testing.assert_allclose(list(llrs.values()), expected, rtol=1e-5)
 
 
+def test_the_models_own_calibration_is_applied_to_other_sets(scored) -> None:
+    run(scored)
+    fitted = {path.stem: path.read_bytes() for path in (scored / "calibration").glob("*.json")}
+    (scored / "calibration" / "plda.json").unlink()
+    data = scored.parents[1] / "data"
+    shutil.copytree(data / "test", data / "far")
+    shutil.copytree(scored / "embeddings" / "test", scored / "embeddings" / "far")
+    score_sets.main(["--model", str(scored), "--rules", "voices", str(data / "far")])
+    calibrate_sets.main(["--model", str(scored), "--stored", str(data / "far")])
+    rows = {row["backend"]: row for row in read_results(scored / "results.json") if row["test_set"] == "far"}
+    assert {name for name in rows if name.endswith("-calibrated")} == {
+        f"{name}-calibrated" for name in fitted if name != "plda"
+    }
+    assert rows["cosine-calibrated"]["calibration"].startswith("logistic regression on the model's held-out speakers (")
+    assert rows["cosine-calibrated"]["broken_rules"] == rows["cosine"]["broken_rules"]
+    own, other = (read_scores(scored / "scores" / name / "cosine-calibrated.scores") for name in ("test", "far"))
+    assert own == other
+    shutil.rmtree(scored / "calibration")
+    with pytest.raises(SystemExit):
+        calibrate_sets.main(["--model", str(scored), "--stored", str(data / "far")])
+
+
 def test_running_it_again_changes_nothing(scored) -> None:
     run(scored)
     before = (scored / "results.json").read_bytes()

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from sv.models.diffusion import (
     CPU_BATCH,
-    LinearAttention,
+    AddedAttention,
     Mish,
     ScoreNet,
     accumulated_noise,
@@ -143,13 +143,16 @@ def test_mish_is_the_same_with_and_without_a_gradient(dtype) -> None:
 @pytest.mark.parametrize("num_heads", [4, 1])
 def test_folded_attention_is_the_unfolded_one(num_heads) -> None:
     torch.manual_seed(0)
-    layer, maps = LinearAttention(16, num_heads).double(), torch.randn(2, 16, 4, 6, dtype=torch.float64)
+    added, maps = AddedAttention(16, num_heads).double(), torch.randn(2, 16, 4, 6, dtype=torch.float64)
+    layer = added.fn.fn
+    nn.init.constant_(added.fn.g, 0.3)
     queries, keys, values = layer.to_qkv(maps).reshape(2, 3, num_heads, 32, 24).unbind(1)
     context = keys.softmax(dim=-1) @ values.transpose(2, 3)  # (batch, heads, key, value)
-    expected = layer.to_out((context.transpose(2, 3) @ queries).reshape(2, 32 * num_heads, 4, 6))
-    torch.testing.assert_close(layer(maps), expected, rtol=1e-12, atol=1e-12)
-    channels_last = maps.to(memory_format=torch.channels_last)
-    torch.testing.assert_close(layer(channels_last), expected, rtol=1e-12, atol=1e-12)
+    expected = maps + 0.3 * layer.to_out((context.transpose(2, 3) @ queries).reshape(2, 32 * num_heads, 4, 6))
+    torch.testing.assert_close(added(maps), expected, rtol=1e-12, atol=1e-12)
+    channels_last = added(maps.to(memory_format=torch.channels_last))
+    assert channels_last.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(channels_last, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_score_of_odd_lengths_is_that_of_the_padded_input() -> None:

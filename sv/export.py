@@ -142,7 +142,7 @@ def _onnx(embedder: nn.Module, examples: Tensor, config: str, out: Path) -> bool
         raise ValueError(f"--format onnx needs {', '.join(missing)}: pip install 'sv[onnx]'")
     from onnxruntime import InferenceSession
 
-    sizes = {axis: torch.export.Dim.DYNAMIC for axis in range(examples.ndim)}
+    sizes = dict.fromkeys(range(examples.ndim), torch.export.Dim.DYNAMIC)
     names = {"input_names": ["segments"], "output_names": ["embeddings"]}
     try:
         with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):

@@ -13,7 +13,7 @@
 #   4 train             data/{vctk_train,vctk_phrase_copies} exp/<system>/{config.json,checkpoints,train.jsonl}
 #   5 extract           exp/feats, train wavs, exp/<system>  exp/<system>/embeddings/<set>
 #   6 back end          embeddings of vctk_train             exp/<system>/backend: mean, LDA, PLDA, AS-norm cohort
-#   7 score             embeddings, back end, enrolment      exp/<system>/scores/<set>, exp/<system>/results.json
+#   7 score             embeddings, back end, enrolment      exp/<system>/{scores/<set>,calibration,results.json}
 #   8 report            results of all systems               exp/<system>/report/index.html
 #
 # Test set                 measures
@@ -99,6 +99,7 @@ for noise in ${noises//,/ }; do
   esac
 done
 system_of() { basename "$1" .toml; }
+valid_set_of() { if [[ $1 == "$phrase_config" ]]; then echo vctk_one_recording_valid; else echo vctk_valid; fi; }
 feats_of() { # where a system's stored features lie; nothing if it reads waveforms
   local features
   features=$(utils/feature_set.py "$1")
@@ -136,11 +137,11 @@ if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done
   local/split_validation.py --fraction "$valid_fraction" --seed "$seed" "$data"/vctk_{dev,train,valid}
   for part in train valid test; do local/subset_speakers.py "$data"/vctk{_$part,_phrase,_phrase_$part}; done
   local/repeat_utterances.py --copies "$num_copies" "$data"/vctk_phrase_{train,copies}
-  local/make_enrolment.py --num-enrol "$num_enrol" "$data/vctk_test"
+  for part in valid test; do local/make_enrolment.py --num-enrol "$num_enrol" "$data/vctk_$part"; done
   local/make_enrolment.py --num-enrol "$num_enrol" --by-phrase "$data/digits"
   for part in vctk_train vctk_phrase_copies; do local/check_leak.py "$data/$part" "$data"/{vctk_test,digits,vctk_valid,vctk_phrase_valid}; done
   mark_done 1 "$marker" "$options" "$data"/{vctk_train,vctk_valid,vctk_test,vctk_phrase_copies}/{wav.scp,utt2spk,utt2dur} \
-    "$data"/{vctk_test,digits}/{enrolment,trials} "$data/vctk_valid/trials"
+    "$data"/{vctk_test,vctk_valid,digits}/{enrolment,trials}
 fi
 
 # --- 2: noisy copies of the test sets, and the published protocols, as lhotse cuts ------------------------------------
@@ -179,14 +180,14 @@ done
 
 # --- 4: train -------------------------------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
-  system=$(system_of "$conf") feats=$(feats_of "$conf") train_set=vctk_train valid_set=vctk_valid
-  if [[ $conf == "$phrase_config" ]]; then train_set=vctk_phrase_copies valid_set=vctk_one_recording_valid; fi
+  system=$(system_of "$conf") feats=$(feats_of "$conf") train_set=vctk_train
+  if [[ $conf == "$phrase_config" ]]; then train_set=vctk_phrase_copies; fi
   marker=$exp/$system/.stage4.done
   options="seed=$seed noises=$noises"
   if stage_needs_run 4 "train $system on $train_set" "$marker" "$options" "$conf" "$data"/.stage{0,1,2}.done ${feats:+"$feats/.stage3.done"}; then
     "${cuda_cmd[@]}" --gpu "$num_gpus" ${nodes[@]+"${nodes[@]}"} "$exp/$system/log/train.log" \
       utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
-      --train-dir "$data/$train_set" --valid-dir "$data/$valid_set" ${feats:+--feats "$feats"} \
+      --train-dir "$data/$train_set" --valid-dir "$data/$(valid_set_of "$conf")" ${feats:+--feats "$feats"} \
       ${noise_dirs[@]+"${noise_dirs[@]}"} --exp-dir "$exp/$system"
     mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
   fi
@@ -199,16 +200,16 @@ for conf in "${configs[@]}"; do
   if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
   options=
   if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "${inputs[@]}"; then
-    embeddings=$exp/$system/embeddings
+    embeddings=$exp/$system/embeddings sets=("${test_sets[@]}" "$data/$(valid_set_of "$conf")")
     jobs=$((num_gpus > 0 ? num_gpus : nj))
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
-      python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${test_sets[@]}"
+      python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${sets[@]}"
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_train.JOB.log" \
       python -m sv.bin.extract --model "$exp/$system" --job JOB --num-jobs "$jobs" --out "$embeddings" "$data/vctk_train"
     for name in xvector segments; do
-      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${test_sets[@]}" "$data/vctk_train"
+      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${sets[@]}" "$data/vctk_train"
     done
-    python -m sv.bin.speaker_means --embeddings "$embeddings" "${test_sets[@]}" "$data/vctk_train"
+    python -m sv.bin.speaker_means --embeddings "$embeddings" "${sets[@]}" "$data/vctk_train"
     mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
   fi
 done
@@ -229,12 +230,15 @@ done
 
 # --- 7: scores and metrics ------------------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
-  system=$(system_of "$conf")
+  system=$(system_of "$conf") held_out=$data/$(valid_set_of "$conf")
   marker=$exp/$system/.stage7.done
   options="noises=$noises snrs=$snrs top_n=$top_n"
   if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system"/.stage{5,6}.done "$data"/.stage{0,1,2}.done; then
-    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" --top-n "$top_n" "${test_sets[@]}"
-    mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores
+    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" --top-n "$top_n" \
+      "${test_sets[@]}" "$held_out"
+    "${train_cmd[@]}" "$exp/$system/log/calibrate.log" python -m sv.bin.calibrate_sets --model "$exp/$system" --seed "$seed" \
+      --held-out "$held_out" "${test_sets[@]}"
+    mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores "$exp/$system"/calibration/*.json
   fi
 done
 

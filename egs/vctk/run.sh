@@ -200,16 +200,16 @@ for conf in "${configs[@]}"; do
   if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
   options=
   if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "${inputs[@]}"; then
-    embeddings=$exp/$system/embeddings sets=("${test_sets[@]}" "$data/$(valid_set_of "$conf")")
+    embeddings=$exp/$system/embeddings
     jobs=$((num_gpus > 0 ? num_gpus : nj))
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
-      python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${sets[@]}"
+      python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${eval_sets[@]}"
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_train.JOB.log" \
       python -m sv.bin.extract --model "$exp/$system" --job JOB --num-jobs "$jobs" --out "$embeddings" "$data/vctk_train"
     for name in xvector segments; do
-      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${sets[@]}" "$data/vctk_train"
+      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${eval_sets[@]}" "$data/vctk_train"
     done
-    python -m sv.bin.speaker_means --embeddings "$embeddings" "${sets[@]}" "$data/vctk_train"
+    python -m sv.bin.speaker_means --embeddings "$embeddings" "${eval_sets[@]}" "$data/vctk_train"
     mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
   fi
 done
@@ -230,14 +230,13 @@ done
 
 # --- 7: scores and metrics ------------------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
-  system=$(system_of "$conf") held_out=$data/$(valid_set_of "$conf")
+  system=$(system_of "$conf")
   marker=$exp/$system/.stage7.done
   options="noises=$noises snrs=$snrs top_n=$top_n"
   if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system"/.stage{5,6}.done "$data"/.stage{0,1,2}.done; then
-    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" --top-n "$top_n" \
-      "${test_sets[@]}" "$held_out"
+    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" --top-n "$top_n" "${eval_sets[@]}"
     "${train_cmd[@]}" "$exp/$system/log/calibrate.log" python -m sv.bin.calibrate_sets --model "$exp/$system" --seed "$seed" \
-      --held-out "$held_out" "${test_sets[@]}"
+      --held-out "$data/$(valid_set_of "$conf")" "${test_sets[@]}"
     mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores "$exp/$system"/calibration/*.json
   fi
 done

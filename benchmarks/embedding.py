@@ -21,7 +21,12 @@ NUM_FRAMES = 384
 NUM_UTTERANCES = 16
 BATCH_SIZE = 8
 RATIO_AIM, RATE_AIM = 2.0, 0.75
-MULTIPLY_ADDS = {"se_resnet": 1.353e9, "unet": 1.353e9, "exu_net": 4.302e9}  # of embedding one segment
+MULTIPLY_ADDS = {  # of embedding one segment
+    "se_resnet": 1.353e9,
+    "unet": 1.353e9,
+    "exu_net": 4.302e9,
+    "resnet_se34v2": 6.980e9,
+}
 
 
 def in_batches(model: nn.Module, features: Tensor, batch_size: int) -> Callable[[], object]:

@@ -13,7 +13,7 @@
 #   4 train             data/{vctk_train,vctk_phrase_copies} exp/<system>/{config.json,checkpoints,train.jsonl}
 #   5 extract           exp/feats, train wavs, exp/<system>  exp/<system>/embeddings/<set>
 #   6 back end          embeddings of vctk_train             exp/<system>/backend: mean, LDA, PLDA, AS-norm cohort
-#   7 score             embeddings, back end, enrolment      exp/<system>/scores/<set>, exp/<system>/results.json
+#   7 score             embeddings, back end, enrolment      exp/<system>/{scores/<set>,calibration,results.json}
 #   8 report            results of all systems               exp/<system>/report/index.html
 #
 # Test set                 measures
@@ -98,6 +98,7 @@ for noise in ${noises//,/ }; do
     *) die "--noises: unknown noise type $noise; known are noise, music, babble, demand" ;;
   esac
 done
+valid_set_of() { if [[ $1 == "$phrase_config" ]]; then echo vctk_one_recording_valid; else echo vctk_valid; fi; }
 
 # --- 0: corpora -> data directories ---------------------------------------------------------------------------------
 marker=$data/.stage0.done
@@ -130,11 +131,11 @@ if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done
   local/split_validation.py --fraction "$valid_fraction" --seed "$seed" "$data"/vctk_{dev,train,valid}
   for part in train valid test; do local/subset_speakers.py "$data"/vctk{_$part,_phrase,_phrase_$part}; done
   local/repeat_utterances.py --copies "$num_copies" "$data"/vctk_phrase_{train,copies}
-  local/make_enrolment.py --num-enrol "$num_enrol" "$data/vctk_test"
+  for part in valid test; do local/make_enrolment.py --num-enrol "$num_enrol" "$data/vctk_$part"; done
   local/make_enrolment.py --num-enrol "$num_enrol" --by-phrase "$data/digits"
   for part in vctk_train vctk_phrase_copies; do local/check_leak.py "$data/$part" "$data"/{vctk_test,digits,vctk_valid,vctk_phrase_valid}; done
   mark_done 1 "$marker" "$options" "$data"/{vctk_train,vctk_valid,vctk_test,vctk_phrase_copies}/{wav.scp,utt2spk,utt2dur} \
-    "$data"/{vctk_test,digits}/{enrolment,trials} "$data/vctk_valid/trials"
+    "$data"/{vctk_test,vctk_valid,digits}/{enrolment,trials}
 fi
 
 # --- 2: noisy copies of the test sets, and the published protocols, as lhotse cuts ------------------------------------
@@ -157,13 +158,13 @@ for conf in "${configs[@]}"; do stage_features "$conf"; done
 
 # --- 4: train -------------------------------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
-  sets=("$data"/vctk_{train,valid})
-  if [[ $conf == "$phrase_config" ]]; then sets=("$data"/vctk_{phrase_copies,one_recording_valid}); fi
-  stage_train "$conf" "${sets[@]}" "${data_markers[@]}" -- ${noise_dirs[@]+"${noise_dirs[@]}"}
+  train_set=vctk_train
+  if [[ $conf == "$phrase_config" ]]; then train_set=vctk_phrase_copies; fi
+  stage_train "$conf" "$data/$train_set" "$data/$(valid_set_of "$conf")" "${data_markers[@]}" -- ${noise_dirs[@]+"${noise_dirs[@]}"}
 done
 
 # --- 5: embeddings of every condition, and, from waveforms, of the training set -------------------------------------
-for conf in "${configs[@]}"; do stage_extract "$conf" "$data/vctk_train" "${test_sets[@]}"; done
+for conf in "${configs[@]}"; do stage_extract "$conf" "$data/vctk_train" "${eval_sets[@]}"; done
 
 # --- 6: back end, from the sentences of the training speakers ---------------------------------------------------------
 for conf in "${configs[@]}"; do stage_backend "$conf" "$data/vctk_train"; done
@@ -174,8 +175,10 @@ for conf in "${configs[@]}"; do
   marker=$exp/$system/.stage7.done
   options="noises=$noises snrs=$snrs top_n=$top_n"
   if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system"/.stage{5,6}.done "${data_markers[@]}"; then
-    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" --top-n "$top_n" "${test_sets[@]}"
-    mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores
+    "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" --top-n "$top_n" "${eval_sets[@]}"
+    "${train_cmd[@]}" "$exp/$system/log/calibrate.log" python -m sv.bin.calibrate_sets --model "$exp/$system" --seed "$seed" \
+      --held-out "$data/$(valid_set_of "$conf")" "${test_sets[@]}"
+    mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores "$exp/$system"/calibration/*.json
   fi
 done
 

@@ -76,13 +76,17 @@ def test_all_stages_and_then_none(recipe):
     done = recipe()
     assert done.returncode == 0, done.stderr[-3000:]
     exp = recipe.work / "exp"
-    for system in ("ti", "td"):
+    for system, held_out in (("ti", "vctk_valid"), ("td", "vctk_one_recording_valid")):
         rows = json.loads((exp / system / "results.json").read_text())
         found = {(row["test_set"], row["condition"]) for row in rows if row["backend"] == "cosine"}
         assert found == {
             ("vctk_test", "clean"), ("vctk_test", "noise-snr5"), ("digits", "clean"), ("digits", "noise-snr5"),
             ("vctk_one_recording", "clean"), ("vctk_shared_recordings", "clean"),
+            ("vctk_valid", "clean"), ("vctk_one_recording_valid", "clean"),
         }  # fmt: skip
+        calibrated = {row["test_set"]: row["calibration"] for row in rows if row["backend"] == "cosine-calibrated"}
+        assert set(calibrated) == {"vctk_test", "digits", "vctk_one_recording", "vctk_shared_recordings"}
+        assert f"on {held_out} (" in calibrated["vctk_test"]
         counts = {row["test_set"]: (row["num_target"], row["num_nontarget"]) for row in rows}
         assert counts["vctk_test"] == (9, 18)  # 3 models, 3 sentences of each speaker that are not enrolled
         assert counts["digits"] == (12, 24)  # 4 digits, 3 models and 3 takes of each

@@ -111,7 +111,7 @@ def test_onnx_without_its_packages_says_what_to_install(model_of, fails, tmp_pat
     assert "--format onnx needs onnx, onnxscript, onnxruntime: pip install 'sv[onnx]'" in said
 
 
-@pytest.mark.parametrize("name", ["exu_net", "resnet_se34v2", "ecapa_tdnn", "rawnet2"])
+@pytest.mark.parametrize("name", ["exu_net", "resnet_se34v2", "ecapa_tdnn"])
 def test_onnx_gives_the_embeddings_of_torchscript(name, model_of, tmp_path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -124,3 +124,12 @@ def test_onnx_gives_the_embeddings_of_torchscript(name, model_of, tmp_path) -> N
         segments = (0.1 * rng.normal(size=shape)).astype(np.float32)
         expected = exported(torch.from_numpy(segments)).numpy()
         np.testing.assert_allclose(session.run(None, {"segments": segments})[0], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_what_onnx_cannot_hold_is_said_in_one_line(model_of, fails, tmp_path) -> None:
+    for package in ("onnxruntime", "onnxscript"):
+        pytest.importorskip(package)
+    said = fails(export.main, "--model", model_of("ge2e_lstm"), "--format", "onnx", tmp_path / "out.onnx")
+    assert "error: PyTorch cannot write this model as ONNX (" in said
+    assert "; --format torchscript may do" in said
+    assert not (tmp_path / "out.onnx").exists()

@@ -19,7 +19,7 @@ from common import median_seconds, print_table
 from torch import Tensor, nn
 
 from sv.models.diff_sv import DiffSV, DiffSVConfig, SamplingConfig
-from sv.models.diffusion import HEAD_DIM, NUM_HEADS, LinearAttention, Mish
+from sv.models.diffusion import HEAD_DIM, LinearAttention, Mish
 from sv.models.folding import for_inference
 
 STEPS = (10, 5, 2)
@@ -30,11 +30,11 @@ class UnfoldedAttention(nn.Module):
 
     def __init__(self, layer: LinearAttention) -> None:
         super().__init__()
-        self.to_qkv, self.to_out = layer.to_qkv, layer.to_out
+        self.to_qkv, self.to_out, self.num_heads = layer.to_qkv, layer.to_out, layer.num_heads
 
     def forward(self, maps: Tensor) -> Tensor:
         batch, _, mels, frames = maps.shape
-        heads = self.to_qkv(maps).reshape(batch, 3, NUM_HEADS, HEAD_DIM, mels * frames)
+        heads = self.to_qkv(maps).reshape(batch, 3, self.num_heads, HEAD_DIM, mels * frames)
         queries, keys, values = heads.unbind(1)
         context = torch.einsum("bhdn,bhen->bhde", keys.softmax(dim=-1), values)
         out = torch.einsum("bhde,bhdn->bhen", context, queries)

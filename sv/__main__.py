@@ -13,6 +13,7 @@ COMMANDS = {
     "calibrate": "scores to log-likelihood ratios",
     "fuse": "scores of several systems to log-likelihood ratios",
     "convert": "a published checkpoint into a model folder",
+    "export": "a trained model as one TorchScript or ONNX file",
     "results": "the tables of RESULTS.md, from recorded results",
     "b_vector": "RawNet1's back end: training and scores",
     "embeddings": "published embeddings to and from Kaldi archives",

@@ -47,8 +47,9 @@ say_estimate() { # say_estimate FOLDER: the sum over the stages that a dry run w
 
 # stage_needs_run NUMBER TITLE MARKER OPTIONS INPUT...: true if the stage has to run now; says why, or that it is up to date.
 stage_needs_run() {
-  local number=$1 title=$2 marker=$3 options=$4 input reason="" begin=()
+  local number=$1 title=$2 marker=$3 options=$4 input reason="" begin=() code=$0
   shift 4
+  if [[ -e ${BASH_SOURCE[1]} ]]; then code=${BASH_SOURCE[1]}; fi # a file of stages that the recipe sourced has their lines
   runs_stage "$number" || return 1
   for input in "$@"; do
     [[ -e $input || -v pending_markers[$input] ]] || die "stage $number ($title): missing input $input; run the stages before it first"
@@ -56,7 +57,7 @@ stage_needs_run() {
   done
   if [[ $dry_run == false ]]; then begin=(--begin "$RUN_ID"); fi
   if [[ -z $reason ]]; then
-    reason=$("$stage_marker" check ${begin[@]+"${begin[@]}"} --recipe "$0" --number "$number" --options "$options" "$marker" "$@") ||
+    reason=$("$stage_marker" check ${begin[@]+"${begin[@]}"} --recipe "$code" --folder "$(dirname "$0")" --number "$number" --options "$options" "$marker" "$@") ||
       die "stage $number ($title): cannot begin"
   fi
   if [[ -z $reason ]]; then

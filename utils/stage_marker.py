@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Why a stage has to run, and the marker that it leaves; utils/stage.sh calls this.
 
-    utils/stage_marker.py check [--begin RUN] --recipe run.sh --number 3 --options OPTIONS MARKER INPUT...
+    utils/stage_marker.py check [--begin RUN] --recipe run.sh --folder . --number 3 --options OPTIONS MARKER INPUT...
     utils/stage_marker.py finish --seconds 12 MARKER OUTPUT...
     utils/stage_marker.py unlock RUN FOLDER...
 
-A marker holds what the stage was made of: its options, digests of its inputs, of the code it ran (its lines of the recipe
-and the Python files they reach, without comments) and of its outputs. An input that is a marker stands for that stage's
-outputs, and a TOML file for its values. Contents are digested once, and again only where size or times have changed.
-`check` prints why the stage has to run, and nothing if it need not. With --begin it also keeps other runs out of the
-marker's folder, until `unlock`. Exit code 3 says that another run is there.
+A marker holds what the stage was made of: its options, digests of its inputs, of the code it ran (its lines of the
+recipe, or of the stages that recipes share, and the Python files they reach, without comments) and of its outputs. An input
+that is a marker stands for that stage's outputs, and a TOML file for its values. Contents are digested once, and again
+only where size or times have changed. `check` prints why the stage has to run, and nothing if it need not. With --begin it
+also keeps other runs out of the marker's folder, until `unlock`. Exit code 3 says that another run is there.
 """
 
 import argparse
@@ -148,12 +148,12 @@ def module_file(name: str, near: Path) -> Path | None:
     return None
 
 
-def code_of_stage(recipe: Path, number: int, digests: Digests) -> dict[str, str]:
-    """Digests of the stage's own lines and of every file of the project that its programs reach."""
+def code_of_stage(recipe: Path, folder: Path, number: int, digests: Digests) -> dict[str, str]:
+    """Digests of the stage's own lines and of every file of the project that its programs, named from `folder`, reach."""
     lines = stage_lines(recipe.read_text(encoding="utf-8"), number)
     found, todo = (
         {f"{recipe.name}, stage {number}": digest_of_text("\n".join(lines))},
-        list(programs(lines, recipe.parent)),
+        list(programs(lines, folder)),
     )
     while todo:
         path = todo.pop().resolve()
@@ -244,7 +244,7 @@ def check(args: argparse.Namespace) -> str:
         "number": args.number,
         "options": args.options,
         "inputs": {str(path): input_of_stage(path, digests) for path in args.inputs if path.exists()},
-        "code": code_of_stage(args.recipe, args.number, digests),
+        "code": code_of_stage(args.recipe, args.folder, args.number, digests),
     }
 
     def reason() -> str:
@@ -281,7 +281,8 @@ def parse(argv: Iterable[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     checking = commands.add_parser("check", help="print why the stage has to run")
     checking.add_argument("--begin", metavar="RUN", help="begin it: lock the folder for this run")
-    checking.add_argument("--recipe", type=Path, required=True)
+    checking.add_argument("--recipe", type=Path, required=True, help="file that holds the stage's lines")
+    checking.add_argument("--folder", type=Path, required=True, help="folder of the recipe")
     checking.add_argument("--number", type=int, required=True)
     checking.add_argument("--options", required=True)
     checking.add_argument("marker", type=Path)

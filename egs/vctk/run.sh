@@ -24,6 +24,7 @@
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+BASH_ARGV0=./run.sh # wherever it was called from
 
 # Options
 stage=0           # first stage to run
@@ -65,6 +66,7 @@ dry_run=false     # say what would run and why, and run nothing
 . utils/stage.sh
 . utils/parse_options.sh
 . ./cmd.sh
+. utils/stages.sh
 
 if [[ $mini == true ]]; then
   : "${data:=data/mini}" "${exp:=exp/mini}" "${corpora:=$data/corpora}" "${valid_fraction:=0.2}"
@@ -72,10 +74,7 @@ if [[ $mini == true ]]; then
   : "${note:=Synthetic corpus (eSpeak NG voices): compares systems with each other; not VCTK results.}"
 fi
 : "${data:=data}" "${exp:=exp}" "${config:=conf/ge2e_tisv.toml}" "${phrase_config:=conf/ge2e_tdsv.toml}" "${valid_fraction:=0.1}"
-: "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
-((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : num_nodes * (num_gpus > 0 ? num_gpus : 1)))
-nodes=()
-if ((num_nodes > 1)); then nodes=(--num-nodes "$num_nodes"); fi
+count_resources
 configs=("$config")
 for other in "$baseline" "$phrase_config"; do
   if [[ $other != none && ! $other -ef $config ]]; then configs+=("$other"); fi
@@ -88,6 +87,7 @@ for set in vctk_test digits; do
 done
 published=("$data/vctk_one_recording" "$data/vctk_shared_recordings")
 test_sets=("$data/vctk_test" "$data/digits" "${published[@]}" ${conditions[@]+"${conditions[@]}"})
+data_markers=("$data"/.stage{0,1,2}.done)
 eval_sets=("$data/vctk_valid" "$data/vctk_one_recording_valid" "${test_sets[@]}")
 noise_dirs=()
 for noise in ${noises//,/ }; do
@@ -98,12 +98,6 @@ for noise in ${noises//,/ }; do
     *) die "--noises: unknown noise type $noise; known are noise, music, babble, demand" ;;
   esac
 done
-system_of() { basename "$1" .toml; }
-feats_of() { # where a system's stored features lie; nothing if it reads waveforms
-  local features
-  features=$(utils/feature_set.py "$1")
-  if [[ $features != none ]]; then echo "$exp/feats/$features"; fi
-}
 
 # --- 0: corpora -> data directories ---------------------------------------------------------------------------------
 marker=$data/.stage0.done
@@ -159,80 +153,27 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done;
 fi
 
 # --- 3: features of what is evaluated; training computes its own from augmented waveforms ---------------------------
-for conf in "${configs[@]}"; do
-  feats=$(feats_of "$conf")
-  if [[ -z $feats ]]; then
-    if runs_stage 3; then log "stage 3: features of $(system_of "$conf"): not needed, it reads waveforms"; fi
-    continue
-  fi
-  marker=$feats/.stage3.done
-  options="compress=$compress"
-  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "$data"/.stage{0,1,2}.done; then
-    for set in "${eval_sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
-    OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
-      python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
-    utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${eval_sets[@]}"
-    for set in "${eval_sets[@]}"; do cp "$feats/${set##*/}/feats.scp" "$set/feats.scp"; done
-    mark_done 3 "$marker" "$options" "$feats"/*/feats.scp "$feats"/*/feats.*.ark
-  fi
-done
+for conf in "${configs[@]}"; do stage_features "$conf"; done
 
 # --- 4: train -------------------------------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
-  system=$(system_of "$conf") feats=$(feats_of "$conf") train_set=vctk_train valid_set=vctk_valid
-  if [[ $conf == "$phrase_config" ]]; then train_set=vctk_phrase_copies valid_set=vctk_one_recording_valid; fi
-  marker=$exp/$system/.stage4.done
-  options="seed=$seed noises=$noises"
-  if stage_needs_run 4 "train $system on $train_set" "$marker" "$options" "$conf" "$data"/.stage{0,1,2}.done ${feats:+"$feats/.stage3.done"}; then
-    "${cuda_cmd[@]}" --gpu "$num_gpus" ${nodes[@]+"${nodes[@]}"} "$exp/$system/log/train.log" \
-      utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
-      --train-dir "$data/$train_set" --valid-dir "$data/$valid_set" ${feats:+--feats "$feats"} \
-      ${noise_dirs[@]+"${noise_dirs[@]}"} --exp-dir "$exp/$system"
-    mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
-  fi
+  sets=("$data"/vctk_{train,valid})
+  if [[ $conf == "$phrase_config" ]]; then sets=("$data"/vctk_{phrase_copies,one_recording_valid}); fi
+  stage_train "$conf" "${sets[@]}" "${data_markers[@]}" -- ${noise_dirs[@]+"${noise_dirs[@]}"}
 done
 
 # --- 5: embeddings of every condition, and, from waveforms, of the training set -------------------------------------
-for conf in "${configs[@]}"; do
-  system=$(system_of "$conf") feats=$(feats_of "$conf")
-  marker=$exp/$system/.stage5.done inputs=("$data"/.stage{0,1,2}.done)
-  if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
-  options=
-  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "${inputs[@]}"; then
-    embeddings=$exp/$system/embeddings
-    jobs=$((num_gpus > 0 ? num_gpus : nj))
-    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
-      python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${test_sets[@]}"
-    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_train.JOB.log" \
-      python -m sv.bin.extract --model "$exp/$system" --job JOB --num-jobs "$jobs" --out "$embeddings" "$data/vctk_train"
-    for name in xvector segments; do
-      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${test_sets[@]}" "$data/vctk_train"
-    done
-    python -m sv.bin.speaker_means --embeddings "$embeddings" "${test_sets[@]}" "$data/vctk_train"
-    mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
-  fi
-done
+for conf in "${configs[@]}"; do stage_extract "$conf" "$data/vctk_train" "${test_sets[@]}"; done
 
 # --- 6: back end, from the sentences of the training speakers ---------------------------------------------------------
-for conf in "${configs[@]}"; do
-  system=$(system_of "$conf")
-  marker=$exp/$system/.stage6.done
-  options="lda_dim=$lda_dim"
-  if stage_needs_run 6 "back end $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
-    backend=$exp/$system/backend
-    "${train_cmd[@]}" "$exp/$system/log/backend.log" python -m sv backend --lda-dim "$lda_dim" \
-      "$exp/$system/embeddings/vctk_train/xvector.scp" "$data/vctk_train/utt2spk" "$backend"
-    sed -n 's/.* WARNING /stage 6: /p' "$exp/$system/log/backend.log" | while read -r line; do log "$line"; done
-    mark_done 6 "$marker" "$options" "$backend"/{mean.vec,transform.mat,plda,cohort.ark,cohort.scp}
-  fi
-done
+for conf in "${configs[@]}"; do stage_backend "$conf" "$data/vctk_train"; done
 
 # --- 7: scores and metrics ------------------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
   system=$(system_of "$conf")
   marker=$exp/$system/.stage7.done
   options="noises=$noises snrs=$snrs top_n=$top_n"
-  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system"/.stage{5,6}.done "$data"/.stage{0,1,2}.done; then
+  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system"/.stage{5,6}.done "${data_markers[@]}"; then
     "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" --top-n "$top_n" "${test_sets[@]}"
     mark_done 7 "$marker" "$options" "$exp/$system/results.json" "$exp/$system"/scores/*/*.scores
   fi
@@ -252,9 +193,4 @@ elif runs_stage 8 && [[ $dry_run == false && -e $main/report.txt ]]; then
   cat "$main/report.txt"
 fi
 
-if [[ $dry_run == true ]]; then
-  say_estimate .
-  log "dry run: $stages_run stage(s) would run"
-elif ((stages_run == 0)); then
-  log "nothing to do: every stage from $stage to $stop_stage is up to date"
-fi
+end_of_recipe

@@ -18,6 +18,7 @@
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+BASH_ARGV0=./run.sh # wherever it was called from
 
 # Options
 stage=0           # first stage to run
@@ -55,16 +56,14 @@ dry_run=false     # say what would run and why, and run nothing
 . utils/stage.sh
 . utils/parse_options.sh
 . ./cmd.sh
+. utils/stages.sh
 
 if [[ $mini == true ]]; then
   : "${data:=data/mini}" "${exp:=exp/mini}" "${corpora:=$data/corpora}"
   : "${config:=conf/mini/exu_net.toml}" "${baseline:=none}" "${valid_fraction:=0.125}"
 fi
-: "${data:=data}" "${exp:=exp}" "${config:=conf/diff_sv.toml}" "${baseline:=conf/exu_net.toml}"
-: "${valid_fraction:=0.04}" "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
-((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : num_nodes * (num_gpus > 0 ? num_gpus : 1)))
-nodes=()
-if ((num_nodes > 1)); then nodes=(--num-nodes "$num_nodes"); fi
+: "${data:=data}" "${exp:=exp}" "${config:=conf/diff_sv.toml}" "${baseline:=conf/exu_net.toml}" "${valid_fraction:=0.04}"
+count_resources
 if [[ -n $model ]]; then
   configs=()
   for folder in ${model//,/ }; do configs+=("$folder/config.json"); done
@@ -75,12 +74,6 @@ else
 fi
 for conf in "${configs[@]}"; do [[ -f $conf ]] || die "no $conf; systems to train: $(echo conf/*.toml)"; done
 
-system_of() { if [[ $1 == */config.json ]]; then basename "$(dirname "$1")"; else basename "$1" .toml; fi; }
-feats_of() { # where a system's stored features lie; nothing if it reads waveforms
-  local features
-  features=$(utils/feature_set.py "$1")
-  if [[ $features != none ]]; then echo "$exp/feats/$features"; fi
-}
 
 # --- 0: corpora -> data directories, trials -------------------------------------------------------------------------
 marker=$data/.stage0.done
@@ -119,8 +112,8 @@ for set in "$data"/voices_{devkit,dev,eval}; do if [[ -d $set ]]; then test_sets
 if ((${#test_sets[@]} == 0)); then test_sets=("$data/voices_devkit"); fi # of a dry run before stage 0
 names=("${test_sets[@]##*/}")
 sets=$(IFS=, && echo "${names[*]}")
-eval_sets=("${test_sets[@]}")
-if [[ -z $model ]]; then eval_sets+=("$data/voxceleb1_valid"); fi
+eval_sets=("${test_sets[@]}") train_set='' data_markers=("$data"/.stage{0,1}.done)
+if [[ -z $model ]]; then eval_sets+=("$data/voxceleb1_valid") train_set=$data/voxceleb1_train; fi
 
 # --- 1: valid data; to train, a speaker-disjoint validation set and no test speaker in training ---------------------
 marker=$data/.stage1.done
@@ -141,28 +134,11 @@ fi
 if runs_stage 2; then log "stage 2: noisy sets: not needed, VOiCES is noisy as it was recorded"; fi
 
 # --- 3: features of what is evaluated -------------------------------------------------------------------------------
-for conf in "${configs[@]}"; do
-  feats=$(feats_of "$conf")
-  if [[ -z $feats ]]; then
-    if runs_stage 3; then log "stage 3: features of $(system_of "$conf"): not needed, it reads waveforms"; fi
-    continue
-  fi
-  marker=$feats/.stage3.done
-  options="compress=$compress sets=${eval_sets[*]##*/}"
-  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "$data"/.stage{0,1}.done; then
-    for set in "${eval_sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
-    OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
-      python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
-    utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${eval_sets[@]}"
-    for set in "${eval_sets[@]}"; do cp "$feats/${set##*/}/feats.scp" "$set/feats.scp"; done
-    mark_done 3 "$marker" "$options" "$feats"/*/feats.scp "$feats"/*/feats.*.ark
-  fi
-done
+for conf in "${configs[@]}"; do stage_features "$conf"; done
 
 # --- 4: train, or link to what was trained elsewhere ----------------------------------------------------------------
 for conf in "${configs[@]}"; do
-  system=$(system_of "$conf") feats=$(feats_of "$conf")
-  marker=$exp/$system/.stage4.done
+  system=$(system_of "$conf") marker=$exp/$(system_of "$conf")/.stage4.done
   if [[ -n $model ]]; then
     source=$(realpath "$(dirname "$conf")") options="model=$(dirname "$conf")"
     [[ $source != $(realpath -m "$exp/$system") ]] || die "--model $source is where this recipe writes; give another --exp"
@@ -175,38 +151,13 @@ for conf in "${configs[@]}"; do
     fi
     continue
   fi
-  options="seed=$seed"
-  if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data"/.stage{0,1}.done; then
-    "${cuda_cmd[@]}" --gpu "$num_gpus" ${nodes[@]+"${nodes[@]}"} "$exp/$system/log/train.log" \
-      utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
-      --train-dir "$data/voxceleb1_train" --valid-dir "$data/voxceleb1_valid" ${feats:+--feats "$feats"} \
-      --noise-dir noise="$data/musan_noise_train" --noise-dir music="$data/musan_music_train" \
-      --noise-dir babble="$data/musan_speech_train" --rirs "$data/rirs" --channels "$data/channels" --exp-dir "$exp/$system"
-    mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
-  fi
+  stage_train "$conf" "$data"/voxceleb1_{train,valid} "${data_markers[@]}" -- \
+    --noise-dir noise="$data/musan_noise_train" --noise-dir music="$data/musan_music_train" \
+    --noise-dir babble="$data/musan_speech_train" --rirs "$data/rirs" --channels "$data/channels"
 done
 
 # --- 5: embeddings --------------------------------------------------------------------------------------------------
-for conf in "${configs[@]}"; do
-  system=$(system_of "$conf") feats=$(feats_of "$conf")
-  marker=$exp/$system/.stage5.done inputs=("$data"/.stage{0,1}.done)
-  if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
-  options=
-  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "${inputs[@]}"; then
-    embeddings=$exp/$system/embeddings embedded=("${eval_sets[@]}")
-    jobs=$((num_gpus > 0 ? num_gpus : nj))
-    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
-      python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${eval_sets[@]}"
-    if [[ -z $model ]]; then
-      embedded+=("$data/voxceleb1_train")
-      OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_train.JOB.log" \
-        python -m sv.bin.extract --model "$exp/$system" --job JOB --num-jobs "$jobs" --out "$embeddings" "$data/voxceleb1_train"
-    fi
-    for name in xvector segments; do utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${embedded[@]}"; done
-    python -m sv.bin.speaker_means --embeddings "$embeddings" "${embedded[@]}"
-    mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
-  fi
-done
+for conf in "${configs[@]}"; do stage_extract "$conf" "$train_set" "${eval_sets[@]}"; done
 
 # --- 6: back end, from the training set -----------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
@@ -215,14 +166,7 @@ for conf in "${configs[@]}"; do
     if runs_stage 6; then log "stage 6: back end $system: $([[ -e $backend ]] && echo "the model's" || echo "not needed, the model has none: cosine")"; fi
     continue
   fi
-  marker=$exp/$system/.stage6.done
-  options="lda_dim=$lda_dim"
-  if stage_needs_run 6 "back end $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
-    "${train_cmd[@]}" "$exp/$system/log/backend.log" python -m sv backend --lda-dim "$lda_dim" \
-      "$exp/$system/embeddings/voxceleb1_train/xvector.scp" "$data/voxceleb1_train/utt2spk" "$backend"
-    sed -n 's/.* WARNING /stage 6: /p' "$exp/$system/log/backend.log" | while read -r line; do log "$line"; done
-    mark_done 6 "$marker" "$options" "$backend"/{mean.vec,transform.mat,plda,cohort.ark,cohort.scp}
-  fi
+  stage_backend "$conf" "$train_set"
 done
 
 # --- 7: scores and metrics, in all and by room and so on; the challenge's rules for training are checked ------------
@@ -262,8 +206,4 @@ elif runs_stage 8 && [[ $dry_run == false && -e $main/report.txt ]]; then
   cat "$main/report.txt"
 fi
 
-if [[ $dry_run == true ]]; then
-  log "dry run: $stages_run stage(s) would run"
-elif ((stages_run == 0)); then
-  log "nothing to do: every stage from $stage to $stop_stage is up to date"
-fi
+end_of_recipe

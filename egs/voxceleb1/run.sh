@@ -19,6 +19,7 @@
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+BASH_ARGV0=./run.sh # wherever it was called from
 
 # Options
 stage=0           # first stage to run
@@ -58,16 +59,15 @@ dry_run=false     # say what would run and why, and run nothing
 . utils/stage.sh
 . utils/parse_options.sh
 . ./cmd.sh
+. utils/stages.sh
+. ./enhancement.sh
 
 if [[ $mini == true ]]; then
   : "${data:=data/mini}" "${exp:=exp/mini}" "${corpora:=$data/corpora}"
   : "${config:=conf/mini/exu_net.toml}" "${baseline:=conf/mini/se_resnet.toml}" "${valid_fraction:=0.125}"
 fi
-: "${data:=data}" "${exp:=exp}" "${config:=conf/exu_net.toml}" "${baseline:=conf/se_resnet.toml}"
-: "${valid_fraction:=0.04}" "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
-((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : num_nodes * (num_gpus > 0 ? num_gpus : 1)))
-nodes=()
-if ((num_nodes > 1)); then nodes=(--num-nodes "$num_nodes"); fi
+: "${data:=data}" "${exp:=exp}" "${config:=conf/exu_net.toml}" "${baseline:=conf/se_resnet.toml}" "${valid_fraction:=0.04}"
+count_resources
 if [[ -n $extractor ]]; then
   extractor=${extractor%/} baseline=none
   [[ -f $extractor/config.json ]] || die "no trained system in --extractor $extractor"
@@ -79,17 +79,9 @@ test_set=voxceleb1_test
 conditions=()
 for noise in ${noises//,/ }; do for snr in ${snrs//,/ }; do conditions+=("$data/$test_set-$noise-snr$snr"); done; done
 eval_sets=("$data/voxceleb1_valid" "$data/$test_set" ${conditions[@]+"${conditions[@]}"})
-system_of() { basename "$1" .toml; }
-feats_of() { # where a system's stored features lie; nothing if it reads waveforms or embeddings
-  local features
-  features=$(utils/feature_set.py "$1")
-  if [[ $features != none && $features != embeddings ]]; then echo "$exp/feats/$features"; fi
-}
-# What training disturbs, and with what.
-augment_dirs=(--train-dir "$data/voxceleb1_train" --noise-dir noise="$data/musan_noise_train" --noise-dir music="$data/musan_music_train"
+data_markers=("$data"/.stage{0,1,2}.done)
+noise_args=(--noise-dir noise="$data/musan_noise_train" --noise-dir music="$data/musan_music_train"
   --noise-dir babble="$data/musan_speech_train" --rirs "$data/rirs" --channels "$data/channels")
-enhances() { [[ $(utils/feature_set.py "$1") == embeddings ]]; } # whether a system reads embeddings
-has_inputs() { enhances "$1" && { [[ $halves == true ]] || grep -Eq '^noisy_copies *= *[1-9]' "$1"; }; } # of its own, not the extractor's
 if enhances "$config" && [[ -z $extractor ]]; then
   die "$config enhances embeddings: name the model folder that they come from, --extractor DIR"
 fi
@@ -137,118 +129,35 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done;
 fi
 
 # --- 3: features of what is evaluated; training computes its own from augmented waveforms ---------------------------
-for conf in "${configs[@]}"; do
-  feats=$(feats_of "$conf")
-  if [[ -z $feats ]]; then
-    if runs_stage 3; then log "stage 3: features of $(system_of "$conf"): not needed, it reads waveforms or embeddings"; fi
-    continue
-  fi
-  marker=$feats/.stage3.done
-  options="compress=$compress"
-  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "$data"/.stage{0,1,2}.done; then
-    for set in "${eval_sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
-    OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
-      python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
-    utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${eval_sets[@]}"
-    for set in "${eval_sets[@]}"; do cp "$feats/${set##*/}/feats.scp" "$set/feats.scp"; done
-    mark_done 3 "$marker" "$options" "$feats"/*/feats.scp "$feats"/*/feats.*.ark
-  fi
-done
+for conf in "${configs[@]}"; do stage_features "$conf"; done
 
 # --- 4: train -------------------------------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
-  system=$(system_of "$conf") feats=$(feats_of "$conf")
-  marker=$exp/$system/.stage4.done
-  options="seed=$seed"
   if enhances "$conf"; then
-    options+=" extractor=$extractor halves=$halves"
-    set=$data/voxceleb1_train from=("$extractor/embeddings/voxceleb1_train/segments.scp")
-    depends=("$conf" "$data/.stage1.done" "$extractor/.stage5.done")
-    if has_inputs "$conf"; then
-      inputs=$exp/$system/inputs halve=()
-      if [[ $halves == true ]]; then halve=(--halves) set=$inputs/data/clean from=(); fi
-      if stage_needs_run 4 "inputs of $system" "$inputs/.stage4.done" "$options" "${depends[@]}"; then
-        jobs=$((num_gpus > 0 ? num_gpus : nj))
-        rm -rf "$inputs"/{data,embeddings}
-        "${train_cmd[@]}" --num-threads "$nj" "$exp/$system/log/make_inputs.log" python -m sv.bin.make_enhancement_inputs \
-          --config "$conf" --seed "$seed" --nj "$nj" ${halve[@]+"${halve[@]}"} "${augment_dirs[@]}" "$inputs/data"
-        OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_inputs.JOB.log" \
-          python -m sv.bin.extract --model "$extractor" --job JOB --num-jobs "$jobs" --out "$inputs/embeddings" "$inputs"/data/*
-        for name in xvector segments; do
-          utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$inputs/embeddings" "$inputs"/data/*
-        done
-        mark_done 4 "$inputs/.stage4.done" "$options" "$inputs"/data/*/cuts.jsonl.gz "$inputs"/embeddings/*/segments.{ark,scp}
-      fi
-      from+=("$inputs"/embeddings/*/segments.scp) depends+=("$inputs/.stage4.done") # clean, noisy1, noisy2, ...
-    fi
-    if stage_needs_run 4 "train $system" "$marker" "$options" "${depends[@]}"; then
-      rm -rf "$exp/$system/lists"
-      python -m sv.bin.make_enhancement_lists --seed "$seed" "$set" "$exp/$system/lists/train"
-      python -m sv.bin.make_enhancement_lists --seed "$seed" "$data/voxceleb1_valid" "$exp/$system/lists/valid"
-      "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/train.log" python -m sv.bin.train_enhancement --config "$conf" \
-        --seed "$seed" --lists "$exp/$system/lists/train" "${from[@]/#/--embeddings=}" --extractor "$extractor" \
-        --valid-lists "$exp/$system/lists/valid" --valid-trials "$data/voxceleb1_valid/trials" \
-        --valid-embeddings "$extractor/embeddings/voxceleb1_valid/segments.scp" --exp-dir "$exp/$system"
-      mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
-    fi
-    continue
-  fi
-  if stage_needs_run 4 "train $system" "$marker" "$options" "$conf" "$data"/.stage{0,1}.done; then
-    "${cuda_cmd[@]}" --gpu "$num_gpus" ${nodes[@]+"${nodes[@]}"} "$exp/$system/log/train.log" \
-      utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
-      "${augment_dirs[@]}" --valid-dir "$data/voxceleb1_valid" ${feats:+--feats "$feats"} --exp-dir "$exp/$system"
-    mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
+    stage_train_enhancement "$conf"
+  else
+    stage_train "$conf" "$data"/voxceleb1_{train,valid} "$data"/.stage{0,1}.done -- "${noise_args[@]}"
   fi
 done
 
 # --- 5: embeddings of every condition, and, from waveforms, of the training set -------------------------------------
 for conf in "${configs[@]}"; do
-  system=$(system_of "$conf") feats=$(feats_of "$conf")
-  marker=$exp/$system/.stage5.done inputs=("$data"/.stage{0,1,2}.done)
-  if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
-  if enhances "$conf"; then inputs=("$extractor/.stage5.done"); fi
-  options=
-  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "${inputs[@]}"; then
-    embeddings=$exp/$system/embeddings
-    jobs=$((num_gpus > 0 ? num_gpus : nj))
-    if enhances "$conf"; then
-      sets=("${eval_sets[@]##*/}" voxceleb1_train)
-      "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/enhance.log" \
-        python -m sv.bin.enhance --model "$exp/$system" --embeddings "$extractor/embeddings" --out "$embeddings" "${sets[@]}"
-    else
-      OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
-        python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${eval_sets[@]}"
-      OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_train.JOB.log" \
-        python -m sv.bin.extract --model "$exp/$system" --job JOB --num-jobs "$jobs" --out "$embeddings" "$data/voxceleb1_train"
-      for name in xvector segments; do
-        utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${eval_sets[@]}" "$data/voxceleb1_train"
-      done
-    fi
-    python -m sv.bin.speaker_means --embeddings "$embeddings" "${eval_sets[@]}" "$data/voxceleb1_train"
-    mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
+  if enhances "$conf"; then
+    stage_enhance "$conf" "${eval_sets[@]##*/}" voxceleb1_train
+  else
+    stage_extract "$conf" "$data/voxceleb1_train" "${eval_sets[@]}"
   fi
 done
 
 # --- 6: back end, from the training set -----------------------------------------------------------------------------
-for conf in "${configs[@]}"; do
-  system=$(system_of "$conf")
-  marker=$exp/$system/.stage6.done
-  options="lda_dim=$lda_dim"
-  if stage_needs_run 6 "back end $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
-    backend=$exp/$system/backend
-    "${train_cmd[@]}" "$exp/$system/log/backend.log" python -m sv backend --lda-dim "$lda_dim" \
-      "$exp/$system/embeddings/voxceleb1_train/xvector.scp" "$data/voxceleb1_train/utt2spk" "$backend"
-    sed -n 's/.* WARNING /stage 6: /p' "$exp/$system/log/backend.log" | while read -r line; do log "$line"; done
-    mark_done 6 "$marker" "$options" "$backend"/{mean.vec,transform.mat,plda,cohort.ark,cohort.scp}
-  fi
-done
+for conf in "${configs[@]}"; do stage_backend "$conf" "$data/voxceleb1_train"; done
 
 # --- 7: scores and metrics ------------------------------------------------------------------------------------------
 for conf in "${configs[@]}"; do
   system=$(system_of "$conf")
   marker=$exp/$system/.stage7.done
   options="noises=$noises snrs=$snrs top_n=$top_n"
-  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system"/.stage{5,6}.done "$data"/.stage{0,1,2}.done; then
+  if stage_needs_run 7 "score $system" "$marker" "$options" "$exp/$system"/.stage{5,6}.done "${data_markers[@]}"; then
     "${train_cmd[@]}" "$exp/$system/log/score.log" python -m sv.bin.score_sets --model "$exp/$system" --seed "$seed" --top-n "$top_n" \
       "$data/$test_set" ${conditions[@]+"${conditions[@]}"} "$data/voxceleb1_valid"
     "${train_cmd[@]}" "$exp/$system/log/calibrate.log" python -m sv.bin.calibrate_sets --model "$exp/$system" --seed "$seed" \
@@ -273,9 +182,4 @@ elif runs_stage 8 && [[ $dry_run == false && -e $main/report.txt ]]; then
   cat "$main/report.txt"
 fi
 
-if [[ $dry_run == true ]]; then
-  say_estimate .
-  log "dry run: $stages_run stage(s) would run"
-elif ((stages_run == 0)); then
-  log "nothing to do: every stage from $stage to $stop_stage is up to date"
-fi
+end_of_recipe

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from sv.data.audio import SAMPLING_RATE
-from sv.kaldi.scp import DataDirError
+from sv.kaldi.scp import DataDirError, check_last_line
 
 _NEWLINE, _PIPE = b"\n|"
-_IS_BLANK = np.isin(np.arange(256), list(b" \t\r\n"))
+_IS_BLANK = np.isin(np.arange(256), list(b" \t\r\n\f\v"))
 _ROWS_AT_ONCE = 1 << 16  # of a table, where strings are copied
 
 
@@ -43,6 +43,14 @@ class TextColumn:
                 return first + int(differing[0])
         return shorter if len(self) != len(other) else None
 
+    def first_out_of_order(self) -> int | None:
+        """The first row that does not come after the one before it in byte order."""
+        for first in range(0, len(self), _ROWS_AT_ONCE):
+            names = self.fixed_width(slice(first, first + _ROWS_AT_ONCE + 1))
+            if (wrong := np.flatnonzero(names[1:] <= names[:-1])).size:
+                return first + int(wrong[0]) + 1
+        return None
+
     def fixed_width(self, rows: slice = slice(None)) -> np.ndarray:
         """The strings of some rows as an array of bytes, (num_rows,) of dtype S."""
         starts, lengths = self.starts[rows], self.ends[rows] - self.starts[rows]
@@ -62,13 +70,14 @@ def read_columns(path: Path) -> tuple[TextColumn, TextColumn]:
     Raises
     ------
     DataDirError
-        For a table that is empty or not UTF-8; with the line of the first that lacks a key or a value.
+        For a table that is empty, cut off, or not UTF-8; with the line of the first that lacks a key or a value.
     """
     raw = path.read_bytes()
     if not raw:
         raise DataDirError(f"{path}: no utterances")
-    _check_utf8(raw, path)
-    data = np.frombuffer(raw if raw.endswith(b"\n") else raw + b"\n", dtype=np.uint8)
+    check_last_line(raw, path)
+    _check_text(raw, path)
+    data = np.frombuffer(raw, dtype=np.uint8)
     line_ends = np.flatnonzero(data == _NEWLINE)
     line_starts = np.concatenate([[0], line_ends[:-1] + 1])
     blanks = np.flatnonzero(_IS_BLANK[data])
@@ -79,22 +88,26 @@ def read_columns(path: Path) -> tuple[TextColumn, TextColumn]:
     return TextColumn(data, line_starts, key_ends), TextColumn(data, value_starts, value_ends)
 
 
-def _check_utf8(raw: bytes, path: Path) -> None:
+def _check_text(raw: bytes, path: Path) -> None:
+    if (damaged := raw.find(0)) >= 0:
+        raise DataDirError(f"{path}:{raw.count(10, 0, damaged) + 1}: a NUL byte; the file is damaged")
     if raw.isascii():  # nearly always, and it takes no memory
         return
     try:
         raw.decode()
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise DataDirError(f"{path}:{line}: not UTF-8 text") from error
+        raise DataDirError(f"{path}:{raw.count(10, 0, error.start) + 1}: not UTF-8 text") from error
 
 
 def _without_blanks(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The stretches without the blanks around them; a stretch of blanks alone becomes empty."""
-    while (inside := (starts < ends) & _IS_BLANK[data[starts]]).any():
-        starts = starts + inside
-    while (inside := (starts < ends) & _IS_BLANK[data[ends - 1]]).any():
-        ends = ends - inside
+    starts, ends = starts.copy(), ends.copy()
+    rows = np.arange(len(starts))
+    while (rows := rows[(starts[rows] < ends[rows]) & _IS_BLANK[data[starts[rows]]]]).size:
+        starts[rows] += 1
+    rows = np.arange(len(starts))
+    while (rows := rows[(starts[rows] < ends[rows]) & _IS_BLANK[data[ends[rows] - 1]]]).size:
+        ends[rows] -= 1
     return starts, ends
 
 
@@ -111,13 +124,19 @@ class UtteranceIndex:
     Raises
     ------
     DataDirError
-        If a table is malformed, the tables do not have the same utterances in the same order, a duration is no positive
-        number, or an entry of wav.scp is a pipe: training reads from the middle of files.
+        If a table is malformed, wav.scp is not in byte order or has an utterance twice, the tables do not have the same
+        utterances in the same order, a duration is no positive number, or an entry of wav.scp is a pipe: training reads
+        from the middle of files.
     """
 
     def __init__(self, data_dir: str | Path) -> None:
         data_dir = Path(data_dir)
         self.utterances, self.paths = read_columns(data_dir / "wav.scp")
+        if (row := self.utterances.first_out_of_order()) is not None:
+            raise DataDirError(
+                f"{data_dir}/wav.scp:{row + 1}: {self.utterances[row]!r} after {self.utterances[row - 1]!r}; expected "
+                "byte order, each utterance once: utils/fix_data_dir.py sorts"
+            )
         if (pipes := np.flatnonzero(self.paths.data[self.paths.ends - 1] == _PIPE)).size:
             raise DataDirError(
                 f"{data_dir}/wav.scp:{pipes[0] + 1}: {self.utterances[pipes[0]]!r} is a pipe; training reads files only, "
@@ -153,6 +172,8 @@ def _num_samples(path: Path, utterances: TextColumn) -> np.ndarray:
     """Number of samples of each utterance by utt2dur, (num_utterances,) int64."""
     text = _aligned_column(path, utterances).fixed_width()
     try:
+        if (text.view(np.uint8) == ord("_")).any():
+            raise ValueError("an underscore")
         seconds = text.astype(np.float64)
     except ValueError as error:
         raise DataDirError(f"{path}: not a number of seconds ({error})") from error

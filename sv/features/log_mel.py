@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.features.mel import MelFilters, by_waveform, power_spectrum, triangles
+from sv.features.mel import MelFilters, by_waveform, is_traced, power_spectrum, triangles
 
 CHUNK_FRAMES = 128  # their spectra stay in a CPU's cache
 
@@ -125,8 +125,9 @@ class LogMel(nn.Module):
         half = config.n_fft // 2
         centred = F.pad(emphasised[:, None], (half, half), mode="reflect")[:, 0]
         frames = centred.unfold(-1, config.n_fft, config.shift_length)
-        chunk = CHUNK_FRAMES if frames.device.type == "cpu" else frames.shape[1]
-        mels = [self.filters(power_spectrum(torch.fft.rfft(some * self.window))) for some in frames.split(chunk, dim=1)]
+        in_chunks = frames.device.type == "cpu" and not is_traced()
+        chunks = frames.split(CHUNK_FRAMES, dim=1) if in_chunks else [frames]
+        mels = [self.filters(power_spectrum(torch.fft.rfft(some * self.window))) for some in chunks]
         features = torch.cat(mels, dim=-1).add_(config.log_floor).log_()
         return features.sub_(features.mean(dim=-1, keepdim=True)) if config.subtract_mean else features
 

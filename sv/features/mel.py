@@ -70,9 +70,14 @@ def power_spectrum(spectrum: Tensor) -> Tensor:
     return parts[..., 0] + parts[..., 1]
 
 
+def is_traced() -> bool:
+    """Whether a graph is being recorded, which is to hold for any number of waveforms of any length: no loops over them."""
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+
+
 def by_waveform(features: Callable[[Tensor], Tensor], waveforms: Tensor) -> Tensor:
     """Apply `features` to (batch, samples); on a CPU one waveform at a time, so that its frames stay in the cache."""
-    if waveforms.device.type != "cpu" or len(waveforms) <= 1:
+    if is_traced() or waveforms.device.type != "cpu" or len(waveforms) <= 1:
         return features(waveforms)
     return torch.cat([features(waveform) for waveform in waveforms.split(1)])
 

@@ -164,17 +164,22 @@ def record_extent(rxspecifier: str) -> tuple[int, int]:
 
 def read_key(stream: BinaryIO, name: str) -> str | None:
     """Read the key of an archive's next record, and the space after it; None at the end."""
-    key = bytearray()
-    while (byte := stream.read(1)) not in (b" ", b"\t"):
-        if byte == b"" and not key:
-            return None
-        if byte in (b"", b"\n", b"\0") and (key or byte == b"\0"):
-            raise DataDirError(f"{name}: expected a key, a space and an array, got {bytes(key[:40])!r}")
-        key += byte.strip()
+    while (byte := stream.read(1)).isspace():  # as Kaldi does; our text records end with a line end
+        pass
+    if byte == b"":
+        return None
+    raw = bytearray()
+    while byte not in (b" ", b"\t", b"") and not byte.isspace() and byte != b"\0":
+        raw += byte
+        byte = stream.read(1)
+    if byte not in (b" ", b"\t"):
+        raise DataDirError(f"{name}: expected a key, a space and an array, got {bytes(raw[:40])!r}")
     try:
-        return key.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataDirError(f"{name}: a key is not UTF-8 text: {bytes(key[:40])!r}") from error
+        key = raw.decode("utf-8")
+        check_key(key, name)
+    except (UnicodeDecodeError, DataDirError) as error:
+        raise DataDirError(f"{name}: expected a key, one word of UTF-8 text, got {bytes(raw[:40])!r}") from error
+    return key
 
 
 def iter_records(stream: BinaryIO, name: str) -> Iterator[tuple[str, np.ndarray]]:

@@ -5,6 +5,7 @@ in compressed matrices), and the values, little-endian.
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import BinaryIO
@@ -68,16 +69,21 @@ def read_header(stream: BinaryIO, name: str, within: bool = False) -> Header:
         if sizes[0::5] == b"\4" * num_sizes:
             shape = tuple(struct.unpack_from("<i", sizes, 1 + 5 * axis)[0] for axis in range(num_sizes))
             payload = int(np.prod(shape)) * np.dtype(_DTYPES[kind]).itemsize
-            if min(shape) >= 0:
+            if _is_possible(shape):
                 return Header(kind=kind, shape=shape, num_bytes=5 + 5 * num_sizes, payload=payload)
     elif kind in _COMPRESSED:
         minimum, span, *shape = struct.unpack("<ffii", read_exactly(stream, 16, name))
         payload = int(np.prod(shape)) * np.dtype(_COMPRESSED[kind]).itemsize + (8 * shape[1] if kind == "CM" else 0)
-        if min(shape) >= 0:
+        if _is_possible(shape):
             return Header(
                 kind=kind, shape=tuple(shape), num_bytes=19 + len(kind), payload=payload, minimum=minimum, span=span
             )
     raise DataDirError(f"{name}: no float vector or matrix starts there")
+
+
+def _is_possible(shape: Sequence[int]) -> bool:
+    """Whether sizes are none that only damage leaves: negative, or rows without columns (which would take for ever to print)."""
+    return min(shape) >= 0 and (len(shape) == 1 or shape[1] > 0 or shape[0] == 0)
 
 
 def _decompress(header: Header, payload: bytes) -> np.ndarray:
@@ -120,10 +126,12 @@ def read_text(stream: BinaryIO, name: str, dtype: type = np.float32) -> np.ndarr
         raise DataDirError(f"{name}: expected numbers in brackets")
     rows = [row.split() for row in body.split(b"\n")]
     try:
+        if b"_" in body:
+            raise ValueError("an underscore")
         with np.errstate(over="ignore"):  # as Kaldi does: infinity
             if len(rows) == 1:
-                return np.array(rows[0], dtype=bytes).astype(dtype)
-            return np.array([row for row in rows if row], dtype=bytes).astype(dtype)
+                return np.array([float(word) for word in rows[0]], dtype)
+            return np.array([[float(word) for word in row] for row in rows if row], dtype)
     except ValueError as error:
         raise DataDirError(f"{name}: expected numbers in brackets, every row of one length ({error})") from error
 

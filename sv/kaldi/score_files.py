@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from sv.kaldi.scp import DataDirError
+from sv.kaldi.scp import DataDirError, shown, to_number
 
-DELIMITERS = re.compile(r"[\s,;]+")
+DELIMITERS = re.compile(rb"[\s,;]+")
 LABELS = {"target": True, "nontarget": False, "1": True, "0": False, "imp": False, "impostor": False, "tgt": True}
 PROBED_LINES = 1000
 
@@ -33,15 +33,20 @@ class Layout:
     has_header: bool = False
 
 
-def split_line(line: str) -> list[str]:
-    """Fields between spaces, tabs, commas or semicolons."""
-    fields = line.split()
-    return fields if "," not in line and ";" not in line else [field for field in DELIMITERS.split(line) if field]
+def _iter_fields(path: str | Path) -> Iterator[tuple[int, bytes, list[str]]]:
+    """Number, bytes and fields, between blanks, commas or semicolons, of each line; DataDirError for what is not UTF-8."""
+    with Path(path).open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            fields = DELIMITERS.split(line) if b"," in line or b";" in line else line.split()
+            try:
+                yield number, line, [field.decode() for field in fields if field]
+            except UnicodeDecodeError as error:
+                raise DataDirError(f"{path}:{number}: not UTF-8 text") from error
 
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        to_number(text)
     except ValueError:
         return False
     return True
@@ -64,8 +69,7 @@ def find_layout(path: str | Path, known: Collection[str]) -> Layout:
     DataDirError
         If the columns cannot be told apart; the message says what was looked for.
     """
-    with Path(path).open(encoding="utf-8") as file:
-        lines = [split_line(line) for line in islice(file, PROBED_LINES)]
+    lines = [fields for _, _, fields in islice(_iter_fields(path), PROBED_LINES)]
     if not lines:
         raise DataDirError(f"{path}: is empty; expected lines of '<enrolment-utt> <test-utt> <score>'")
     header = len(lines) > 1 and not any(field in known or _is_number(field) for field in lines[0])
@@ -93,19 +97,17 @@ def find_layout(path: str | Path, known: Collection[str]) -> Layout:
 
 def iter_scores(path: str | Path, layout: Layout) -> Iterator[tuple[int, str, str, float, bool | None]]:
     """Yield (line number, enrolment, test, score, label if the file has one); raises DataDirError with file and line."""
-    with Path(path).open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if number == 1 and layout.has_header:
-                continue
-            fields = split_line(line)
-            try:
-                score = float(fields[layout.score]) if len(fields) == layout.num_columns else float("nan")
-                label = None if layout.label is None else LABELS[fields[layout.label].lower()]
-            except (ValueError, KeyError, IndexError):
-                score = float("nan")
-            if not abs(score) < float("inf"):
-                raise DataDirError(f"{path}:{number}: expected {_expected(layout)}, got {line.rstrip()!r}")
-            yield number, fields[layout.enrolment], fields[layout.test], score, label
+    for number, line, fields in _iter_fields(path):
+        if number == 1 and layout.has_header:
+            continue
+        try:
+            score = to_number(fields[layout.score]) if len(fields) == layout.num_columns else float("nan")
+            label = None if layout.label is None else LABELS[fields[layout.label].lower()]
+        except (ValueError, KeyError, IndexError):
+            score = float("nan")
+        if not abs(score) < float("inf"):
+            raise DataDirError(f"{path}:{number}: expected {_expected(layout)}, got {shown(line)}")
+        yield number, fields[layout.enrolment], fields[layout.test], score, label
 
 
 def _expected(layout: Layout) -> str:

@@ -15,6 +15,42 @@ def byte_order(key: str) -> bytes:
     return key.encode()
 
 
+def decode_key(raw: bytes, path: str | Path, number: int) -> str:
+    """A key as text; raises DataDirError for what is not UTF-8, and for NUL and blanks beyond ASCII, which would split it later."""
+    try:
+        key = raw.decode()
+    except UnicodeDecodeError as error:
+        raise DataDirError(f"{path}:{number}: not UTF-8 text") from error
+    if not key.isprintable() and (key.split() != [key] or "\0" in key):
+        raise DataDirError(f"{path}:{number}: key {key!r} holds a blank or NUL; a damaged file? else, rename it")
+    return key
+
+
+def to_number(text: str | bytes) -> float:
+    """A number as programs write it; raises ValueError, also for the underscores and foreign digits that Python reads."""
+    if not text.isascii() or (b"_" if isinstance(text, bytes) else "_") in text:
+        raise ValueError(f"not a number: {text!r}")
+    return float(text)
+
+
+def split_line(line: bytes, path: str | Path, number: int, value: str = "value") -> tuple[str, str]:
+    """Key and value of a table's line, split where Kaldi does, at ASCII blanks; raises DataDirError as `read_table` does."""
+    fields = line.split(maxsplit=1)
+    if len(fields) != 2:
+        raise DataDirError(f"{path}:{number}: expected '<key> <{value}>', got {shown(line)}")
+    if b"\0" in line:
+        raise DataDirError(f"{path}:{number}: a NUL byte; the file is damaged")
+    try:
+        return decode_key(fields[0], path, number), fields[1].rstrip().decode()
+    except UnicodeDecodeError as error:
+        raise DataDirError(f"{path}:{number}: not UTF-8 text") from error
+
+
+def shown(line: bytes) -> str:
+    """A line as a message quotes it."""
+    return repr(line[:200].decode(errors="replace").rstrip())
+
+
 def read_table(path: str | Path, *, value: str = "value") -> dict[str, str]:
     """Read a table in file order.
 
@@ -27,31 +63,25 @@ def read_table(path: str | Path, *, value: str = "value") -> dict[str, str]:
     Raises
     ------
     DataDirError
-        `path:line: ...` for a line without two fields, a repeated key, text that is not UTF-8, or a last line without
-        its end: what is left of a cut offset can point at another utterance's record.
+        `path:line: ...` for a line without two fields, a repeated key, text that is not UTF-8, a NUL, or a last line
+        without its end: what is left of a cut offset can point at another utterance's record.
     """
+    data = Path(path).read_bytes()
+    check_last_line(data, path)
     table: dict[str, str] = {}
-    for number, line in enumerate(_decoded_lines(path), start=1):
-        fields = line.split(maxsplit=1)
-        if len(fields) != 2:
-            raise DataDirError(f"{path}:{number}: expected '<key> <{value}>', got {line!r}")
-        key = fields[0]
+    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+        key, text = split_line(line, path, number, value)
         if key in table:
             raise DataDirError(f"{path}:{number}: key {key!r} stands twice")
-        table[key] = fields[1].rstrip()
+        table[key] = text
     return table
 
 
-def _decoded_lines(path: str | Path) -> list[str]:
-    data = Path(path).read_bytes()
+def check_last_line(data: bytes, path: str | Path, first: int = 1) -> None:
+    """Raise DataDirError unless the last of a table's lines, the first of which is number `first`, has its end."""
     if data and not data.endswith(b"\n"):
-        last = data.count(b"\n") + 1
+        last = data.count(b"\n") + first
         raise DataDirError(f"{path}:{last}: the last line has no line end; if the file is not cut off, add one")
-    try:
-        return data.decode("utf-8").removesuffix("\n").split("\n") if data else []
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataDirError(f"{path}:{line}: not UTF-8 text") from error
 
 
 def read_scp(path: str | Path) -> dict[str, str]:
@@ -69,7 +99,7 @@ def read_utt2dur(path: str | Path) -> dict[str, float]:
     durations = {}
     for number, (utt, text) in enumerate(read_table(path, value="seconds").items(), start=1):
         try:
-            durations[utt] = float(text)
+            durations[utt] = to_number(text)
         except ValueError:
             durations[utt] = -1.0
         if not 0 < durations[utt] < float("inf"):
@@ -92,7 +122,7 @@ def invert(utt2spk: Mapping[str, str]) -> dict[str, list[str]]:
 
 def check_key(key: str, path: str | Path) -> None:
     """Raise DataDirError unless `key` is one word."""
-    if not key or key.split() != [key]:
+    if not key or key.split() != [key] or "\0" in key:
         raise DataDirError(f"{path}: {key!r} cannot be a key: it must be one word without spaces")
 
 

@@ -10,6 +10,7 @@ import gzip
 import re
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import numpy as np
 
 from sv.kaldi.ark import iter_records, read_any, read_object, read_shape
 from sv.kaldi.record import write_binary, write_compressed, write_text
-from sv.kaldi.scp import DataDirError, byte_order, check_key
+from sv.kaldi.scp import DataDirError, byte_order, check_key, check_last_line, split_line
 
 Write = Callable[[str, np.ndarray], None]
 _OPTIONS = ("t", "b", "s", "ns", "cs", "ncs", "o", "no", "p", "np", "bg", "f", "nf")
@@ -75,7 +76,10 @@ def open_read(file: str, allow_pipes: bool = False) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
     elif name.endswith(".gz"):
         with gzip.open(name) as stream:
-            yield stream
+            try:
+                yield stream
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise DataDirError(f"{name}: cut off or damaged: {error}") from error
     else:
         with open(name, "rb") as stream:  # noqa: PTH123  (a name may be empty or odd: open's own message is best)
             yield stream
@@ -109,13 +113,8 @@ def open_write(file: str, allow_pipes: bool = False) -> Iterator[BinaryIO]:
 def _scp_lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, str, str]]:
     """Number, key and file of each line of an scp that may come from a pipe."""
     for number, line in enumerate(stream, start=1):
-        try:
-            fields = line.decode("utf-8").split(maxsplit=1)
-        except UnicodeDecodeError as error:
-            raise DataDirError(f"{name}:{number}: not UTF-8 text") from error
-        if len(fields) != 2 or not line.endswith(b"\n"):
-            raise DataDirError(f"{name}:{number}: expected '<key> <file>' and a line end, got {line[:80]!r}")
-        yield number, fields[0], fields[1].strip()
+        check_last_line(line, name, number)
+        yield number, *split_line(line, name, number, "file")
 
 
 def _read_value(file: str, allow_pipes: bool) -> np.ndarray:

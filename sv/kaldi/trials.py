@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sv.files import atomic_write
-from sv.kaldi.scp import DataDirError
+from sv.kaldi.scp import DataDirError, decode_key, shown, to_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +34,15 @@ def iter_trials(path: str | Path) -> Iterator[tuple[int, str, str, bool]]:
 
     Lines are `<enrolment-utt> <test-utt> target|nontarget`.
     """
-    with Path(path).open(encoding="utf-8") as file:
+    with Path(path).open("rb") as file:
         for number, line in enumerate(file, start=1):
             fields = line.split()
-            if len(fields) != 3 or fields[2] not in ("target", "nontarget"):
+            if len(fields) != 3 or fields[2] not in (b"target", b"nontarget"):
                 raise DataDirError(
-                    f"{path}:{number}: expected '<enrolment-utt> <test-utt> target|nontarget', got {line.rstrip()!r}"
+                    f"{path}:{number}: expected '<enrolment-utt> <test-utt> target|nontarget', got {shown(line)}"
                 )
-            yield number, fields[0], fields[1], fields[2] == "target"
+            enrolment, test = decode_key(fields[0], path, number), decode_key(fields[1], path, number)
+            yield number, enrolment, test, fields[2] == b"target"
 
 
 def read_trials(path: str | Path) -> Trials:
@@ -67,18 +68,16 @@ def read_scores(path: str | Path) -> dict[tuple[str, str], float]:
     A pair with two different scores, and a score that is not a finite number, are errors.
     """
     scores: dict[tuple[str, str], float] = {}
-    with Path(path).open(encoding="utf-8") as file:
+    with Path(path).open("rb") as file:
         for number, line in enumerate(file, start=1):
             fields = line.split()
             try:
-                score = float(fields[2]) if len(fields) == 3 else np.nan
+                score = to_number(fields[2]) if len(fields) == 3 else np.nan
             except ValueError:
                 score = np.nan
             if not np.isfinite(score):
-                raise DataDirError(
-                    f"{path}:{number}: expected '<enrolment-utt> <test-utt> <score>', got {line.rstrip()!r}"
-                )
-            pair = (fields[0], fields[1])
+                raise DataDirError(f"{path}:{number}: expected '<enrolment-utt> <test-utt> <score>', got {shown(line)}")
+            pair = (decode_key(fields[0], path, number), decode_key(fields[1], path, number))
             if scores.get(pair, score) != score:  # a list may hold a trial twice; its score is one
                 raise DataDirError(f"{path}:{number}: trial {pair[0]} {pair[1]} has two scores")
             scores[pair] = score

@@ -62,6 +62,8 @@ class DiffSVConfig(TrunkConfig):
         In the enhancer.
     score_channels : int
         Of the score network's finest level; a multiple of 8.
+    score_heads : int
+        Of the score network's attention, each with 32 keys.
     sampling : SamplingConfig
     """
 
@@ -71,12 +73,13 @@ class DiffSVConfig(TrunkConfig):
     enhancer_channels: int = 512
     dropout: float = 0.1
     score_channels: int = 16
+    score_heads: int = 4
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.enhancer_layers, self.enhancer_heads, self.enhancer_channels) < 1:
-            raise ValueError("enhancer_layers, enhancer_heads and enhancer_channels must be positive")
+        if min(self.enhancer_layers, self.enhancer_heads, self.enhancer_channels, self.score_heads) < 1:
+            raise ValueError("enhancer_layers, enhancer_heads, enhancer_channels and score_heads must be positive")
         if self.num_mel_bins % self.enhancer_heads:
             raise ValueError(
                 f"num_mel_bins must be a multiple of enhancer_heads, got {self.num_mel_bins} and {self.enhancer_heads}"
@@ -179,7 +182,7 @@ class DiffSV(ResidualEncoder):
         super().__init__(config, in_channels=3, mels_as_channels=True)
         self.config = config
         self.enhancer = Enhancer(config)
-        self.denoiser = nn.ModuleDict({"model": ScoreNet(config.score_channels)})
+        self.denoiser = nn.ModuleDict({"model": ScoreNet(config.score_channels, config.score_heads)})
 
     @property
     def score(self) -> ScoreNet:

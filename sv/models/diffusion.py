@@ -20,7 +20,8 @@ TIME_SCALE = 1000.0  # of the times that the network embeds
 MAX_PERIOD = 10_000.0
 SIGNAL_RANGE = 10.0  # clean features are no further than this from the prior, in natural logarithms of power
 GROUPS = 8
-NUM_HEADS, HEAD_DIM = 4, 32
+CPU_BATCH = 4  # utterances whose maps at the finest level are computed together: more leave the cache, and the heap
+HEAD_DIM = 32
 
 Score = Callable[[Tensor, Tensor, Tensor], Tensor]  # (state, prior, times) -> score, shaped like the state
 
@@ -164,12 +165,12 @@ class TimedBlock(nn.Module):
 class LinearAttention(nn.Module):
     """Attention whose cost is linear in the positions (Shen et al. 2021, arXiv:1812.01243); queries are not normalised.
 
-    Four heads of 32; every position of a map is a key.
+    Heads of 32; every position of a map is a key.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, num_heads: int) -> None:
         super().__init__()
-        hidden = NUM_HEADS * HEAD_DIM
+        self.num_heads, hidden = num_heads, num_heads * HEAD_DIM
         self.to_qkv = nn.Conv2d(channels, 3 * hidden, 1, bias=False)
         self.to_out = nn.Conv2d(hidden, channels, 1)
 
@@ -177,15 +178,16 @@ class LinearAttention(nn.Module):
         """Map (batch, channels, mels, frames) to the same shape.
 
         All but the keys is linear in the positions, so it is folded into one (channels, channels) matrix a sample: neither
-        queries, values nor the heads' outputs are ever built. The keys are then all that has 128 channels.
+        queries, values nor the heads' outputs are ever built. The keys are then all that has the heads' channels.
         """
         values = maps.flatten(2)  # (batch, channels, positions)
         queries, keys, content = self.to_qkv.weight.flatten(1).chunk(3)  # (heads * head_dim, channels) each
-        weights = (keys @ values).softmax(dim=-1)
-        pooled = weights @ values.transpose(1, 2)  # (batch, heads * head_dim, channels)
-        pooled = pooled.unflatten(1, (NUM_HEADS, HEAD_DIM))
-        context = pooled @ content.view(NUM_HEADS, HEAD_DIM, -1).transpose(1, 2)  # (batch, heads, key, value)
-        mixed = context.transpose(2, 3) @ queries.view(NUM_HEADS, HEAD_DIM, -1)  # (batch, heads, value, channels)
+        # Both products batched as they lie in memory: broadcast, PyTorch would copy the maps and the weights.
+        weights = torch.bmm(keys.expand(len(maps), -1, -1), values).softmax(dim=-1)
+        pooled = torch.bmm(values, weights.transpose(1, 2)).transpose(1, 2)  # (batch, heads * head_dim, channels)
+        pooled = pooled.unflatten(1, (self.num_heads, HEAD_DIM))
+        context = pooled @ content.view(self.num_heads, HEAD_DIM, -1).transpose(1, 2)  # (batch, heads, key, value)
+        mixed = context.transpose(2, 3) @ queries.view(self.num_heads, HEAD_DIM, -1)  # (batch, heads, value, channels)
         folded = self.to_out.weight.flatten(1) @ mixed.flatten(1, 2)  # (batch, channels, channels)
         return torch.baddbmm(self.to_out.bias[:, None], folded, values).view_as(maps)
 
@@ -206,9 +208,9 @@ class Gated(nn.Module):
 class AddedAttention(nn.Module):
     """The maps plus gated linear attention over them."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, num_heads: int) -> None:
         super().__init__()
-        self.fn = Gated(LinearAttention(channels))
+        self.fn = Gated(LinearAttention(channels, num_heads))
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (batch, channels, mels, frames) to the same shape."""
@@ -227,13 +229,23 @@ class Resampled(nn.Module):
         return self.conv(maps)
 
 
-def level(in_channels: int, out_channels: int, time_dim: int, resample: nn.Module) -> nn.ModuleList:
+def halving(channels: int) -> Resampled:
+    """Half the mels and frames."""
+    return Resampled(nn.Conv2d(channels, channels, 3, stride=2, padding=1))
+
+
+def doubling(channels: int) -> Resampled:
+    """Twice the mels and frames."""
+    return Resampled(nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1))
+
+
+def level(in_channels: int, out_channels: int, time_dim: int, num_heads: int, resample: nn.Module) -> nn.ModuleList:
     """Two timed blocks, attention and a change of resolution."""
     return nn.ModuleList(
         [
             TimedBlock(in_channels, out_channels, time_dim),
             TimedBlock(out_channels, out_channels, time_dim),
-            AddedAttention(out_channels),
+            AddedAttention(out_channels, num_heads),
             resample,
         ]
     )
@@ -246,30 +258,28 @@ class ScoreNet(nn.Module):
     ----------
     channels : int
         Of the finest level; the two coarser ones have two and four times as many. A multiple of 8.
+    num_heads : int
+        Of every attention.
     """
 
-    def __init__(self, channels: int = 16) -> None:
+    def __init__(self, channels: int = 16, num_heads: int = 4) -> None:
         super().__init__()
         narrow, middle, wide = channels, 2 * channels, 4 * channels
         self.mlp = nn.Sequential(nn.Linear(channels, 4 * channels), Mish(), nn.Linear(4 * channels, channels))
         self.downs = nn.ModuleList(
             [
-                level(2, narrow, channels, Resampled(nn.Conv2d(narrow, narrow, 3, stride=2, padding=1))),
-                level(narrow, middle, channels, Resampled(nn.Conv2d(middle, middle, 3, stride=2, padding=1))),
-                level(middle, wide, channels, nn.Identity()),
+                level(2, narrow, channels, num_heads, halving(narrow)),
+                level(narrow, middle, channels, num_heads, halving(middle)),
+                level(middle, wide, channels, num_heads, nn.Identity()),
             ]
         )
         self.mid_block1 = TimedBlock(wide, wide, channels)
-        self.mid_attn = AddedAttention(wide)
+        self.mid_attn = AddedAttention(wide, num_heads)
         self.mid_block2 = TimedBlock(wide, wide, channels)
         self.ups = nn.ModuleList(
             [
-                level(
-                    2 * wide, middle, channels, Resampled(nn.ConvTranspose2d(middle, middle, 4, stride=2, padding=1))
-                ),
-                level(
-                    2 * middle, narrow, channels, Resampled(nn.ConvTranspose2d(narrow, narrow, 4, stride=2, padding=1))
-                ),
+                level(2 * wide, middle, channels, num_heads, doubling(middle)),
+                level(2 * middle, narrow, channels, num_heads, doubling(narrow)),
             ]
         )
         self.final_block = ConvBlock(narrow, narrow)
@@ -290,6 +300,12 @@ class ScoreNet(nn.Module):
         -------
         (batch, mels, frames) torch.Tensor
         """
+        if state.device.type == "cpu" and len(state) > CPU_BATCH:
+            pieces = zip(*(values.split(CPU_BATCH) for values in (state, prior, times.expand(len(state)))), strict=True)
+            return torch.cat([self._score(*piece) for piece in pieces])
+        return self._score(state, prior, times)
+
+    def _score(self, state: Tensor, prior: Tensor, times: Tensor) -> Tensor:
         time = self.mlp(time_embedding(times, self.channels).to(state.dtype))
         maps, skips = pad_frames(torch.stack([prior, state], dim=1)), []
         for first, second, attention, downsample in self.downs:

@@ -13,27 +13,58 @@ from sv.models.resnet_se34 import ResNetSE34, ResNetSE34V2
 from sv.models.sincnet import FrozenSincFilters
 from sv.models.vggvox import VGGVox
 
+SMALLEST_SCALE = 1e-20
+
 
 class ChannelAffine(nn.Module):
-    """The affine map that a batch norm is in evaluation, in one pass over the maps."""
+    """The affine map that a batch norm is in evaluation, in one pass over the maps, which it overwrites."""
 
     def __init__(self, norm: nn.BatchNorm2d) -> None:
         super().__init__()
-        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        self.register_buffer("scale", scale.detach()[:, None, None])
-        self.register_buffer("offset", (norm.bias - norm.running_mean * scale).detach()[:, None, None])
+        scale, offset = affine_of(norm)
+        self.register_buffer("scale", scale[:, None, None])
+        self.register_buffer("offset", offset[:, None, None])
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (batch, channels, mels, frames) to the same shape."""
-        return torch.addcmul(self.offset, maps, self.scale)
+        return torch.addcmul(self.offset, maps, self.scale, out=maps)
+
+
+class FoldedBlock(nn.Module):
+    """What an SEBasicBlock computes in evaluation, with two passes over each convolution's maps, in their place.
+
+    The first normalisation stands between a ReLU and a zero-padded convolution: scale * relu(x) + offset is scale times
+    max(x + shift, shift) with shift = offset / scale. The shift is a bias of the first convolution, the scale is in the
+    second one's weights, and zeros around the maps remain zeros.
+    """
+
+    def __init__(self, block: SEBasicBlock) -> None:
+        super().__init__()
+        scale, offset = affine_of(block.bn1)
+        scale = torch.where(scale.abs() < SMALLEST_SCALE, SMALLEST_SCALE, scale)
+        shift = offset / scale
+        self.conv1 = _with_bias(block.conv1, shift)
+        self.register_buffer("floor", shift[:, None, None])
+        self.conv2, _ = _fold(block.conv2, block.bn2)
+        self.conv2.weight *= scale[:, None, None]
+        self.se, self.stride = block.se, block.stride
+        self.downsample = None if block.downsample is None else nn.Sequential(*_fold(*block.downsample))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (batch, in_channels, mels, frames) to (batch, out_channels, mels / stride, frames / stride)."""
+        hidden = self.conv1(maps)
+        hidden = self.conv2(torch.maximum(hidden, self.floor, out=hidden))
+        shortcut = maps
+        if self.downsample is not None:
+            shortcut = self.downsample(maps[:, :, :: self.stride, :: self.stride])
+        return torch.addcmul(shortcut, hidden, self.se(hidden), out=hidden).relu_()
 
 
 def for_inference(model: nn.Module) -> nn.Module:
     """Return a copy of a model that computes the same, convolutional ones faster, but cannot be trained or saved.
 
-    Normalisations that follow a convolution are folded into it. One that follows a ReLU and precedes a zero-padded
-    convolution would change the border there: it stays, as one affine map. Weights are laid out channels-last, and maps
-    follow them.
+    Normalisations are folded into the convolutions around them, but for the one after the ReLU of ResNetSE34V2's stem,
+    which stays as one affine map. Weights are laid out channels-last, and maps follow them.
 
     On a CPU a RawNet's segments go through the convolutions one at a time: its maps are too large for the cache as it is.
     """
@@ -43,11 +74,10 @@ def for_inference(model: nn.Module) -> nn.Module:
     if not isinstance(model, (Trunk, ResNetSE34, VGGVox)):
         return model
     with torch.no_grad():
-        for block in (module for module in model.modules() if isinstance(module, SEBasicBlock)):
-            block.bn1 = ChannelAffine(block.bn1)
-            block.conv2, block.bn2 = _fold(block.conv2, block.bn2)
-            if block.downsample is not None:
-                block.downsample = nn.Sequential(*_fold(*block.downsample))
+        for stack in [module for module in model.modules() if isinstance(module, nn.Sequential)]:
+            for name, layer in stack.named_children():
+                if isinstance(layer, SEBasicBlock):
+                    setattr(stack, name, FoldedBlock(layer))
         _fold_first_layers(model)
     return model.to(memory_format=torch.channels_last)
 
@@ -74,6 +104,17 @@ def _fold_first_layers(model: nn.Module) -> None:
         model.conv1, model.bn1 = _fold(model.conv1, model.bn1)
         if hasattr(model, "conv2"):  # the second stem of ExU-Net
             model.conv2, model.bn2 = _fold(model.conv2, model.bn2)
+
+
+def affine_of(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Scale and offset, (channels,) each, of the map that a batch norm is in evaluation."""
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    return scale.detach(), (norm.bias - norm.running_mean * scale).detach()
+
+
+def _with_bias(conv: nn.Conv2d, bias: Tensor) -> nn.Conv2d:
+    conv.bias = nn.Parameter(bias.clone(), requires_grad=False)
+    return conv
 
 
 def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[nn.Conv2d, nn.Identity]:

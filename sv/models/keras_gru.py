@@ -33,7 +33,7 @@ class KerasGRU(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Reduce (batch, frames, in_dim) to (batch, dim)."""
         recurrent = self.weight_hh.chunk(3)
-        state = frames.new_zeros(len(frames), recurrent[0].shape[1])
+        state = frames.new_zeros(frames.shape[0], recurrent[0].shape[1])
         seen = F.dropout(state.new_ones(3, *state.shape), self.recurrent_dropout, self.training)
         for of_frame in F.linear(frames, self.weight_ih, self.bias).unbind(dim=1):
             of_update, of_reset, of_candidate = of_frame.chunk(3, dim=1)

@@ -117,6 +117,12 @@ class RecurrentEmbedding(nn.Module):
         return self.fc(self.gru(frames)[1][-1])
 
 
+def one_at_a_time(model: nn.Module, waveforms: Tensor) -> bool:
+    """Whether a model takes waveforms singly, so that maps stay in the cache: extraction on a CPU, but not its export."""
+    exported = torch.jit.is_tracing() or torch.compiler.is_exporting()
+    return waveforms.device.type == "cpu" and not model.training and not exported
+
+
 def waveforms_of(features: Tensor, min_samples: int, pre_emphasis: float = 0.0) -> Tensor:
     """The waveforms (batch, samples) that `features`, (batch, 1, samples), are.
 

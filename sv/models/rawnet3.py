@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sv.models.output import Embedded
-from sv.models.raw_blocks import AlphaScaling, waveforms_of
+from sv.models.raw_blocks import AlphaScaling, one_at_a_time, waveforms_of
 from sv.models.sincnet import LENGTH, sinc_pairs
 
 PRE_EMPHASIS = 0.97
@@ -170,7 +170,7 @@ class RawNet3(nn.Module):
     def embed(self, features: Tensor) -> Tensor:
         """Embed waveforms (batch, 1, samples): (batch, embedding_dim)."""
         waveforms = waveforms_of(features, self.config.min_samples)
-        if not self.training and waveforms.device.type == "cpu":  # one at a time, so that maps stay in the cache
+        if one_at_a_time(self, waveforms):
             maps = torch.cat([self.encode(self.front_end(one)) for one in waveforms.split(1)])
         else:
             maps = self.encode(self.front_end(waveforms))

@@ -149,7 +149,7 @@ class ResNetSE34V2(ResNetSE34):
 
     def stem(self, maps: Tensor) -> Tensor:
         """Convolution, ReLU, then normalisation."""
-        return self.bn1(F.relu(self.conv1(maps)))
+        return self.bn1(F.relu(self.conv1(maps), inplace=True))
 
     def attend(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Channels times mels, channel-major, and as many weights a frame."""

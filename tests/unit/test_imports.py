@@ -61,6 +61,7 @@ MAY_IMPORT = {
         "sv.data.augment",
         "sv.data.sampler",
     ),
+    "sv.export": ("sv.system",),
     "sv.inputs": ("sv.data", "sv.extract", "sv.kaldi", "sv.system"),
     "sv.enhancement": ("sv.data.embeddings", "sv.scoring", "sv.system", "sv.train.enhancement_step"),
     "sv.hdf5": (),

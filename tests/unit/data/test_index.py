@@ -4,7 +4,7 @@ import pytest
 from sv.data.index import UtteranceIndex, read_columns
 from sv.kaldi.scp import DataDirError, read_scp, read_utt2dur, read_utt2spk
 
-ROWS = {"a-1": ("a", 2.5), "a-2": ("a", 0.0000625), "ab-1": ("ab", 3.1), "é-1": ("é", 4.000125), "z-x-9": ("z", 1e2)}
+ROWS = {"a-1": ("a", 2.5), "a-2": ("a", 0.0000625), "ab-1": ("ab", 3.1), "z-x-9": ("z", 1e2), "é-1": ("é", 4.000125)}
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_agrees_with_the_readers_of_the_tables(data_dir):
     np.testing.assert_array_equal(index.num_samples, np.round(seconds * 16_000))
 
 
-@pytest.mark.parametrize("text", ["a-1 x y\nb-1 z", "a-1  x y \nb-1\tz\n", "a-1 \t x y\t\r\nb-1 z\r\n"])
+@pytest.mark.parametrize("text", ["a-1 x y\nb-1 z\n", "a-1  x y \nb-1\tz\n", "a-1 \t x y\t\r\nb-1 z\r\n"])
 def test_blanks_around_values_are_no_part_of_them(tmp_path, text):
     (tmp_path / "table").write_bytes(text.encode())
     keys, values = read_columns(tmp_path / "table")
@@ -51,18 +51,23 @@ def test_every_exact_number_of_samples_survives_the_text(tmp_path):
         ("wav.scp", "a-1 x\nb-1  \n", r"wav\.scp:2: expected '<key> <value>'"),
         ("wav.scp", "a-1 x\n b-1 y\n", r"wav\.scp:2: expected '<key> <value>'"),
         ("wav.scp", "a-1 x\nb-1 sox y.mp3 -t wav - |\n", r"wav\.scp:2: 'b-1' is a pipe; training reads files only"),
+        ("wav.scp", "b-1 x\na-1 y\n", r"wav\.scp:2: 'a-1' after 'b-1'; expected byte order, each utterance once"),
+        ("wav.scp", "a-1 x\na-1 y\n", r"wav\.scp:2: 'a-1' after 'a-1'"),
+        ("wav.scp", "a-1 x\nb-1 y", r"wav\.scp:2: the last line has no line end"),
+        ("wav.scp", "a-1 x\nb-1 y\0\n", r"wav\.scp:2: a NUL byte"),
+        ("utt2dur", "a-1 1\na-2 1_0\nab-1 1\nz-x-9 1\né-1 1\n", r"utt2dur: not a number of seconds \(an underscore"),
         ("utt2spk", "a-1 a\n", r"utt2spk:2: its utterances are not those of wav\.scp, in its order, from here on"),
-        ("utt2spk", "a-1 a\na-3 a\nab-1 ab\né-1 é\nz-x-9 z\n", r"utt2spk:2: its utterances are not those"),
-        ("utt2dur", "a-1 1\na-2 x\nab-1 1\né-1 1\nz-x-9 1\n", r"utt2dur: not a number of seconds \(could not .*'x'\)"),
+        ("utt2spk", "a-1 a\na-3 a\nab-1 ab\nz-x-9 z\né-1 é\n", r"utt2spk:2: its utterances are not those"),
+        ("utt2dur", "a-1 1\na-2 x\nab-1 1\nz-x-9 1\né-1 1\n", r"utt2dur: not a number of seconds \(could not .*'x'\)"),
         (
             "utt2dur",
-            "a-1 1\na-2 2\nab-1 -3\né-1 1\nz-x-9 1\n",
+            "a-1 1\na-2 2\nab-1 -3\nz-x-9 1\né-1 1\n",
             r"utt2dur:3: .*'ab-1' must be positive seconds, got '-3'",
         ),
         (
             "utt2dur",
-            "a-1 1\na-2 2\nab-1 3\né-1 nan\nz-x-9 1\n",
-            r"utt2dur:4: .*'é-1' must be positive seconds, got 'nan'",
+            "a-1 1\na-2 2\nab-1 3\nz-x-9 1\né-1 nan\n",
+            r"utt2dur:5: .*'é-1' must be positive seconds, got 'nan'",
         ),
     ],
 )

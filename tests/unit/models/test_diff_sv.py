@@ -213,7 +213,7 @@ def test_folded_model_gives_the_same_embedding(frames: int) -> None:
     [
         ({"score_channels": 12}, "score_channels must be a multiple of 8, got 12"),
         ({"enhancer_heads": 3}, "num_mel_bins must be a multiple of enhancer_heads, got 80 and 3"),
-        ({"enhancer_layers": 0}, "enhancer_layers, enhancer_heads and enhancer_channels must be positive"),
+        ({"enhancer_layers": 0}, "enhancer_layers, enhancer_heads, enhancer_channels and score_heads must be positive"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
         ({"embedding_dim": 0}, "embedding_dim must be positive, got 0"),
     ],

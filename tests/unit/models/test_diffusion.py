@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sv.models.diffusion import (
+    CPU_BATCH,
     LinearAttention,
     Mish,
     ScoreNet,
@@ -139,12 +140,13 @@ def test_mish_is_the_same_with_and_without_a_gradient(dtype) -> None:
     torch.testing.assert_close(Mish()(values), F.mish(values), rtol=0, atol=0)
 
 
-def test_folded_attention_is_the_unfolded_one() -> None:
+@pytest.mark.parametrize("num_heads", [4, 1])
+def test_folded_attention_is_the_unfolded_one(num_heads) -> None:
     torch.manual_seed(0)
-    layer, maps = LinearAttention(16).double(), torch.randn(2, 16, 4, 6, dtype=torch.float64)
-    queries, keys, values = layer.to_qkv(maps).reshape(2, 3, 4, 32, 24).unbind(1)
+    layer, maps = LinearAttention(16, num_heads).double(), torch.randn(2, 16, 4, 6, dtype=torch.float64)
+    queries, keys, values = layer.to_qkv(maps).reshape(2, 3, num_heads, 32, 24).unbind(1)
     context = keys.softmax(dim=-1) @ values.transpose(2, 3)  # (batch, heads, key, value)
-    expected = layer.to_out((context.transpose(2, 3) @ queries).reshape(2, 128, 4, 6))
+    expected = layer.to_out((context.transpose(2, 3) @ queries).reshape(2, 32 * num_heads, 4, 6))
     torch.testing.assert_close(layer(maps), expected, rtol=1e-12, atol=1e-12)
     channels_last = maps.to(memory_format=torch.channels_last)
     torch.testing.assert_close(layer(channels_last), expected, rtol=1e-12, atol=1e-12)
@@ -167,6 +169,18 @@ def test_one_time_for_all_is_each_ones_time() -> None:
     state, prior = torch.randn(2, 3, 8, 12)
     with torch.inference_mode():
         torch.testing.assert_close(net(state, prior, torch.full((1,), 0.4)), net(state, prior, torch.full((3,), 0.4)))
+
+
+def test_a_batch_computed_in_pieces_is_each_ones_score() -> None:
+    torch.manual_seed(0)
+    net, times = ScoreNet(8), torch.rand(CPU_BATCH + 3)
+    state, prior = torch.randn(2, len(times), 8, 12)
+    whole, priors = net(state, prior.requires_grad_(), times), prior.detach().clone().requires_grad_()
+    each = torch.cat([net(state[[n]], priors[[n]], times[[n]]) for n in range(len(times))])
+    torch.testing.assert_close(whole, each)
+    whole.square().sum().backward()
+    each.square().sum().backward()
+    torch.testing.assert_close(prior.grad, priors.grad)
 
 
 def test_gates_start_closed() -> None:

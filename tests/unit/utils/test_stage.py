@@ -178,14 +178,29 @@ def test_contents_are_digested_once(tmp_path, monkeypatch):
 
 def test_the_code_of_a_stage_is_what_its_programs_reach():
     digests = stage_marker.Digests(Path("/nonexistent/.digests.json"))
-    recipe = ROOT / "egs/voxceleb1/run.sh"
-    code = stage_marker.code_of_stage(recipe, 7, digests).keys()
+    recipe, shared = ROOT / "egs/voxceleb1/run.sh", ROOT / "utils/stages.sh"
+    code = stage_marker.code_of_stage(recipe, recipe.parent, 7, digests).keys()
     assert {"run.sh, stage 7", "sv/bin/score_sets.py", "sv/scoring/metrics.py", "sv/kaldi/trials.py"} <= code
     assert not any(name.startswith(("sv/models", "sv/train")) for name in code)
     assert {f"local/prepare_{name}.py" for name in ("musan", "voxceleb1")} <= stage_marker.code_of_stage(
-        recipe, 0, digests
+        recipe, recipe.parent, 0, digests
     ).keys()
-    assert "utils/torchrun.sh" in stage_marker.code_of_stage(recipe, 4, digests)
+    training = stage_marker.code_of_stage(shared, recipe.parent, 4, digests)
+    assert {"stages.sh, stage 4", "utils/torchrun.sh", "sv/bin/train.py"} <= training.keys()
+
+
+@pytest.mark.parametrize("name", ["voxceleb1", "voices", "vctk"])
+def test_every_stage_of_a_recipe_has_lines_of_its_own_or_shared_ones(name):
+    own = (ROOT / f"egs/{name}/run.sh").read_text(encoding="utf-8")
+    shared = (ROOT / "utils/stages.sh").read_text(encoding="utf-8")
+    with_lines = {number for text in (own, shared) for number in range(9) if stage_marker.stage_lines(text, number)}
+    assert with_lines >= set(range(9)) - ({2} if name == "voices" else set())  # VOiCES needs no noise added
+
+
+def test_a_recipe_runs_from_any_folder(tmp_path):
+    words = [ROOT / "egs/voxceleb1/run.sh", "--mini", "--dry-run", "--data", tmp_path, "--exp", tmp_path]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, "stage 0: prepare: would run" in done.stderr) == (0, True), done.stderr
 
 
 # --- estimates -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,57 @@
+# shellcheck shell=bash disable=SC2154
+# Source me: stages 4 and 5 of the systems that make better embeddings of an extractor's embeddings. They use run.sh's options.
+
+enhances() { [[ $(utils/feature_set.py "$1") == embeddings ]]; } # enhances CONF: whether a system reads embeddings
+
+# --- 4: what it trains on, if that is more than the extractor's embeddings of the training set; train ---------------
+stage_enhancement_inputs() { # stage_enhancement_inputs CONF: noisy copies, or halves of utterances, and their embeddings
+  local conf=$1 system inputs jobs name marker options halve=()
+  system=$(system_of "$conf") inputs=$exp/$(system_of "$conf")/inputs
+  jobs=$((num_gpus > 0 ? num_gpus : nj)) marker=$inputs/.stage4.done options="seed=$seed halves=$halves ${noise_args[*]}"
+  if [[ $halves == true ]]; then halve=(--halves); fi
+  if stage_needs_run 4 "inputs of $system" "$marker" "$options" "$conf" "$data"/.stage{0,1}.done "$extractor/.stage5.done"; then
+    rm -rf "$inputs"/{data,embeddings}
+    "${train_cmd[@]}" --num-threads "$nj" "$exp/$system/log/make_inputs.log" python -m sv.bin.make_enhancement_inputs \
+      --config "$conf" --seed "$seed" --nj "$nj" ${halve[@]+"${halve[@]}"} --train-dir "$data/voxceleb1_train" "${noise_args[@]}" "$inputs/data"
+    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_inputs.JOB.log" \
+      python -m sv.bin.extract --model "$extractor" --job JOB --num-jobs "$jobs" --out "$inputs/embeddings" "$inputs"/data/*
+    for name in xvector segments; do
+      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$inputs/embeddings" "$inputs"/data/*
+    done
+    mark_done 4 "$marker" "$options" "$inputs"/data/*/cuts.jsonl.gz "$inputs"/embeddings/*/segments.{ark,scp}
+  fi
+}
+
+stage_train_enhancement() { # stage_train_enhancement CONF
+  local conf=$1 system inputs set=$data/voxceleb1_train from=() marker options depends
+  system=$(system_of "$conf") inputs=$exp/$(system_of "$conf")/inputs
+  marker=$exp/$system/.stage4.done options="seed=$seed extractor=$extractor halves=$halves"
+  depends=("$conf" "$data/.stage1.done" "$extractor/.stage5.done")
+  if [[ $halves == false ]]; then from=("$extractor/embeddings/voxceleb1_train/segments.scp"); else set=$inputs/data/clean; fi
+  if [[ $halves == true ]] || grep -Eq '^noisy_copies *= *[1-9]' "$conf"; then
+    stage_enhancement_inputs "$conf"
+    depends+=("$inputs/.stage4.done") from+=("$inputs"/embeddings/*/segments.scp) # clean, noisy1, noisy2, ...
+  fi
+  if stage_needs_run 4 "train $system" "$marker" "$options" "${depends[@]}"; then
+    rm -rf "$exp/$system/lists"
+    python -m sv.bin.make_enhancement_lists --seed "$seed" "$set" "$exp/$system/lists/train"
+    python -m sv.bin.make_enhancement_lists --seed "$seed" "$data/voxceleb1_valid" "$exp/$system/lists/valid"
+    "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/train.log" python -m sv.bin.train_enhancement --config "$conf" \
+      --seed "$seed" --lists "$exp/$system/lists/train" "${from[@]/#/--embeddings=}" --extractor "$extractor" \
+      --valid-lists "$exp/$system/lists/valid" --valid-trials "$data/voxceleb1_valid/trials" \
+      --valid-embeddings "$extractor/embeddings/voxceleb1_valid/segments.scp" --exp-dir "$exp/$system"
+    mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
+  fi
+}
+
+# --- 5: the enhanced embeddings of every condition and of the training set ------------------------------------------
+stage_enhance() { # stage_enhance CONF SET...
+  local conf=$1 sets=("${@:2}") system embeddings marker options="sets=${*:2}"
+  system=$(system_of "$conf") embeddings=$exp/$(system_of "$conf")/embeddings marker=$exp/$(system_of "$conf")/.stage5.done
+  if stage_needs_run 5 "enhance $system" "$marker" "$options" "$exp/$system/.stage4.done" "$extractor/.stage5.done"; then
+    "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/enhance.log" \
+      python -m sv.bin.enhance --model "$exp/$system" --embeddings "$extractor/embeddings" --out "$embeddings" "${sets[@]}"
+    python -m sv.bin.speaker_means --embeddings "$embeddings" "${sets[@]}"
+    mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
+  fi
+}

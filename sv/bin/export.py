@@ -1,0 +1,35 @@
+"""Write a model folder's front end and model as one file that runs without this package.
+
+sv export --model exp/exu_net --format torchscript exu_net.pt
+sv export --model exp/exu_net --format onnx exu_net.onnx
+
+The file reads segments, (batch, samples) of 16 kHz audio in [-1, 1), and gives embeddings, (batch, dim). How sv embed cuts
+recordings into segments and averages their embeddings is printed, and a TorchScript file holds config.json. Both are
+compared with the model before they are written.
+"""
+
+import argparse
+from pathlib import Path
+
+from sv.bin.common import fail_in_one_line
+from sv.export import FORMATS, export_model
+
+
+@fail_in_one_line
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and export."""
+    parser = argparse.ArgumentParser(
+        prog="sv export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--model", type=Path, required=True, help="model folder, of training or sv convert")
+    parser.add_argument(
+        "--format", choices=sorted(FORMATS), required=True, help="onnx needs the packages of 'sv[onnx]'"
+    )
+    parser.add_argument("out", type=Path, help="file to write")
+    args = parser.parse_args(argv)
+    for line in export_model(args.model, args.format, args.out):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

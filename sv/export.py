@@ -142,22 +142,32 @@ def _onnx(embedder: nn.Module, examples: Tensor, config: str, out: Path) -> bool
         raise ValueError(f"--format onnx needs {', '.join(missing)}: pip install 'sv[onnx]'")
     from onnxruntime import InferenceSession
 
-    sizes = dict.fromkeys(range(examples.ndim), torch.export.Dim.DYNAMIC)
-    names = {"input_names": ["segments"], "output_names": ["embeddings"]}
-    try:
-        with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                embedder, (examples,), dynamo=True, dynamic_shapes=(sizes,), verbose=False, **names
-            )
-    except torch.onnx.OnnxExporterError as error:
-        cause = str(error.__cause__ or error).strip().splitlines()[0]
-        raise ValueError(f"PyTorch cannot write this model as ONNX ({cause}); --format torchscript may do") from error
+    program, any_length = _onnx_program(embedder, examples)
     data = program.model_proto.SerializeToString()
     session = InferenceSession(data)
-    any_length = takes_any_length(
-        embedder, lambda segments: torch.from_numpy(session.run(None, {"segments": segments.numpy()})[0]), examples
-    )
+
+    def run(segments: Tensor) -> Tensor:
+        if not any_length and segments.shape[1] != examples.shape[1]:
+            raise ValueError(f"the exported graph reads {examples.shape[1]} samples, got {segments.shape[1]}")
+        return torch.from_numpy(session.run(None, {"segments": segments.numpy()})[0])
+
+    any_length = takes_any_length(embedder, run, examples)
     with atomic_write(out, "wb") as file:
         file.write(data)
     return any_length
+
+
+def _onnx_program(embedder: nn.Module, examples: Tensor) -> tuple[torch.onnx.ONNXProgram, bool]:
+    """The graph, and whether it may read segments of any length: those of the examples where PyTorch cannot write that."""
+    names = {"input_names": ["segments"], "output_names": ["embeddings"]}
+    for axes in ((0, 1), (0,)):
+        sizes = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
+        try:
+            with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+                warnings.simplefilter("ignore")
+                arguments = {"dynamo": True, "dynamic_shapes": (sizes,), "verbose": False, **names}
+                return torch.onnx.export(embedder, (examples,), **arguments), 1 in axes
+        except torch.onnx.OnnxExporterError as error:
+            failure = error
+    cause = str(failure.__cause__ or failure).strip().splitlines()[0]
+    raise ValueError(f"PyTorch cannot write this model as ONNX ({cause}); --format torchscript may do") from failure

@@ -189,8 +189,8 @@ for conf in "${configs[@]}"; do systems+=("$exp/$(system_of "$conf")") inputs+=(
 marker=$main/.stage8.done
 options="systems=${systems[*]} note=$note"
 if stage_needs_run 8 report "$marker" "$options" "${inputs[@]}"; then
-  # Segments and cohorts of embeddings are each system's own.
-  python -m sv.bin.report --despite crop_scheme --despite normalisation --data "$data" ${note:+--note "$note"} --out "$main/report/index.html" "${systems[@]}" | tee "$main/report.txt"
+  # Segments, cohorts and held-out trials are each system's own.
+  python -m sv.bin.report --despite crop_scheme --despite normalisation --despite calibration --data "$data" ${note:+--note "$note"} --out "$main/report/index.html" "${systems[@]}" | tee "$main/report.txt"
   mark_done 8 "$marker" "$options" "$main/report/index.html"
 elif runs_stage 8 && [[ $dry_run == false && -e $main/report.txt ]]; then
   cat "$main/report.txt"

@@ -114,4 +114,4 @@ class ExUNet(EncoderDecoder):
 def pad_frames(maps: Tensor) -> Tensor:
     """Repeat the last frame until the count is a multiple of `FRAME_STRIDE`; the skips would not fit otherwise."""
     missing = -maps.shape[-1] % FRAME_STRIDE
-    return F.pad(maps, (0, missing, 0, 0), mode="replicate") if missing else maps
+    return F.pad(maps, (0, missing, 0, 0), mode="replicate")

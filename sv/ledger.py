@@ -10,7 +10,7 @@ from sv.files import write_text
 from sv.report import BACKEND_COLUMNS, backend_table, compare, footnotes, markdown_rows, markdown_table
 from sv.report_data import load_results
 from sv.results import Row, check_rows, read_results
-from sv.versus import BACKENDS, versus, versus_table
+from sv.versus import BACKENDS, versus, versus_notes, versus_table
 
 BLOCK = re.compile(r"<!-- (results/\S+\.json): begin -->\n(.*?)\n<!-- (results/\S+\.json): end -->", re.DOTALL)
 MARKER = re.compile(r"<!-- results/\S+: (?:begin|end) -->")
@@ -97,17 +97,17 @@ def render(entry: dict, path: Path) -> str:
         raise ValueError(f"{path}: not what sv results --record writes ({error!r})") from error
     if "versus" in entry:
         header, *body = versus_table(entry["versus"])
-        tables, legend = [markdown_rows(header, body, num_words=2)], VERSUS_LEGEND
+        tables, notes = [markdown_rows(header, body, num_words=2)], [VERSUS_LEGEND, *versus_notes(systems)]
     else:
         tables = [
             markdown_table(comparisons[0]), markdown_rows(BACKEND_COLUMNS, backend_table(comparisons), num_words=2)
         ]  # fmt: skip
-        legend = LEGEND
+        notes = [LEGEND, *footnotes(systems)]
     parts = [
         entry["note"],
         *tables,
         *(f"{test_set} by {by}\n\n{markdown_rows(cells[0], cells[1:])}" for test_set, by, cells in breakdowns),
-        "\n".join(f"- {line}" for line in [legend, *footnotes(systems)]),
+        "\n".join(f"- {line}" for line in notes),
     ]
     return "\n\n".join(filter(None, parts))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sv.report import short_commit
 from sv.report_data import SystemResults, holm, read_score_list
 from sv.results import Row, bootstrap_curves, parse_condition
 from sv.scoring.bootstrap import interval, paired_test
@@ -72,7 +73,9 @@ def _curves(result: SystemResults, rows: Sequence[Row], data: Path) -> tuple[Cur
         item = read_score_list(result, row, data)
         curves = bootstrap_curves(item.set_name, item.trials, item.scores, item.utt2spk, row["seed"])
         noise = parse_condition(item.set_name)[2]
-        parts.setdefault("clean" if noise is None else "noisy", []).append(curves.eers())
+        eers = curves.eers()
+        eers[0] = row["eer"] / 100  # exact, where long lists' curves are evaluated on fewer thresholds
+        parts.setdefault("clean" if noise is None else "noisy", []).append(eers)
     means = {part: np.mean(parts[part], axis=0) for part in PARTS if part in parts}
     return means, curves.num_speakers, rows[0]["num_target"]
 
@@ -91,7 +94,7 @@ def _test(records: list[dict], curves: dict[str, Curves], reference: str, part: 
 
 def versus_table(records: Sequence[dict[str, Any]]) -> list[list[str]]:
     """Header and rows of cells: EERs, then the differences to each reference, marked where they are significant."""
-    references = list(dict.fromkeys(name for record in records for name in record["against"]))
+    references = list(max((record["against"] for record in records), key=len))
     parts = [part for part in PARTS if part in records[0]]
     header = ["system", "back end", *(f"{part} EER % [95 %]" for part in parts)]
     header += [f"{part}: minus {name.replace(':', ', ')}" for name in references for part in parts]
@@ -104,6 +107,18 @@ def versus_table(records: Sequence[dict[str, Any]]) -> list[list[str]]:
             cells += [_difference(*found[part]) if part in found else "" for part in parts]
         body.append(cells)
     return [header, *body]
+
+
+def versus_notes(systems: Sequence[Sequence[Row]]) -> list[str]:
+    """What the numbers depend on, a line for all systems that have it in common."""
+    alike: dict[str, list[str]] = {}
+    for row in (rows[0] for rows in systems):
+        text = (
+            f"{row['num_target']} target and {row['num_nontarget']} nontarget trials ({row['trials_sha256'][:12]}, "
+            f"{row['num_dropped']} dropped), {row['crop_scheme']}, commit {short_commit(row['commit'])}, seed {row['seed']}"
+        )
+        alike.setdefault(text, []).append(f"{row['system']} {row['checkpoint_sha256'][:12]}")
+    return [f"{text}; checkpoints: {', '.join(names)}" for text, names in alike.items()]
 
 
 def _difference(value: float, low: float, high: float, p_value: float) -> str:

@@ -51,7 +51,7 @@ stage_enhance() { # stage_enhance CONF SET...
   if stage_needs_run 5 "enhance $system" "$marker" "$options" "$exp/$system/.stage4.done" "$extractor/.stage5.done"; then
     "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/enhance.log" \
       python -m sv.bin.enhance --model "$exp/$system" --embeddings "$extractor/embeddings" --out "$embeddings" "${sets[@]}"
-    python -m sv.bin.speaker_means --embeddings "$embeddings" "${sets[@]}"
+    python -m sv.bin.speaker_means --embeddings "$embeddings" "${sets[@]/#/$data/}"
     mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
   fi
 }

@@ -46,7 +46,7 @@ MAY_IMPORT = {
         "sv.results",
         "sv.scoring",
     ),
-    "sv.versus": ("sv.report_data", "sv.results", "sv.scoring"),
+    "sv.versus": ("sv.report", "sv.report_data", "sv.results", "sv.scoring"),
     "sv.ledger": ("sv.report", "sv.report_data", "sv.results", "sv.breakdown", "sv.versus"),
     "sv.figures": ("sv.report", "sv.report_data", "sv.results", "sv.scoring"),
     "sv.figures_enrolment": ("sv.figures", "sv.scoring"),

@@ -48,6 +48,7 @@ num_gpus=         # GPUs of a node for training, and tasks with a GPU in extract
 num_nodes=1       # nodes for training, with --launcher slurm
 num_ranks=        # training processes: one per GPU, at least one per node
 launcher=local    # where jobs run: local, slurm or sge
+despite=          # what compared systems may differ in all the same, for instance crop_scheme
 seed=0            # of everything random
 dry_run=false     # say what would run and why, and run nothing
 # End of options
@@ -202,12 +203,12 @@ main=$exp/$(system_of "${configs[0]}")
 systems=() inputs=()
 for conf in "${configs[@]}"; do systems+=("$exp/$(system_of "$conf")") inputs+=("$exp/$(system_of "$conf")/.stage7.done"); done
 marker=$main/.stage8.done
-options="systems=${systems[*]}"
+options="systems=${systems[*]} despite=$despite"
 if stage_needs_run 8 report "$marker" "$options" "${inputs[@]}"; then
   note=()
   if [[ $mini == true ]]; then note=(--note "Synthetic corpus (eSpeak NG voices in simulated rooms): not VOiCES results."); fi
   {
-    python -m sv.bin.report --data "$data" ${note[@]+"${note[@]}"} --out "$main/report/index.html" "${systems[@]}"
+    python -m sv.bin.report --data "$data" ${note[@]+"${note[@]}"} ${despite:+--despite "$despite"} --out "$main/report/index.html" "${systems[@]}"
     echo
     python -m sv breakdown --by "$by" --data "$data" --sets "$sets" --seed "$seed" "${systems[@]}"
   } | tee "$main/report.txt"

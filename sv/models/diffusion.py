@@ -185,7 +185,7 @@ class LinearAttention(nn.Module):
         total = values.new_zeros(())
         for queries, keys, contents, out in zip(*heads, outs, strict=True):
             # Both products batched as they lie in memory: broadcast, PyTorch would copy the maps and the weights.
-            weights = torch.bmm(keys.expand(len(values), -1, -1), values).softmax(dim=-1)
+            weights = torch.bmm(keys.expand(values.shape[0], -1, -1), values).softmax(dim=-1)
             pooled = torch.bmm(values, weights.transpose(1, 2))  # (batch, channels, head_dim)
             total = total + (out @ contents) @ (pooled @ queries)
         return total

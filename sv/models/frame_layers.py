@@ -7,6 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def is_traced() -> bool:
+    """Whether a graph is being recorded, which is to hold for any number of waveforms of any length: no loops over them."""
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+
+
 class FrameConv(nn.Module):
     """A convolution over time that cannot be trained any more.
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.models.frame_layers import max_pool
+from sv.models.frame_layers import is_traced, max_pool
 
 SLOPE = 0.3  # of leaky ReLUs: Keras' default, kept by every port
 POOL = 3  # frames that a max pooling makes one
@@ -121,8 +121,7 @@ class RecurrentEmbedding(nn.Module):
 
 def one_at_a_time(model: nn.Module, waveforms: Tensor) -> bool:
     """Whether a model takes waveforms singly, so that maps stay in the cache: extraction on a CPU, but not its export."""
-    exported = torch.jit.is_tracing() or torch.compiler.is_exporting()
-    return waveforms.device.type == "cpu" and not model.training and not exported
+    return waveforms.device.type == "cpu" and not model.training and not is_traced()
 
 
 def waveforms_of(features: Tensor, min_samples: int, pre_emphasis: float = 0.0) -> Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from sv.models.frame_layers import FrameConv, cat_channels, max_pool
+from sv.models.frame_layers import FrameConv, cat_channels, is_traced, max_pool
 
 SAMPLING_RATE = 16_000
 LENGTH = 251  # taps; odd, so that filters have a centre
@@ -87,7 +87,7 @@ class SincFilters(nn.Module):
     def pooled_magnitude(self, waveforms: Tensor, pool: int) -> Tensor:
         """Largest magnitude of every `pool` outputs of a filterbank of stride 1, (batch, filters, outputs // pool)."""
         assert self.stride == 1
-        if waveforms.device.type != "cpu":
+        if waveforms.device.type != "cpu" or is_traced():
             return F.max_pool1d(self(waveforms).abs(), pool)
         with torch.autocast("cpu", enabled=False):
             maps = PooledMagnitude.apply(waveforms[:, 0], self.filters()[:, : HALF + 1], pool)

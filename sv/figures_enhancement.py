@@ -33,7 +33,7 @@ def enhancement_curves(journal: Sequence[dict], title: str) -> str:
         axis.set(title=title, xlabel="epoch", ylabel="loss")
         other.set(ylabel="EER (%)", ylim=(0, None))
         other.grid(visible=False)
-        axis.legend(handles=lines)
+        axis.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=3, fontsize=8, columnspacing=1)
         return _to_svg(figure, f"Loss and held-out EER over epochs, {title}")
 
 

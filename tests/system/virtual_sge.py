@@ -80,6 +80,20 @@ class VirtualSge:
             self.call("qconf", option, str(file), check=check)
 
     def start(self) -> None:
+        """Start the daemons, the one that executes on a port that nobody listens on; raises CannotStart."""
+        for attempts_left in (2, 1, 0):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.env["SGE_EXECD_PORT"] = str(probe.getsockname()[1])
+            try:
+                self.start_daemons()
+                return
+            except CannotStart as error:  # the usual port, and any other one, may be taken in the meantime
+                self.stop()
+                if "can't bind" not in str(error) or not attempts_left:
+                    raise
+
+    def start_daemons(self) -> None:
         """Start the master, configure it, start the execution daemon; raises CannotStart."""
         RUN.mkdir(exist_ok=True)
         owner = pwd.getpwnam("sgeadmin")

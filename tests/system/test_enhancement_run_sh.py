@@ -34,7 +34,8 @@ def test_enhanced_embeddings_stand_beside_the_extractors_in_the_report(work, rec
     """From noisy halves of utterances, which have the pairs that the session term needs."""
     config, exp = tmp_path / "mlp.toml", work / "exp/mlp"
     config.write_text(CONFIG)
-    options = ["--config", config, "--extractor", work / "exp/tiny", "--halves", "true", "--stage", "4", "--num-ranks", "2"]
+    options = ["--config", config, "--extractor", work / "exp/tiny", "--halves", "true"]
+    options += ["--stage", "4", "--num-ranks", "2"]
     code, output = finish(recipe(work, *options))
     assert code == 0, output
     whole = read_utt2spk(work / "data/voxceleb1_train/utt2spk")

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 PROGRAMS = ("sge_qmaster", "sge_execd", "qsub", "qconf")
@@ -156,6 +157,8 @@ class VirtualSge:
         deadline = time.time() + seconds
         while Path(f"/proc/{pid}").exists() and time.time() < deadline:
             time.sleep(0.1)
+        with suppress(ProcessLookupError):  # one that will not end would keep its port
+            os.kill(pid, signal.SIGKILL)
 
     def pause_execution(self, seconds: float) -> None:
         """Stop the execution daemon where it is, for so long: to the master its host is down."""

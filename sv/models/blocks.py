@@ -22,7 +22,8 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the gates of `maps`, (batch, channels, 1, 1)."""
-        return self.fc(maps.mean(dim=(2, 3)))[:, :, None, None]
+        means = maps.permute(0, 2, 3, 1).mean(dim=(1, 2))  # of channels-last maps, the gradient is channels-last too
+        return self.fc(means)[:, :, None, None]
 
 
 class SEBasicBlock(nn.Module):

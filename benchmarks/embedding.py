@@ -3,8 +3,9 @@
 
     python benchmarks/embedding.py [--num-threads 2]
 
-One utterance at a time is the model as trained, in PyTorch's own memory layout; batched is what extraction runs. Rates
-are fractions of the machine's own float32 matrix product rate, from the faster of torch's two libraries.
+One utterance at a time is the model as trained, in PyTorch's own memory layout; batched is what extraction runs. Batches
+as trained are about what voxceleb_trainer's loop computes, which takes the ten crops of an utterance together. Rates are
+fractions of the machine's own float32 matrix product rate, from the faster of torch's two libraries.
 """
 
 import argparse

@@ -65,8 +65,6 @@ def for_inference(model: nn.Module) -> nn.Module:
                 if isinstance(layer, SEBasicBlock):
                     setattr(stack, name, FoldedBlock(layer))
         _fold_first_layers(model)
-        if next(model.parameters()).device.type == "cpu" and torch.backends.mkldnn.is_available():
-            _dilate_single_taps(model)
     return model.to(memory_format=torch.channels_last)
 
 
@@ -83,13 +81,6 @@ def _fold_first_layers(model: nn.Module) -> None:
         model.conv1, model.bn1 = _fold(model.conv1, model.bn1)
         if hasattr(model, "conv2"):  # the second stem of ExU-Net
             model.conv2, model.bn2 = _fold(model.conv2, model.bn2)
-
-
-def _dilate_single_taps(model: nn.Module) -> None:
-    # Of one tap it makes no difference, but PyTorch 2.11 on one thread gives oneDNN, twice as fast, only dilated ones.
-    for layer in model.modules():
-        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1):
-            layer.dilation = (2, 2)
 
 
 def _with_bias(conv: nn.Conv2d, bias: Tensor) -> nn.Conv2d:

@@ -21,6 +21,12 @@ def test_squeeze_excite_keeps_a_unit_where_there_are_fewer_channels_than_the_red
     assert SqueezeExcite(4).fc[0].weight.shape == (1, 4)
 
 
+def test_gates_give_channels_last_maps_a_channels_last_gradient() -> None:
+    maps = torch.randn(2, 8, 3, 5).contiguous(memory_format=torch.channels_last).requires_grad_()
+    (gradient,) = torch.autograd.grad(SqueezeExcite(8)(maps).sum(), maps)
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_block_normalises_after_its_first_relu() -> None:
     block = SEBasicBlock(2, 4, stride=2).eval()
     for norm in (block.bn1, block.bn2, block.downsample[1]):

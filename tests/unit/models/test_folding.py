@@ -23,6 +23,14 @@ def test_folded_model_gives_the_same_embedding_and_leaves_the_original_alone(
 
 
 @pytest.mark.parametrize("name", MELS)
+def test_folded_model_embeds_alike_in_single_precision(name: str, golden_model, golden_features) -> None:
+    model, features = golden_model(name).float(), golden_features(96)[:, : MELS[name]].float()
+    with torch.inference_mode():
+        cosines = torch.cosine_similarity(for_inference(model).embed(features).double(), model.embed(features).double())
+    assert (cosines > 1 - 1e-6).all()
+
+
+@pytest.mark.parametrize("name", MELS)
 def test_no_normalisation_of_maps_remains(name: str, golden_model) -> None:
     model = for_inference(golden_model(name))
     remaining = [name for name, module in model.named_modules() if isinstance(module, torch.nn.BatchNorm2d)]

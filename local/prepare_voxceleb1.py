@@ -70,10 +70,7 @@ def find_sources(root: Path, test_speakers: set[str]) -> dict[str, list[Source]]
     if all(folders.values()):
         return {split: sources_below(folder) for split, folder in folders.items()}
     if not (root / "wav").is_dir():
-        raise DataDirError(
-            f"{root}: found neither dev/wav and test/wav, nor wav, nor Kaldi data directories voxceleb1_dev and voxceleb1_test; "
-            "is this VoxCeleb1, unpacked?"
-        )
+        raise DataDirError(f"{root}: found neither dev/wav and test/wav, nor wav; is this VoxCeleb1, unpacked?")
     merged = sources_below(root / "wav")
     return {
         "dev": [source for source in merged if source.speaker not in test_speakers],

@@ -62,7 +62,7 @@ def import_data_dir(
         segments = {one.source.utterance: segment for one, segment in utterances if segment}
         durations = {utt: utterance_of(segment, "").num_samples / SAMPLING_RATE for utt, segment in segments.items()}
         used = {segment.recording for segment in segments.values()}
-        table = {utt: f"{one.recording} {one.start:g} {one.end:g}" for utt, one in segments.items()}
+        table = {utt: f"{one.recording} {one.start!r} {one.end!r}" for utt, one in segments.items()}
         write_table(out / "segments", table)
     else:
         write_quarantine(out, checked, max_bad)

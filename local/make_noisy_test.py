@@ -16,13 +16,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sv.data.audio import BadAudio, read_whole
+from sv.data.audio import SAMPLING_RATE, BadAudio
 from sv.data.augment import Draw, NoiseLibrary
-from sv.data.manifests import cut_of, duration_to_samples
+from sv.data.manifests import cut_of
 from sv.data.rendered import write_rendered_dir
+from sv.data.utterances import Utterance, read_utterances
 from sv.files import write_text
 from sv.kaldi.data_dir import quarantined
-from sv.kaldi.scp import DataDirError, read_scp, read_table, read_utt2dur, read_utt2spk
+from sv.kaldi.scp import DataDirError, read_table, read_utt2spk
 from sv.seeding import generator
 
 NOISE_DIRS = {
@@ -36,17 +37,17 @@ LISTS = ("trials", "enrolment")  # that hold for the noisy set too
 
 
 def noisy_cut(
-    utt: str, speaker: str, path: str, num_samples: int, library: NoiseLibrary, category: str, snr_db: float, seed: int
+    utt: str, speaker: str, source: Utterance, library: NoiseLibrary, category: str, snr_db: float, seed: int
 ) -> tuple[dict, str]:
     """The MixedCut of one utterance in one condition, as a dict, and its line of draws.tsv."""
-    speech = read_whole(path, num_samples)
+    speech = source.read_all()
     if not speech.any():
-        raise BadAudio(f"{path}: every sample is zero, so it has no signal-to-noise ratio")
+        raise BadAudio(f"{source.path}: every sample is zero, so it has no signal-to-noise ratio")
     rng = generator(seed, "noisy-test", utt, category, f"{snr_db:g}")
     pieces = library.draw_noise(rng, category, len(speech))
     draw = Draw(category=category, snr_db=snr_db, pieces=pieces)
     gain = library.gain(draw, speech, library.sum_of(category, pieces, len(speech)))
-    cut = library.to_cut(draw, cut_of(utt, speaker, path, len(speech)), speech)
+    cut = library.to_cut(draw, cut_of(utt, speaker, source), speech)
     noises = ",".join(f"{piece.recording}:{piece.start}+{piece.num_samples}@{piece.offset}" for piece in pieces)
     return cut.to_dict(), f"{utt}\t{snr_db:g}\t{gain:.9g}\t{noises}"
 
@@ -57,12 +58,8 @@ def write_condition(condition: tuple[str, float], test_dir: Path, data: Path, se
     out = data / f"{test_dir.name}-{category}-snr{snr_db:g}"
     out.mkdir(parents=True, exist_ok=True)
     library = NoiseLibrary({category: data / NOISE_DIRS[category]})
-    wav_scp, utt2spk = read_scp(test_dir / "wav.scp"), read_utt2spk(test_dir / "utt2spk")
-    durations = read_utt2dur(test_dir / "utt2dur")
-    rows = [
-        noisy_cut(utt, spk, wav_scp[utt], duration_to_samples(durations[utt]), library, category, snr_db, seed)
-        for utt, spk in utt2spk.items()
-    ]
+    utterances, utt2spk = read_utterances(test_dir), read_utt2spk(test_dir / "utt2spk")
+    rows = [noisy_cut(utt, spk, utterances[utt], library, category, snr_db, seed) for utt, spk in utt2spk.items()]
     write_text(
         out / "draws.tsv",
         "utterance\tsnr_db\tgain\tnoise:start+samples@offset\n" + "".join(f"{line}\n" for _, line in rows),
@@ -72,7 +69,7 @@ def write_condition(condition: tuple[str, float], test_dir: Path, data: Path, se
         out,
         (cut for cut, _ in rows),
         utt2spk=utt2spk,
-        utt2dur=durations,
+        utt2dur={utt: utterances[utt].num_samples / SAMPLING_RATE for utt in utt2spk},
         spk2gender=read_table(genders) if genders.exists() else None,
     )
     for name in LISTS:

@@ -12,11 +12,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from sv.data.audio import BadAudio, read_whole
+from sv.data.audio import SAMPLING_RATE, BadAudio
 from sv.data.augment import AugmentConfig, NoiseLibrary
-from sv.data.manifests import cut_of, duration_to_samples
+from sv.data.manifests import cut_of
 from sv.data.rendered import write_rendered_dir
-from sv.kaldi.scp import DataDirError, invert, read_scp, read_utt2dur, read_utt2spk
+from sv.data.utterances import read_utterances
+from sv.kaldi.scp import DataDirError, invert, read_utt2spk
 from sv.seeding import generator
 
 NOISE_DIRS = {
@@ -30,18 +31,18 @@ SNR_DB = (0.0, 20.0)
 
 def noisy_copies(source: Path, copies: int, library: NoiseLibrary, seed: int) -> tuple[list[dict], dict, dict]:
     """Cuts of 2 x `copies` noisy versions of each speaker's first utterance; their speakers and durations."""
-    wav_scp, durations = read_scp(source / "wav.scp"), read_utt2dur(source / "utt2dur")
+    utterances = read_utterances(source)
     config = AugmentConfig(noises=tuple(library.noises), snr_db=SNR_DB)
     cuts, utt2spk, utt2dur = [], {}, {}
     for speaker, (first, *_) in invert(read_utt2spk(source / "utt2spk")).items():
-        speech = read_whole(wav_scp[first], duration_to_samples(durations[first]))
+        speech = utterances[first].read_all()
         for copy in range(2 * copies):
             utt = f"{first}-{copy:03d}"
             draw = library.draw(generator(seed, "one-recording", utt), config, len(speech))
-            cut = cut_of(first, speaker, wav_scp[first], len(speech))
+            cut = cut_of(first, speaker, utterances[first])
             cut.id = cut.supervisions[0].id = utt
             cuts.append(library.to_cut(draw, cut, speech).to_dict())
-            utt2spk[utt], utt2dur[utt] = speaker, durations[first]
+            utt2spk[utt], utt2dur[utt] = speaker, len(speech) / SAMPLING_RATE
     return cuts, utt2spk, utt2dur
 
 

@@ -13,10 +13,11 @@ import sys
 from pathlib import Path
 
 from sv.data.audio import BadAudio
-from sv.data.manifests import cut_of, duration_to_samples, iter_waveforms
+from sv.data.manifests import cut_of, iter_waveforms
 from sv.data.rendered import write_rendered_dir
+from sv.data.utterances import read_utterances
 from sv.data.vad import split_speech
-from sv.kaldi.scp import DataDirError, read_scp, read_utt2dur, read_utt2spk
+from sv.kaldi.scp import DataDirError, read_utt2spk
 
 TOP_DB = 20.0
 PIECE_SAMPLES, LEAST_SAMPLES = 28_800, 29_200  # 180 frames, and a window more
@@ -34,11 +35,7 @@ def pieces(runs: list[tuple[int, int]]) -> list[int]:
 
 def cut_pieces(source: Path, per_speaker: int) -> tuple[list[dict], dict[str, str], list[str]]:
     """Cuts of the first `per_speaker` pieces of each speaker, their speakers, and the speakers with fewer."""
-    utt2spk, wav_scp, durations = (
-        read_utt2spk(source / "utt2spk"),
-        read_scp(source / "wav.scp"),
-        read_utt2dur(source / "utt2dur"),
-    )
+    utt2spk, utterances = read_utt2spk(source / "utt2spk"), read_utterances(source)
     found: dict[str, list[tuple[str, int]]] = {speaker: [] for speaker in utt2spk.values()}
     for utt, samples in iter_waveforms(source, utt2spk):
         starts = pieces(split_speech(samples, TOP_DB, FRAME_LENGTH, HOP_LENGTH))
@@ -46,8 +43,7 @@ def cut_pieces(source: Path, per_speaker: int) -> tuple[list[dict], dict[str, st
     cuts, speakers = [], {}
     for speaker, own in found.items():
         for number, (utt, start) in enumerate(own[:per_speaker] if len(own) >= per_speaker else []):
-            length = duration_to_samples(durations[utt])
-            cut = cut_of(utt, speaker, wav_scp[utt], length, start, PIECE_SAMPLES)
+            cut = cut_of(utt, speaker, utterances[utt], start, PIECE_SAMPLES)
             cut.id = f"{speaker}-piece{number:03d}"
             cuts.append(cut.to_dict())
             speakers[cut.id] = speaker

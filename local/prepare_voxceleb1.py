@@ -4,7 +4,8 @@
     local/prepare_voxceleb1.py /corpora/voxceleb1 data
 
 Reads dev/wav and test/wav (or vox1_dev_wav/wav and vox1_test_wav/wav), or both merged in wav/, where the speakers of the
-trial list are the test set. Utterance ids are <speaker>-<video>-<file>.
+trial list are the test set. Utterance ids are <speaker>-<video>-<file>. A folder of Kaldi data directories, voxceleb1_dev (or
+train) and voxceleb1_test with trials, is taken too, whatever its utterances are called, with or without segments.
 """
 
 import argparse
@@ -14,11 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
+from sv.data.importing import import_data_dir
 from sv.files import write_text
 from sv.kaldi.scp import DataDirError
 from sv.kaldi.trials import Trials, write_trials
 
 TRIAL_LISTS = ("veri_test2.txt", "veri_test.txt")  # cleaned, original
+KALDI_FOLDERS = {"voxceleb1_dev": ("voxceleb1_dev", "train"), "voxceleb1_test": ("voxceleb1_test",)}
 SPLIT_FOLDERS = {"dev": ("dev/wav", "vox1_dev_wav/wav", "dev"), "test": ("test/wav", "vox1_test_wav/wav", "test")}
 
 
@@ -107,8 +110,22 @@ def usable_trials(path: Path, known: set[str], quarantined: set[str]) -> tuple[T
     return Trials(list(enrolment), list(test), np.array(labels)), dropped
 
 
+def kaldi_dirs(root: Path) -> dict[str, Path]:
+    """Kaldi data directories to be taken as the dev and test set; empty unless both are there."""
+    found = {
+        name: next((root / folder for folder in folders if (root / folder / "wav.scp").is_file()), None)
+        for name, folders in KALDI_FOLDERS.items()
+    }
+    return found if all(found.values()) else {}
+
+
 def prepare(args: argparse.Namespace) -> None:
     """Write both data directories."""
+    if folders := kaldi_dirs(args.root):
+        for name, folder in folders.items():
+            count = import_data_dir(folder, args.data / name, nj=args.nj, max_bad=args.max_bad)
+            print(f"{name}: {count} utterances of the Kaldi data directory {folder}")
+        return
     trial_list = find_trial_list(args.root, args.trials)
     official = read_official_trials(trial_list)
     test_speakers = {utterance.split("-", 1)[0] for _, *pair in official for utterance in pair}

@@ -109,6 +109,20 @@ def cut_segments(samples: np.ndarray, config: ExtractConfig) -> np.ndarray:
     return np.stack([samples[start : start + length] for start in segment_starts(len(samples), config)])
 
 
+def cut_frames(matrix: np.ndarray, num_frames: int | None, config: ExtractConfig) -> np.ndarray:
+    """Stack the segments of a whole utterance's features, made elsewhere: (frames, mels) to (num_segments * num_frames, mels).
+
+    Segments lie as `segment_starts` has them, in frames. Features whose length is a multiple of a segment's are taken for
+    stacked ones of stage 3, which consecutive segments of a whole utterance are as well.
+    """
+    if num_frames is None or len(matrix) % num_frames == 0:
+        return matrix
+    scheme = "overlapping" if config.scheme == "sliding" else config.scheme
+    step = max(1, round(config.step_samples * num_frames / config.segment_samples))
+    in_frames = replace(config, scheme=scheme, segment_samples=num_frames, step_samples=min(step, num_frames))
+    return matrix[cut_segments(np.arange(len(matrix)), in_frames).reshape(-1)]
+
+
 def compute_features(frontend: nn.Module, samples: np.ndarray, config: ExtractConfig) -> np.ndarray:
     """Features of an utterance's segments, stacked in time: (num_segments * frames, mels) float32.
 

@@ -10,7 +10,8 @@ from torch import nn
 
 from sv.data.audio import BadAudio, is_pipe, load_checked, to_mono_16k
 from sv.data.manifests import CUTS, iter_waveforms
-from sv.extract import compute_features
+from sv.data.utterances import read_utterances
+from sv.extract import compute_features, cut_frames, frames_per_segment
 from sv.kaldi import DataDirError, read_matrix, read_scp
 from sv.kaldi.scp import byte_order
 from sv.system import SystemConfig
@@ -20,10 +21,16 @@ Stream = Iterator[tuple[str, np.ndarray]]
 
 
 def named_inputs(paths: Sequence[Path]) -> dict[str, tuple[str, Path]]:
-    """What the command line names, in byte order of the keys: (file, `file:offset` or pipe; where it is named)."""
+    """What the command line names, in byte order of the keys: (file, `file:offset` or pipe; where it is named).
+
+    A wav.scp with segments beside it names these.
+    """
     named: dict[str, tuple[str, Path]] = {}
     for path in paths:
-        table = read_scp(path) if path.suffix == ".scp" else {path.stem: str(path)}
+        if has_segments(path):
+            table = {utt: utterance.path for utt, utterance in read_utterances(path.parent).items()}
+        else:
+            table = read_scp(path) if path.suffix == ".scp" else {path.stem: str(path)}
         for key, location in table.items():
             if key in named:
                 raise DataDirError(f"{path}: key {key!r} stands twice; rename the file, or use a wav.scp")
@@ -31,26 +38,33 @@ def named_inputs(paths: Sequence[Path]) -> dict[str, tuple[str, Path]]:
     return {key: named[key] for key in sorted(named, key=byte_order)}
 
 
+def has_segments(path: Path) -> bool:
+    """Whether a file is the wav.scp of a data directory whose utterances are segments."""
+    return path.name == "wav.scp" and path.with_name("segments").exists()
+
+
 class FeatureReader:
     """Features of recordings and archives, one after the other; `bad` collects the recordings that cannot be used.
 
+    A matrix of another length than whole segments is taken for a whole utterance's frames, made elsewhere, and cut.
     The pipes of a wav.scp beside cuts are not run, the cuts are rendered; others run only if `allow_pipes`.
     """
 
     def __init__(self, system: SystemConfig, frontend: nn.Module, allow_pipes: bool = False) -> None:
         self.system, self.frontend, self.allow_pipes = system, frontend, allow_pipes
+        self.num_frames = frames_per_segment(frontend, system.extract)
         self.bad: list[str] = []
 
     def __call__(self, inputs: Mapping[str, tuple[str, Path]]) -> Stream:
         """Yield (key, (num_segments * frames, mels) float32) in the order of the inputs."""
         files: dict[str, str] = {}
-        cuts: dict[Path, list[str]] = {}
+        sets: dict[Path, list[str]] = {}
         for key, (location, path) in inputs.items():
-            if is_pipe(location) and (path.parent / CUTS).exists():
-                cuts.setdefault(path.parent, []).append(key)
+            if has_segments(path) or (is_pipe(location) and (path.parent / CUTS).exists()):
+                sets.setdefault(path.parent, []).append(key)
             else:
                 files[key] = location
-        streams = [self._files(files), *(self._rendered(data_dir, keys) for data_dir, keys in cuts.items())]
+        streams = [self._files(files), *(self._of_set(data_dir, keys) for data_dir, keys in sets.items())]
         yield from merge(*streams, key=lambda item: byte_order(item[0]))
 
     def _files(self, locations: dict[str, str]) -> Stream:
@@ -67,8 +81,8 @@ class FeatureReader:
             else:
                 yield key, self._computed(samples)
 
-    def _rendered(self, data_dir: Path, keys: list[str]) -> Stream:
-        for key, samples in iter_waveforms(data_dir, keys):
+    def _of_set(self, data_dir: Path, keys: list[str]) -> Stream:
+        for key, samples in iter_waveforms(data_dir, keys, self.allow_pipes):
             yield key, self._computed(samples)
 
     def _computed(self, samples: np.ndarray) -> np.ndarray:
@@ -82,7 +96,7 @@ class FeatureReader:
             raise DataDirError(
                 f"{key}: stored features are {matrix.shape}, the system reads (frames, {self.system.features.num_mel_bins})"
             )
-        return matrix
+        return cut_frames(matrix, self.num_frames, self.system.extract)
 
 
 def set_features(

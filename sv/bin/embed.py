@@ -1,10 +1,11 @@
-"""Embed recordings: audio files, a wav.scp, or a feats.scp of stage 3.
+"""Embed recordings: audio files, a wav.scp, or a feats.scp.
 
 sv embed --model exp/exu_net a.wav b.flac out.ark        keys are the file names without suffix
 sv embed --model exp/exu_net data/test/wav.scp out.ark   writes out.ark and out.scp
 
 Audio of any rate and number of channels is made 16 kHz mono. The pipes of a noisy set's wav.scp are not run: its cuts are
-rendered instead. Those of a wav.scp without cuts run only with --allow-pipes.
+rendered instead. Those of a wav.scp without cuts run only with --allow-pipes. With segments beside wav.scp, these are
+embedded. A feats.scp is of stage 3, or of whole utterances with as many mels as the system reads.
 """
 
 import argparse

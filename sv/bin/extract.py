@@ -16,7 +16,7 @@ from sv.extract import Embedder, frames_per_segment, segment_options, utterance_
 from sv.inputs import set_features
 from sv.kaldi.ark import open_ark_scp
 from sv.kaldi.data_dir import split_keys
-from sv.kaldi.scp import read_scp
+from sv.kaldi.scp import read_utt2spk
 from sv.system import SystemConfig, load_model
 
 
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     frames = frames_per_segment(frontend, system.extract)
     embedder = Embedder(model, frames, system.extract.batch_size)
     for data_dir in args.data_dirs:
-        utts = split_keys(list(read_scp(data_dir / "wav.scp")), args.num_jobs, args.job)
+        utts = split_keys(list(read_utt2spk(data_dir / "utt2spk")), args.num_jobs, args.job)
         out = (args.out / data_dir.name).absolute()
         names = [out / f"{kind}.{args.job}" for kind in ("xvector", "segments")]
         with (

@@ -16,13 +16,14 @@ from pathlib import Path
 
 from sv.bin.common import fail_in_one_line
 from sv.bin.train import data_options, noise_library
-from sv.data.audio import SAMPLING_RATE, read_whole
+from sv.data.audio import SAMPLING_RATE
 from sv.data.augment import AugmentConfig, NoiseLibrary
-from sv.data.manifests import cut_of, duration_to_samples
+from sv.data.manifests import cut_of
 from sv.data.rendered import write_rendered_dir
-from sv.kaldi import read_scp, read_utt2spk
+from sv.data.utterances import read_utterances
+from sv.kaldi import read_utt2spk
 from sv.kaldi.data_dir import quarantined
-from sv.kaldi.scp import byte_order, read_utt2dur
+from sv.kaldi.scp import byte_order
 from sv.seeding import generator
 from sv.system import load_system
 
@@ -39,18 +40,16 @@ def pieces_of(utt: str, num_samples: int, halves: bool) -> list[Piece]:
 
 def write_copy(copy: int, train_dir: Path, out: Path, library: NoiseLibrary, config: AugmentConfig, args) -> str:
     """Write one data directory: copy 0 is clean, the others are disturbed, each in its own way; returns its name."""
-    left_out, durations = quarantined(train_dir), read_utt2dur(train_dir / "utt2dur")
-    paths = read_scp(train_dir / "wav.scp")
+    left_out, utterances = quarantined(train_dir), read_utterances(train_dir)
     utt2spk = {utt: spk for utt, spk in read_utt2spk(train_dir / "utt2spk").items() if utt not in left_out}
-    whole = {utt: duration_to_samples(durations[utt]) for utt in utt2spk}
-    pieces = [piece for utt in utt2spk for piece in pieces_of(utt, whole[utt], args.halves)]
+    pieces = [piece for utt in utt2spk for piece in pieces_of(utt, utterances[utt].num_samples, args.halves)]
     pieces.sort(key=lambda piece: byte_order(piece[0]))
 
     def cuts() -> Iterator[dict]:
         for name, utt, start, length in pieces:
-            cut = cut_of(name, utt2spk[utt], paths[utt], whole[utt], start, length)
+            cut = cut_of(name, utt2spk[utt], utterances[utt], start, length)
             if copy:
-                speech = read_whole(paths[utt], whole[utt])[start : start + length]
+                speech = utterances[utt].read_all()[start : start + length]
                 draw = library.draw(generator(args.seed, "enhancement", copy, name), config, length)
                 cut = library.to_cut(draw, cut, speech)
             yield cut.to_dict()

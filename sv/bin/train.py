@@ -23,7 +23,7 @@ from sv.data.sampler import BATCHES, GroupSampler, ShuffledSampler
 from sv.extract import Embedder, frames_per_segment, utterance_embedding
 from sv.files import sha256_of
 from sv.inputs import set_features
-from sv.kaldi import read_scp, read_trials, read_utt2spk, split_keys
+from sv.kaldi import read_trials, read_utt2spk, split_keys
 from sv.kaldi.enrolment import read_enrolment
 from sv.log import get_logger
 from sv.scoring import compute_eer, model_embeddings, score_cosine
@@ -59,8 +59,9 @@ def make_evaluation(
 ) -> Callable:
     """A function from a model to its EER in percent on the held-out speakers; the ranks share the utterances."""
     trials = read_trials(valid_dir / "trials")
-    models = read_enrolment(valid_dir, read_utt2spk(valid_dir / "utt2spk"))
-    mine = split_keys(list(read_scp(valid_dir / "wav.scp")), world.size, world.rank + 1)
+    utt2spk = read_utt2spk(valid_dir / "utt2spk")
+    models = read_enrolment(valid_dir, utt2spk)
+    mine = split_keys(list(utt2spk), world.size, world.rank + 1)
     frames = frames_per_segment(frontend, system.extract)
 
     def evaluate(model: nn.Module) -> dict[str, float]:

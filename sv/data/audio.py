@@ -109,7 +109,7 @@ def read_whole(path: str | Path, num_samples: int, allow_pipes: bool = False) ->
     DataDirError
         For a pipe that is not allowed.
     """
-    samples = _mono_16k_of_pipe(str(path), allow_pipes) if is_pipe(path) else read_samples(path)
+    samples = read_pipe(str(path), allow_pipes) if is_pipe(path) else read_samples(path)
     if len(samples) != num_samples:
         raise BadAudio(f"{path}: has {len(samples)} samples, its data directory says {num_samples}")
     return samples
@@ -130,7 +130,8 @@ def _read_with_soundfile(path: str | Path, start: int, num_samples: int | None) 
         raise BadAudio(f"{path}: {error.error_string}") from error
 
 
-def _mono_16k_of_pipe(command: str, allow_pipes: bool) -> np.ndarray:
+def read_pipe(command: str, allow_pipes: bool) -> np.ndarray:
+    """All that a `command |` writes, which must be mono at 16 kHz; raises as `read_whole` does."""
     samples, rate = decode(command, allow_pipes)
     if (rate, samples.shape[1]) != (SAMPLING_RATE, 1):
         raise BadAudio(f"{command}: {rate} Hz, {samples.shape[1]} channels; expected {SAMPLING_RATE} Hz mono")

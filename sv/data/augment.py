@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sv.data.audio import SAMPLING_RATE, BadAudio, read_samples
-from sv.data.manifests import duration_to_samples, import_lhotse, recording_of
+from sv.data.audio import SAMPLING_RATE, BadAudio, is_pipe
+from sv.data.manifests import cut_of, import_lhotse
 from sv.data.mixing import noise_gain, power, reverberate
 from sv.data.perturb import PerturbConfig
-from sv.kaldi.scp import DataDirError, byte_order, read_scp, read_utt2dur
+from sv.data.utterances import read_utterances
+from sv.kaldi.scp import DataDirError, byte_order
 
 MAX_REDRAWS = 20  # of a stretch of noise that turns out to be digital silence
 
@@ -106,26 +107,18 @@ class Recordings:
             raise DataDirError(
                 f"{data_dir}: no such data directory, so no noise or room responses to draw; prepare it first"
             )
-        self.paths = read_scp(Path(data_dir) / "wav.scp")
-        self.ids = sorted(self.paths, key=byte_order)
-        if not self.ids:
-            raise DataDirError(f"{data_dir}/wav.scp: no recordings")
-        if pipes := [key for key in self.ids if self.paths[key].endswith("|")]:
+        self.utterances = read_utterances(data_dir)
+        self.ids = sorted(self.utterances, key=byte_order)
+        if pipes := [key for key in self.ids if is_pipe(self.utterances[key].path)]:
             raise DataDirError(f"{data_dir}/wav.scp: {pipes[0]!r} is a pipe; noise is read from files only")
-        durations = read_utt2dur(Path(data_dir) / "utt2dur")
-        if missing := [key for key in self.ids if key not in durations]:
-            raise DataDirError(
-                f"{data_dir}/utt2dur: {len(missing)} recordings of wav.scp are not there, e.g. {missing[:3]}"
-            )
-        self.num_samples = {key: duration_to_samples(durations[key]) for key in self.ids}
 
     def read(self, key: str, start: int = 0, num_samples: int | None = None) -> np.ndarray:
         """Samples of one recording."""
-        return read_samples(self.paths[key], start, num_samples)
+        return self.utterances[key].read(start, num_samples)
 
-    def lhotse(self, key: str):
-        """The recording as lhotse has it."""
-        return recording_of(key, self.paths[key], self.num_samples[key])
+    def cut(self, key: str, start: int = 0, num_samples: int | None = None):
+        """Samples of one recording as a lhotse cut."""
+        return cut_of(key, key, self.utterances[key], start, num_samples).drop_supervisions()
 
 
 class NoiseLibrary:
@@ -148,6 +141,9 @@ class NoiseLibrary:
         self.noises = {category: Recordings(path) for category, path in noise_dirs.items()}
         self.rirs = Recordings(rir_dir) if rir_dir else None
         self.channels = Recordings(channel_dir) if channel_dir else None
+        for responses, path in ((self.rirs, rir_dir), (self.channels, channel_dir)):
+            if responses and any(one.start is not None for one in responses.utterances.values()):
+                raise DataDirError(f"{path}/segments: impulse responses are whole files; write the parts out")
         self._drawn = (), np.empty(0)  # what was read for the last draw, which is usually rendered next
 
     def check(self, config: AugmentConfig) -> None:
@@ -223,11 +219,11 @@ class NoiseLibrary:
         return [self._cover(rng, recordings, recordings.ids[i], num_samples) for i in chosen]
 
     def _recordings(self, category: str, key: str) -> Recordings:
-        return next(self.noises[part] for part in parts_of(category) if key in self.noises[part].paths)
+        return next(self.noises[part] for part in parts_of(category) if key in self.noises[part].utterances)
 
     @staticmethod
     def _cover(rng: np.random.Generator, recordings: Recordings, key: str, num_samples: int) -> tuple[NoisePiece, ...]:
-        available = recordings.num_samples[key]
+        available = recordings.utterances[key].num_samples
         if available >= num_samples:
             start = int(rng.integers(available - num_samples + 1))
             return (NoisePiece(recording=key, start=start, num_samples=num_samples, offset=0),)
@@ -293,7 +289,7 @@ class NoiseLibrary:
         lhotse = import_lhotse()
         base = cut
         for recordings, key in self._responses(draw):
-            base = base.reverb_rir(recordings.lhotse(key), affix_id=False)
+            base = base.reverb_rir(recordings.cut(key).recording, affix_id=False)
             speech = reverberate(speech, recordings.read(key))
         if draw.category is None or not speech.any():
             return base
@@ -304,12 +300,8 @@ class NoiseLibrary:
             samples = recordings.read(piece.recording, piece.start, piece.num_samples)
             if not samples.any():
                 continue
-            noise_cut = lhotse.MonoCut(
-                id=f"{cut.id}-noise{number}",
-                start=piece.start / SAMPLING_RATE,
-                duration=piece.num_samples / SAMPLING_RATE,
-                channel=0,
-                recording=recordings.lhotse(piece.recording),
+            noise_cut = recordings.cut(piece.recording, piece.start, piece.num_samples).with_id(
+                f"{cut.id}-noise{number}"
             )
             snr_db = 10 * np.log10(power(speech) / (gain**2 * power(samples)))
             offset = piece.offset / SAMPLING_RATE

@@ -56,10 +56,16 @@ def audio_files(folder: str | Path) -> list[Path]:
     return sorted(found, key=lambda path: byte_order(str(path)))
 
 
-def check_source(source: Source, converted_dir: str, first_channel: bool = False, edit: Edit | None = None) -> Checked:
+def check_source(
+    source: Source,
+    converted_dir: str,
+    first_channel: bool = False,
+    edit: Edit | None = None,
+    allow_pipes: bool = False,
+) -> Checked:
     """Decode the file; write a 16 kHz mono wav of it into `converted_dir` if training could not read it as it is."""
     try:
-        samples, rate = load_checked(source.path)
+        samples, rate = load_checked(source.path, allow_pipes)
         if not edit and rate == SAMPLING_RATE and samples.shape[1] == 1 and source.path.endswith((".wav", ".flac")):
             return Checked(source=source, path=source.path, num_samples=len(samples))
         mono = to_mono_16k(samples[:, :1] if first_channel else samples, rate)
@@ -93,14 +99,34 @@ def check_all(
     title: str,
     first_channel: bool = False,
     edit: Edit | None = None,
+    allow_pipes: bool = False,
 ) -> list[Checked]:
     """Check every source in `nj` processes, in byte order of the utterances, whatever `nj`."""
     unique, duplicates = without_duplicates(sources)
     unique.sort(key=lambda source: byte_order(source.utterance))
-    check = partial(check_source, converted_dir=str(converted_dir), first_channel=first_channel, edit=edit)
+    check = partial(
+        check_source,
+        converted_dir=str(converted_dir),
+        first_channel=first_channel,
+        edit=edit,
+        allow_pipes=allow_pipes,
+    )
     with ProcessPoolExecutor(nj) as pool:
         results = pool.map(check, unique, chunksize=CHUNK)
         return [*tqdm(results, total=len(unique), desc=title, unit="file", disable=None), *duplicates]
+
+
+def write_quarantine(out: Path, checked: Sequence[Checked], max_bad: float) -> None:
+    """Write the bad ones' quarantine.tsv; raises DataDirError if their share is larger than `max_bad`."""
+    bad = [one for one in checked if one.problem]
+    lines = [f"{one.source.utterance}\t{one.source.path}\t{one.problem}\n" for one in bad]
+    write_text(out / "quarantine.tsv", "".join(lines))
+    if len(bad) > max_bad * len(checked):
+        examples = "; ".join(f"{one.source.path}: {one.problem}" for one in bad[:3])
+        raise DataDirError(
+            f"{out.name}: {len(bad)} of {len(checked)} files are bad, more than --max-bad {max_bad:g} allows "
+            f"(all are in {out}/quarantine.tsv): {examples}"
+        )
 
 
 def write_set(
@@ -150,14 +176,7 @@ def write_set(
     checked += misnamed
     bad = [one for one in checked if one.problem]
     good = [one for one in checked if not one.problem]
-    lines = [f"{one.source.utterance}\t{one.source.path}\t{one.problem}\n" for one in bad]
-    write_text(out / "quarantine.tsv", "".join(lines))
-    if len(bad) > max_bad * len(checked):
-        examples = "; ".join(f"{one.source.path}: {one.problem}" for one in bad[:3])
-        raise DataDirError(
-            f"{out.name}: {len(bad)} of {len(checked)} files are bad, more than --max-bad {max_bad:g} allows "
-            f"(all are in {out}/quarantine.tsv): {examples}"
-        )
+    write_quarantine(out, checked, max_bad)
     write_data_dir(
         out,
         wav_scp={one.source.utterance: one.path for one in good},

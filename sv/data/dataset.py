@@ -91,7 +91,7 @@ class TrainingSet(Dataset):
         return self.index.utterances[row] if speed == 1 else f"sp{speed:g}-{self.index.utterances[row]}"
 
     def crop(self, item: Item) -> tuple[int, int]:
-        """First sample and length of the item's crop in its file, before the speed is changed."""
+        """First sample and length of the item's crop in its utterance, before the speed is changed."""
         row, speed = self.locate(item)
         available, wanted = int(self.index.num_samples[row]), samples_before(self.num_samples, speed)
         if available <= wanted:
@@ -107,7 +107,9 @@ class TrainingSet(Dataset):
 
     def _reference(self, item: Item) -> np.ndarray:
         row, speed = self.locate(item)
-        samples = change_speed(read_samples(self.index.paths[row], *self.crop(item)), speed)
+        start, length = self.crop(item)
+        samples = read_samples(self.index.paths[row], int(self.index.first_samples[row]) + start, length)
+        samples = change_speed(samples, speed)
         return tile_to(samples, self.num_samples)[: self.num_samples]
 
     def __getitem__(self, item: Item) -> tuple[np.ndarray, np.ndarray, int, str]:
@@ -136,7 +138,7 @@ class TrainingSet(Dataset):
         (row, speed), (start, length) = self.locate(item), self.crop(item)
         index = self.index
         speaker = index.speakers[index.speaker_ids[row]]
-        cut = cut_of(index.utterances[row], speaker, index.paths[row], int(index.num_samples[row]), start, length)
+        cut = cut_of(index.utterances[row], speaker, index.utterance(row), start, length)
         if speed != 1:
             cut = cut.perturb_speed(speed).with_id(self.name(item))
         if cut.num_samples < self.num_samples:

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from sv.data.audio import SAMPLING_RATE
+from sv.data.utterances import Utterance, utterance_of
 from sv.kaldi.scp import DataDirError, check_last_line
+from sv.kaldi.segments import parse_segment
 
 _NEWLINE, _PIPE = b"\n|"
 _IS_BLANK = np.isin(np.arange(256), list(b" \t\r\n\f\v"))
@@ -32,6 +34,10 @@ class TextColumn:
 
     def __getitem__(self, row: int) -> str:
         return self.data[self.starts[row] : self.ends[row]].tobytes().decode()
+
+    def at(self, rows: np.ndarray) -> "TextColumn":
+        """The strings of some rows."""
+        return TextColumn(self.data, self.starts[rows], self.ends[rows])
 
     def differing_row(self, other: "TextColumn") -> int | None:
         """The first row in which the columns differ; the shorter one's length if one is a prefix of the other."""
@@ -116,37 +122,73 @@ class UtteranceIndex:
 
     Attributes
     ----------
-    utterances, paths : TextColumn
+    utterances, recordings, paths : TextColumn
     speakers : list of str
         In byte order; a speaker's id is its place.
-    speaker_ids, num_samples : (num_utterances,) numpy.ndarray
+    speaker_ids, first_samples, num_samples : (num_utterances,) numpy.ndarray
+        Speakers, and where the utterances lie in their files.
 
     Raises
     ------
     DataDirError
         If a table is malformed, wav.scp is not in byte order or has an utterance twice, the tables do not have the same
         utterances in the same order, a duration is no positive number, or an entry of wav.scp is a pipe: training reads
-        from the middle of files.
+        from the middle of files. With segments, these are the utterances, of wav.scp's recordings.
     """
 
     def __init__(self, data_dir: str | Path) -> None:
         data_dir = Path(data_dir)
-        self.utterances, self.paths = read_columns(data_dir / "wav.scp")
-        if (row := self.utterances.first_out_of_order()) is not None:
-            raise DataDirError(
-                f"{data_dir}/wav.scp:{row + 1}: {self.utterances[row]!r} after {self.utterances[row - 1]!r}; expected "
-                "byte order, each utterance once: utils/fix_data_dir.py sorts"
-            )
+        self.utterances, self.paths = _sorted_columns(data_dir / "wav.scp")
         if (pipes := np.flatnonzero(self.paths.data[self.paths.ends - 1] == _PIPE)).size:
             raise DataDirError(
                 f"{data_dir}/wav.scp:{pipes[0] + 1}: {self.utterances[pipes[0]]!r} is a pipe; training reads files only, "
                 "write them out first"
             )
+        self.has_segments = (data_dir / "segments").exists()
+        if self.has_segments:
+            recordings = self.utterances
+            self.utterances, segments = _sorted_columns(data_dir / "segments")
+            rows, self.first_samples, self.num_samples = _parse_segments(segments, recordings, data_dir / "segments")
+            self.recordings, self.paths = recordings.at(rows), self.paths.at(rows)
+        else:
+            self.recordings, self.num_samples = self.utterances, _num_samples(data_dir / "utt2dur", self.utterances)
+            self.first_samples = np.zeros_like(self.num_samples)
         self.speakers, self.speaker_ids = _ids_of(_aligned_column(data_dir / "utt2spk", self.utterances))
-        self.num_samples = _num_samples(data_dir / "utt2dur", self.utterances)
 
     def __len__(self) -> int:
         return len(self.utterances)
+
+    def utterance(self, row: int) -> Utterance:
+        """Where an utterance lies."""
+        start = int(self.first_samples[row]) if self.has_segments else None
+        return Utterance(self.recordings[row], self.paths[row], int(self.num_samples[row]), start)
+
+
+def _sorted_columns(path: Path) -> tuple[TextColumn, TextColumn]:
+    keys, values = read_columns(path)
+    if (row := keys.first_out_of_order()) is not None:
+        raise DataDirError(
+            f"{path}:{row + 1}: {keys[row]!r} after {keys[row - 1]!r}; expected byte order, each utterance once: "
+            "utils/fix_data_dir.py sorts"
+        )
+    return keys, values
+
+
+def _parse_segments(segments: TextColumn, recordings: TextColumn, path: Path) -> tuple[np.ndarray, ...]:
+    """Of each segment the row of its recording, its first sample and its number of samples, (num_segments,) int64."""
+    rows = {recordings[row]: row for row in range(len(recordings))}
+    table = np.empty((3, len(segments)), dtype=np.int64)
+    for number in range(len(segments)):
+        try:
+            segment = parse_segment(segments[number])
+            table[0, number] = rows[segment.recording]
+        except ValueError as error:
+            raise DataDirError(f"{path}:{number + 1}: {error}") from error
+        except KeyError as error:
+            raise DataDirError(f"{path}:{number + 1}: recording {error} is not in wav.scp") from error
+        utterance = utterance_of(segment, "")
+        table[1:, number] = utterance.start, utterance.num_samples
+    return tuple(table)
 
 
 def _aligned_column(path: Path, utterances: TextColumn) -> TextColumn:

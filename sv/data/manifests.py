@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from sv.data.audio import SAMPLING_RATE, BadAudio, is_pipe, read_whole
+from sv.data.audio import SAMPLING_RATE, BadAudio, is_pipe
+from sv.data.utterances import Utterance, read_utterances
 from sv.files import atomic_write
-from sv.kaldi.scp import DataDirError, byte_order, read_scp, read_utt2dur, read_utt2spk
+from sv.kaldi.scp import DataDirError, byte_order, read_table, read_utt2spk
 
 CUTS = "cuts.jsonl.gz"
 
@@ -25,11 +26,6 @@ def import_lhotse():
     import lhotse
 
     return lhotse
-
-
-def duration_to_samples(seconds: float) -> int:
-    """Number of 16 kHz samples in a duration of utt2dur."""
-    return round(seconds * SAMPLING_RATE)
 
 
 def recording_of(recording_id: str, path: str, num_samples: int):
@@ -45,20 +41,20 @@ def recording_of(recording_id: str, path: str, num_samples: int):
     )
 
 
-def cut_of(utterance: str, speaker: str, path: str, num_samples: int, start: int = 0, length: int | None = None):
-    """The lhotse MonoCut of an utterance that is a file of its own, or of `length` samples of it from `start`."""
+def cut_of(cut_id: str, speaker: str, utterance: Utterance, start: int = 0, length: int | None = None):
+    """The lhotse MonoCut of an utterance, or of `length` samples of it from `start` on."""
     lhotse = import_lhotse()
-    duration = (num_samples if length is None else length) / SAMPLING_RATE
+    duration = (utterance.num_samples if length is None else length) / SAMPLING_RATE
     supervision = lhotse.SupervisionSegment(
-        id=utterance, recording_id=utterance, start=0.0, duration=duration, channel=0, speaker=speaker
+        id=cut_id, recording_id=utterance.recording, start=0.0, duration=duration, channel=0, speaker=speaker
     )
     return lhotse.MonoCut(
-        id=utterance,
-        start=start / SAMPLING_RATE,
+        id=cut_id,
+        start=((utterance.start or 0) + start) / SAMPLING_RATE,
         duration=duration,
         channel=0,
         supervisions=[supervision],
-        recording=recording_of(utterance, path, num_samples),
+        recording=recording_of(utterance.recording, utterance.path, utterance.recording_samples),
     )
 
 
@@ -84,15 +80,16 @@ def write_jsonl_gz(path: str | Path, items: Iterable[Mapping]) -> None:
 
 
 def write_manifests(data_dir: str | Path) -> None:
-    """Write recordings, supervisions and cuts beside the Kaldi tables; ids are the utterances'."""
+    """Write recordings, supervisions and cuts beside the Kaldi tables; ids of cuts are the utterances'."""
     data_dir = Path(data_dir)
-    wav_scp, durations = read_scp(data_dir / "wav.scp"), read_utt2dur(data_dir / "utt2dur")
-    cuts = [
-        cut_of(utt, speaker, wav_scp[utt], duration_to_samples(durations[utt])).to_dict()
-        for utt, speaker in read_utt2spk(data_dir / "utt2spk").items()
-    ]
-    write_jsonl_gz(data_dir / "recordings.jsonl.gz", (cut["recording"] for cut in cuts))
-    write_jsonl_gz(data_dir / "supervisions.jsonl.gz", (cut["supervisions"][0] for cut in cuts))
+    utterances, recordings, supervisions, cuts = read_utterances(data_dir), {}, [], []
+    for utt, speaker in read_utt2spk(data_dir / "utt2spk").items():
+        cut = cut_of(utt, speaker, utterances[utt])
+        recordings[cut.recording.id] = cut.recording.to_dict()
+        supervisions.append(cut.supervisions[0].with_offset(cut.start).to_dict())
+        cuts.append(cut.to_dict())
+    write_jsonl_gz(data_dir / "recordings.jsonl.gz", recordings.values())
+    write_jsonl_gz(data_dir / "supervisions.jsonl.gz", supervisions)
     write_jsonl_gz(data_dir / CUTS, cuts)
 
 
@@ -146,29 +143,30 @@ def iter_waveforms(
     Raises
     ------
     DataDirError
-        If an utterance is not in wav.scp, or is a pipe that may not run.
+        If an utterance is not there, or in a pipe that may not run.
     BadAudio
-        Naming the utterance: its file is missing, its command fails, it is cut off, or not as long as utt2dur says.
+        Naming the utterance: its file is missing, its command fails, it is cut off, or not as long as the tables say.
     """
     data_dir = Path(data_dir)
-    wav_scp = read_scp(data_dir / "wav.scp")
-    if missing := [utt for utt in utterances if utt not in wav_scp]:
-        raise DataDirError(f"{data_dir}/wav.scp: {len(missing)} utterances are not there, e.g. {missing[:3]}")
+    has_segments = (data_dir / "segments").exists()
+    table = data_dir / ("segments" if has_segments else "wav.scp")
+    there = read_table(table)
+    if missing := [utt for utt in utterances if utt not in there]:
+        raise DataDirError(f"{table}: {len(missing)} utterances are not there, e.g. {missing[:3]}")
     ordered = sorted(utterances, key=byte_order)
-    if any(is_pipe(wav_scp[utt]) for utt in ordered):
-        if (data_dir / CUTS).exists():
-            yield from _rendered(data_dir, ordered)
-            return
-        if not allow_pipes:
-            raise DataDirError(
-                f"{data_dir}/wav.scp holds pipes, and there is no {CUTS} to render instead; --allow-pipes runs them in a shell"
-            )
-    durations = read_utt2dur(data_dir / "utt2dur")
-    if missing := [utt for utt in ordered if utt not in durations]:
-        raise DataDirError(f"{data_dir}/utt2dur: {len(missing)} utterances are not there, e.g. {missing[:3]}")
+    locations = read_table(data_dir / "wav.scp").values() if has_segments else [there[utt] for utt in ordered]
+    has_pipes = any(is_pipe(location) for location in locations)
+    if has_pipes and not has_segments and (data_dir / CUTS).exists():
+        yield from _rendered(data_dir, ordered)
+        return
+    if has_pipes and not allow_pipes:
+        raise DataDirError(
+            f"{data_dir}/wav.scp holds pipes, and there is no {CUTS} to render instead; --allow-pipes runs them in a shell"
+        )
+    utterances = read_utterances(data_dir)
     for utt in ordered:
         try:
-            yield utt, read_whole(wav_scp[utt], duration_to_samples(durations[utt]), allow_pipes)
+            yield utt, utterances[utt].read_all(allow_pipes)
         except (BadAudio, OSError) as error:
             raise BadAudio(f"{data_dir}: {utt}: {error}") from error
 

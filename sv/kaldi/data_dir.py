@@ -15,8 +15,10 @@ from sv.kaldi.scp import (
     read_utt2spk,
     write_table,
 )
+from sv.kaldi.segments import Segment, read_segments
 
 UTTERANCE_TABLES = ("wav.scp", "utt2spk", "utt2dur")
+DURATION_TOLERANCE = 0.02  # s; other tools count frames
 
 
 def write_data_dir(
@@ -41,15 +43,18 @@ def write_data_dir(
 
 
 def subset_data_dir(source: str | Path, out: str | Path, utts: Iterable[str]) -> None:
-    """Write the data directory of `utts` alone; raises DataDirError if `source` lacks one of them."""
+    """Write wav.scp, utt2spk, utt2dur, spk2gender and segments of `utts` alone; raises DataDirError if one is not there."""
     source, utts = Path(source), list(utts)
     tables = {name: read_table(source / name) for name in UTTERANCE_TABLES}
     if missing := [utt for utt in utts if utt not in tables["utt2spk"]]:
         raise DataDirError(f"{source}/utt2spk: {len(missing)} utterances are not there, e.g. {missing[:3]}")
-    genders = source / "spk2gender"
+    genders, segments = source / "spk2gender", source / "segments"
+    if segments.exists():
+        tables["segments"] = read_table(segments)
+        write_table(Path(out) / "segments", {utt: tables["segments"][utt] for utt in utts})
     write_data_dir(
         out,
-        wav_scp={utt: tables["wav.scp"][utt] for utt in utts},
+        wav_scp={key: tables["wav.scp"][key] for key in _recordings_of(tables, utts)},
         utt2spk={utt: tables["utt2spk"][utt] for utt in utts},
         utt2dur={utt: float(tables["utt2dur"][utt]) for utt in utts},
         spk2gender=read_table(genders) if genders.exists() else None,
@@ -177,19 +182,17 @@ def quarantined(path: str | Path) -> set[str]:
 def validate_data_dir(path: str | Path) -> list[str]:
     """Every rule that the data directory breaks, one line each with file and line; empty if it is sound.
 
-    The rules are those of Kaldi's utils/validate_data_dir.sh for wav.scp, utt2spk, spk2utt, utt2dur and spk2gender:
-    byte order, one line a key, the same utterances everywhere, the speaker as a prefix of the utterance; and that the
-    files exist, which Kaldi does not check.
+    The rules are those of Kaldi's utils/validate_data_dir.sh for wav.scp, segments, utt2spk, spk2utt and utt2dur: byte
+    order, one line a key, the same utterances everywhere, the speaker as a prefix of the utterance; and that the files
+    exist, which Kaldi does not check, that segments have their recordings, and utt2dur their durations.
     """
     path = Path(path)
     problems: list[str] = []
     tables: dict[str, dict] = {}
-    for name, read in (
-        ("utt2spk", read_utt2spk),
-        ("spk2utt", read_spk2utt),
-        ("wav.scp", read_table),
-        ("utt2dur", read_utt2dur),
-    ):
+    readers = {"utt2spk": read_utt2spk, "spk2utt": read_spk2utt, "wav.scp": read_table, "utt2dur": read_utt2dur}
+    if (path / "segments").exists():
+        readers["segments"] = read_segments
+    for name, read in readers.items():
         try:
             tables[name] = read(path / name)
         except (DataDirError, OSError) as error:
@@ -201,8 +204,11 @@ def validate_data_dir(path: str | Path) -> list[str]:
     for name, table in tables.items():
         problems += _order_problems(path / name, list(table))
     utt2spk = tables["utt2spk"]
-    for name in ("wav.scp", "utt2dur"):
+    segments = tables.get("segments")
+    for name in ("segments" if segments else "wav.scp", "utt2dur"):
         problems += _difference(path / name, tables[name].keys(), path / "utt2spk", utt2spk.keys())
+    if segments:
+        problems += _segment_problems(path, segments, tables["wav.scp"], tables["utt2dur"])
     if tables["spk2utt"] != invert(utt2spk):
         problems.append(f"{path}/spk2utt: does not agree with utt2spk")
     for number, (utt, speaker) in enumerate(utt2spk.items(), start=1):
@@ -211,6 +217,19 @@ def validate_data_dir(path: str | Path) -> list[str]:
     for number, (utt, file) in enumerate(tables["wav.scp"].items(), start=1):
         if not file.endswith("|") and not Path(file).is_file():
             problems.append(f"{path}/wav.scp:{number}: the file of {utt!r} is missing: {file}")
+    return problems
+
+
+def _segment_problems(
+    path: Path, segments: Mapping[str, Segment], recordings: Mapping[str, str], utt2dur: Mapping[str, float]
+) -> list[str]:
+    problems = []
+    for number, (utt, segment) in enumerate(segments.items(), start=1):
+        if segment.recording not in recordings:
+            problems.append(f"{path}/segments:{number}: recording {segment.recording!r} of {utt!r} is not in wav.scp")
+        length = segment.end - segment.start
+        if utt in utt2dur and abs(utt2dur[utt] - length) > DURATION_TOLERANCE:
+            problems.append(f"{path}/segments:{number}: {utt!r} lasts {length:g} s, by utt2dur {utt2dur[utt]:g} s")
     return problems
 
 

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
-from sv.kaldi import read_table, read_trials, read_vectors, validate_data_dir
+from sv.data.manifests import iter_waveforms
+from sv.kaldi import read_table, read_trials, read_utt2spk, read_vectors, validate_data_dir, write_table
+from sv.kaldi.segments import read_segments
 from sv.scoring import read_backend
 
 TINY = Path(__file__).with_name("tiny.toml")
@@ -175,3 +178,30 @@ def test_training_in_two_processes(work, recipe, finish):
     two = [json.loads(line) for line in (work / "exp/tiny/train.jsonl").read_text().splitlines()]
     assert [line["step"] for line in two] == [line["step"] for line in one]
     assert two[0]["feature_mse"] == pytest.approx(one[0]["feature_mse"], rel=0.2)
+
+
+def test_kaldi_directories_with_segments_give_the_scores_of_the_files(whole, recipe, finish, tmp_path):
+    kaldi = tmp_path / "kaldi"
+    for name in ("voxceleb1_dev", "voxceleb1_test"):
+        source, out = whole[0] / "data" / name, kaldi / name
+        out.mkdir(parents=True)
+        recordings, segments = {}, {}
+        for utt, samples in iter_waveforms(source, read_utt2spk(source / "utt2spk")):
+            parts = recordings.setdefault(utt.split("-")[0], [])  # all that a speaker says, one after the other
+            start = sum(map(len, parts)) / 16_000
+            segments[utt] = f"{utt.split('-')[0]} {start!r} {start + len(samples) / 16_000!r}"
+            parts.append(samples)
+        for key, parts in recordings.items():
+            soundfile.write(out / f"{key}.wav", np.concatenate(parts), 16_000, subtype="PCM_16")
+        write_table(out / "wav.scp", {key: f"{out}/{key}.wav" for key in recordings})
+        write_table(out / "segments", segments)
+        for table in ("utt2spk", "spk2gender", "trials"):
+            if (source / table).exists():
+                shutil.copyfile(source / table, out / table)
+    code, output = finish(recipe(tmp_path, "--voxceleb1", kaldi))
+    assert code == 0, output
+    assert read_segments(tmp_path / "data/voxceleb1_valid/segments")
+    found = sorted(path.relative_to(tmp_path) for path in (tmp_path / "exp").rglob("*.scores"))
+    assert len(found) > 5
+    for path in found:
+        assert (tmp_path / path).read_bytes() == (whole[0].with_name("pristine") / path).read_bytes(), path

@@ -106,7 +106,13 @@ def test_a_signal_cancels_the_jobs(slurm, submit, tmp_path, signum):
 
 
 def test_jobs_of_a_killed_submitter_are_cancelled_by_the_next_one(slurm, submit, tmp_path):
-    words = ["JOB=1:2", "x.JOB.log", "sh", "-c", "echo $$ >> began.JOB; { test -e go || sleep 200; } && echo end >> ended.JOB"]
+    words = [
+        "JOB=1:2",
+        "x.JOB.log",
+        "sh",
+        "-c",
+        "echo $$ >> began.JOB; { test -e go || sleep 200; } && echo end >> ended.JOB",
+    ]
     process = submit(slurm, *words, wait=False)
     wait_until(lambda: len(list(tmp_path.glob("began.*"))) == 2)
     process.kill()

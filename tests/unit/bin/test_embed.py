@@ -6,7 +6,9 @@ import soundfile
 
 from sv.bin import embed
 from sv.data.manifests import write_manifests
-from sv.kaldi import read_scp, read_vectors, write_data_dir, write_table
+from sv.extract import Embedder, frames_per_segment, utterance_embedding
+from sv.kaldi import open_ark_scp, read_scp, read_vectors, write_data_dir, write_table
+from sv.system import load_model
 
 
 def embedded(out: Path, folder: Path, *inputs: object) -> dict[str, np.ndarray]:
@@ -17,6 +19,40 @@ def embedded(out: Path, folder: Path, *inputs: object) -> dict[str, np.ndarray]:
 def test_stored_features_and_audio_give_the_same_embeddings(folder, staged, assert_same, tmp_path) -> None:
     assert_same(embedded(tmp_path, folder, folder / "data" / "test" / "wav.scp"), staged[1])
     assert_same(embedded(tmp_path, folder, staged[0] / "feats" / "test" / "feats.scp"), staged[1])
+
+
+def test_features_of_whole_utterances_made_elsewhere_are_cut_like_audio(folder, staged, tmp_path) -> None:
+    system, frontend, model = load_model(folder / "model")
+    frames, mels = frames_per_segment(frontend, system.extract), system.features.num_mel_bins
+    rng = np.random.default_rng(0)
+    whole = {
+        f"utt{count}": rng.standard_normal((count, mels)).astype(np.float32) for count in (frames // 2, 3 * frames - 2)
+    }
+    with open_ark_scp(tmp_path / "feats.ark", tmp_path / "feats.scp") as write:
+        for utt in sorted(whole):
+            write(utt, whole[utt])
+    found = embedded(tmp_path, folder, tmp_path / "feats.scp")
+    embed_one = Embedder(model, frames, system.extract.batch_size)
+    parts = {
+        frames // 2: lambda matrix: [np.tile(matrix, (3, 1))[:frames]],
+        3 * frames - 2: lambda matrix: [matrix[start : start + frames] for start in (0, frames, 2 * frames - 2)],
+    }
+    for utt, matrix in whole.items():
+        ((_, segments),) = embed_one([(utt, np.concatenate(parts[len(matrix)](matrix)))])
+        np.testing.assert_allclose(found[utt], utterance_embedding(segments, system.extract.unit_segments), atol=1e-6)
+
+
+def test_segments_beside_a_wav_scp_are_what_is_embedded(folder, staged, assert_same, tmp_path) -> None:
+    files = read_scp(folder / "data" / "test" / "wav.scp")
+    utts = sorted(files)[:2]
+    parts = [soundfile.read(files[utt], dtype="int16")[0] for utt in utts]
+    soundfile.write(tmp_path / "both.wav", np.concatenate(parts), 16_000)
+    ends = np.cumsum([0, *map(len, parts)]) / 16_000
+    write_table(tmp_path / "wav.scp", {"both": f"cat {tmp_path}/both.wav |"})
+    write_table(tmp_path / "segments", {utt: f"both {ends[i]} {ends[i + 1]}" for i, utt in enumerate(utts)})
+    assert_same(
+        embedded(tmp_path, folder, "--allow-pipes", tmp_path / "wav.scp"), {utt: staged[1][utt] for utt in utts}
+    )
 
 
 def test_the_same_command_writes_the_same_bytes(folder, tmp_path) -> None:

@@ -7,6 +7,7 @@ import soundfile
 from sv.bin.render_cut import find_cut, main
 from sv.data.audio import read_samples
 from sv.data.manifests import cut_of, write_jsonl_gz
+from sv.data.utterances import Utterance
 from sv.kaldi.scp import DataDirError
 
 
@@ -16,7 +17,9 @@ def manifest(tmp_path):
     samples = 0.1 * np.random.default_rng(0).standard_normal(3_000)
     for utt in ("a-1", "a-10"):
         soundfile.write(tmp_path / f"{utt}.wav", samples * (1 + len(utt)), 16_000, subtype="PCM_16")
-    cuts = [cut_of(utt, "a-1", str(tmp_path / f"{utt}.wav"), 3_000).to_dict() for utt in ("a-10", "a-1")]
+    cuts = [
+        cut_of(utt, "a-1", Utterance(utt, str(tmp_path / f"{utt}.wav"), 3_000)).to_dict() for utt in ("a-10", "a-1")
+    ]
     write_jsonl_gz(tmp_path / "cuts.jsonl.gz", cuts)
     return tmp_path / "cuts.jsonl.gz"
 

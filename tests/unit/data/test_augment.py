@@ -9,6 +9,7 @@ from sv.data.audio import BadAudio, read_samples
 from sv.data.augment import AugmentConfig, Draw, NoiseLibrary, NoisePiece
 from sv.data.manifests import cut_of, import_lhotse, render
 from sv.data.mixing import measure_snr_db, noise_gain, power
+from sv.data.utterances import Utterance
 from sv.kaldi.scp import DataDirError, read_scp
 from sv.seeding import generator
 
@@ -56,7 +57,7 @@ def test_lhotse_renders_the_same_waveform(library, speech, category, rir, channe
     path, samples = speech
     for key, snr_db in enumerate((-3.0, 0.0, 17.5)):
         draw = replace(drawn(library, category, rir, snr_db, key), channel=channel)
-        cut = library.to_cut(draw, cut_of("a-1", "a", str(path), NUM_SAMPLES), samples)
+        cut = library.to_cut(draw, cut_of("a-1", "a", Utterance("a-1", str(path), NUM_SAMPLES)), samples)
         ours, theirs = library.apply(draw, samples), render(through_json(cut))
         np.testing.assert_allclose(theirs, ours, atol=1e-6 * np.abs(ours).max())
         assert cut.id == "a-1"
@@ -68,7 +69,7 @@ def test_lhotse_renders_the_published_floor_too(library, speech):
     draw = drawn(library, "short", None, 0.0)
     quiet = samples * np.float32(0.05)
     soundfile.write(path, quiet, 16_000, subtype="FLOAT")
-    cut = library.to_cut(draw, cut_of("a-1", "a", str(path), NUM_SAMPLES), quiet, floor=1e-4)
+    cut = library.to_cut(draw, cut_of("a-1", "a", Utterance("a-1", str(path), NUM_SAMPLES)), quiet, floor=1e-4)
     ours = library.apply(draw, quiet, floor=1e-4)
     np.testing.assert_allclose(render(cut), ours, atol=1e-6 * np.abs(ours).max())
     added = library.sum_of("short", draw.pieces, NUM_SAMPLES)
@@ -81,7 +82,7 @@ def test_lhotse_renders_the_published_floor_too(library, speech):
 def test_the_snr_of_the_whole_mix_is_the_one_drawn(library, speech, category, snr_db):
     path, samples = speech
     draw = drawn(library, category, None, snr_db)
-    rendered = render(library.to_cut(draw, cut_of("a-1", "a", str(path), NUM_SAMPLES), samples))
+    rendered = render(library.to_cut(draw, cut_of("a-1", "a", Utterance("a-1", str(path), NUM_SAMPLES)), samples))
     assert measure_snr_db(samples, rendered) == pytest.approx(snr_db, abs=1e-3)
 
 
@@ -89,7 +90,7 @@ def test_all_tracks_have_one_common_gain(library, speech):
     """Looped and babble tracks divided by their own samples give the same factor everywhere."""
     path, samples = speech
     draw = drawn(library, "babble", None, 5.0, key=3)
-    cut = library.to_cut(draw, cut_of("a-1", "a", str(path), NUM_SAMPLES), samples)
+    cut = library.to_cut(draw, cut_of("a-1", "a", Utterance("a-1", str(path), NUM_SAMPLES)), samples)
     gain = noise_gain(power(samples), power(library.sum_of("babble", draw.pieces, NUM_SAMPLES)), 5.0)
     assert len(cut.tracks) == len(draw.pieces) + 1
     for track, mixed in zip(cut.tracks[1:], cut.load_audio(mixed=False)[1:], strict=True):
@@ -100,7 +101,7 @@ def test_all_tracks_have_one_common_gain(library, speech):
 
 def test_short_noise_is_looped_without_a_gap(library):
     pieces = library.draw_noise(generator(1), "short", NUM_SAMPLES)
-    file = read_samples(library.noises["short"].paths["short-0"])
+    file = library.noises["short"].read("short-0")
     expected = np.take(file, pieces[0].start + np.arange(NUM_SAMPLES), mode="wrap")
     np.testing.assert_array_equal(library.sum_of("short", pieces, NUM_SAMPLES), expected)
     starts = {library.draw_noise(generator(key), "short", NUM_SAMPLES)[0].start for key in range(8)}
@@ -124,7 +125,7 @@ def test_pieces_cover_the_utterance_and_stay_inside_their_recordings(library):
             assert piece.offset == covered.get(piece.recording, 0)
             covered[piece.recording] = piece.offset + piece.num_samples
             assert piece.start >= 0
-            assert piece.start + piece.num_samples <= library.noises[category].num_samples[piece.recording]
+            assert piece.start + piece.num_samples <= library.noises[category].utterances[piece.recording].num_samples
         assert set(covered.values()) == {NUM_SAMPLES}
 
 
@@ -197,7 +198,7 @@ def test_silent_speech_and_no_noise_leave_the_utterance_as_it_is(library, speech
     path, samples = speech
     draw, silence = drawn(library, "noise", None, 0.0), np.zeros(NUM_SAMPLES, np.float32)
     assert not library.apply(draw, silence).any()
-    cut = cut_of("a-1", "a", str(path), NUM_SAMPLES)
+    cut = cut_of("a-1", "a", Utterance("a-1", str(path), NUM_SAMPLES))
     assert library.to_cut(draw, cut, silence) is cut
     assert library.apply(Draw(), samples) is samples
 
@@ -208,7 +209,7 @@ def test_a_silent_piece_is_no_track(make_set, noise, speech):
     library = NoiseLibrary({"noise": make_set("gap", {"gap-0": audio})})
     quiet = NoisePiece(recording="gap-0", start=0, num_samples=4_000, offset=0)
     draw = Draw(category="noise", snr_db=0.0, pieces=(quiet, replace(quiet, start=4_000, offset=4_000)))
-    cut = library.to_cut(draw, cut_of("a-1", "a", str(path), NUM_SAMPLES), samples)
+    cut = library.to_cut(draw, cut_of("a-1", "a", Utterance("a-1", str(path), NUM_SAMPLES)), samples)
     assert len(cut.tracks) == 2
     ours = library.apply(draw, samples)
     np.testing.assert_allclose(render(cut), ours, atol=1e-6 * np.abs(ours).max())
@@ -255,8 +256,9 @@ def test_noise_directories_without_usable_recordings(tmp_path, make_set, noise):
         NoiseLibrary({"noise": tmp_path / "empty"})
     folder = make_set("set", {"set-0": noise(0, 100)})
     (folder / "utt2dur").write_text("other 1.0\n")
-    with pytest.raises(DataDirError, match=r"utt2dur: 1 recordings of wav\.scp are not there, e\.g\. \['set-0'\]"):
+    with pytest.raises(DataDirError, match=r"utt2dur: 1 utterances are not there, e\.g\. \['set-0'\]"):
         NoiseLibrary({"noise": folder})
+    (folder / "utt2dur").write_text("set-0 1.0\n")
     (folder / "wav.scp").write_text(f"set-0 cat {read_scp(folder / 'wav.scp')['set-0']} |\n")
     with pytest.raises(DataDirError, match=r"wav\.scp: 'set-0' is a pipe; noise is read from files only"):
         NoiseLibrary({}, folder)

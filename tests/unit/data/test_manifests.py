@@ -16,6 +16,7 @@ from sv.data.manifests import (
     write_jsonl_gz,
     write_manifests,
 )
+from sv.data.utterances import Utterance
 from sv.kaldi.scp import DataDirError, read_scp, write_table
 from sv.seeding import generator
 
@@ -37,7 +38,9 @@ def noisy_dir(data_dir, make_set, noise, tmp_path):
     for utt, length in LENGTHS.items():
         path = data_dir / f"{utt}.wav"
         draw = Draw(category="noise", snr_db=5.0, pieces=library.draw_noise(generator(utt), "noise", length))
-        cuts.append(library.to_cut(draw, cut_of(utt, utt[0], str(path), length), read_samples(path)).to_dict())
+        cuts.append(
+            library.to_cut(draw, cut_of(utt, utt[0], Utterance(utt, str(path), length)), read_samples(path)).to_dict()
+        )
     write_jsonl_gz(out / CUTS, cuts)
     # Would leave a file behind if it were run.
     (out / "wav.scp").write_text("".join(f"{utt} touch {tmp_path}/executed |\n" for utt in LENGTHS))

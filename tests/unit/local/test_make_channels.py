@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from local.make_channels import NUM_TAPS, main, random_channel
-from sv.data.audio import read_samples
 from sv.data.augment import Recordings
 from sv.kaldi.data_dir import validate_data_dir
 from sv.seeding import generator
@@ -17,7 +16,7 @@ def test_the_set_is_a_data_directory_that_depends_on_the_seed_alone(tmp_path):
     for key in b.ids:
         np.testing.assert_array_equal(a.read(key), b.read(key))
         assert not np.array_equal(b.read(key), c.read(key))
-        assert a.num_samples[key] == NUM_TAPS == len(read_samples(a.paths[key]))
+        assert a.utterances[key].num_samples == NUM_TAPS == len(a.read(key))
 
 
 def test_the_peak_is_in_the_middle_and_the_pass_band_wanders_by_some_decibels():

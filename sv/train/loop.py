@@ -154,7 +154,7 @@ def make_optimizer(step_module: nn.Module, config: TrainConfig) -> torch.optim.O
         groups = step_module.parameter_groups()
     else:
         groups = decay_groups(step_module, config.decayed)
-    common = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
+    common = {"lr": config.lr, "weight_decay": config.weight_decay, "foreach": True}
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=config.momentum, **common)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam

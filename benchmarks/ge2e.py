@@ -3,21 +3,21 @@
 
     python benchmarks/ge2e.py [--num-rounds 5]
 
-Step: forward and backward pass of the (128, 64) x 3 network on 64 speakers x 10 utterances of 80 frames and of the loss.
-Loops: one similarity block a pair of speakers, each with its own centroids, as the TensorFlow code slices them, and with it
-that code's network, a cell that is run frame by frame; one cosine an utterance and centroid, as HarryVolek's port had it
-at first; one comparison an utterance, or an utterance position, as later ports compute them. All with denormals flushed;
-last, the same step of the whole with and without. Seconds are the best of the rounds: of a step's cost, not of what else
-the machine does.
+Step: forward and backward pass of the network on 64 speakers x 10 utterances of 80 frames and of the loss. Networks: the
+(128, 64) x 3 one, whose TensorFlow code runs a cell frame by frame; Resemblyzer's, whose training is unpublished, and
+HarryVolek's, both on PyTorch's LSTM as ours (a minute a step: once each). Loops: one similarity block a pair of speakers,
+each with its own centroids, as the TensorFlow code slices them; one cosine an utterance and centroid, as HarryVolek's port
+had it at first; one comparison an utterance, or an utterance position, as later ports compute them. All with denormals
+flushed; last, the same step of the whole with and without. Seconds are the best of the rounds: of a step's cost, not of
+what else the machine does.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from common import print_table
+from common import best_seconds, print_table
 from torch import Tensor
 
 from sv.losses.ge2e import GE2E
@@ -26,6 +26,11 @@ from sv.models.ge2e_lstm import GE2ELSTM, GE2ELSTMConfig
 NUM_SPEAKERS, NUM_UTTERANCES, NUM_FRAMES = 64, 10, 80
 AIM = 5.0
 EPSILON = 1e-6
+PROJECTED = GE2ELSTMConfig()
+UNPROJECTED = {
+    "Resemblyzer": GE2ELSTMConfig(hidden=256, projection=0, head="linear_relu", cell="torch"),
+    "HarryVolek": GE2ELSTMConfig(hidden=768, projection=0, head="linear", cell="torch"),
+}
 
 
 def unit(vectors: Tensor) -> Tensor:
@@ -160,10 +165,12 @@ def loss_step(form: Callable[..., Tensor]) -> Callable[[], Tensor]:
     return step
 
 
-def whole_step(form: Callable[..., Tensor], *, cells: bool = False, flush: bool = True) -> Callable[[], Tensor]:
+def whole_step(
+    form: Callable[..., Tensor], config: GE2ELSTMConfig = PROJECTED, *, cells: bool = False, flush: bool = True
+) -> Callable[[], Tensor]:
     """A call that runs network and loss forward and back on one batch of features."""
     torch.manual_seed(0)
-    model = GE2ELSTM(GE2ELSTMConfig())
+    model = GE2ELSTM(config)
     if cells:
         model = CellLoop(model)
     features = torch.randn(NUM_SPEAKERS * NUM_UTTERANCES, 40, NUM_FRAMES)
@@ -177,17 +184,6 @@ def whole_step(form: Callable[..., Tensor], *, cells: bool = False, flush: bool 
         return loss.detach()
 
     return step
-
-
-def best_seconds(cases: dict[str, Callable[[], Tensor]], num_rounds: int) -> dict[str, float]:
-    """Shortest processor seconds of each case, over rounds in which they take turns."""
-    best = dict.fromkeys(cases, float("inf"))
-    for _ in range(num_rounds):
-        for name, run in cases.items():
-            started = time.process_time()
-            run()
-            best[name] = min(best[name], time.process_time() - started)
-    return best
 
 
 def report(title: str, cases: dict[str, Callable[[], Tensor]], num_rounds: int) -> None:
@@ -213,13 +209,16 @@ def main() -> None:
         f"Loss and its gradient, {size}; aim: {AIM} times", {n: loss_step(f) for n, f in FORMS.items()}, args.num_rounds
     )
     report(
-        f"Network and loss, {size} of {NUM_FRAMES} frames",
+        f"(128, 64) x 3 network and loss, {size} of {NUM_FRAMES} frames",
         {n: whole_step(f) for n, f in FORMS.items()}
         | {"loop over pairs of speakers, and over frames": whole_step(block_loop, cells=True)},
         args.num_rounds,
     )
+    for name, config in UNPROJECTED.items():
+        forms = {"ours": vectorised, "loop over utterances and centroids": cosine_loop}
+        report(f"{name}'s network and loss", {n: whole_step(f, config) for n, f in forms.items()}, num_rounds=1)
     denormals = {"denormals flushed": whole_step(vectorised), "not flushed": whole_step(vectorised, flush=False)}
-    report("Our step", denormals, args.num_rounds)
+    report("Our step, (128, 64) x 3", denormals, args.num_rounds)
 
 
 if __name__ == "__main__":

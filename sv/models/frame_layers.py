@@ -1,10 +1,15 @@
-"""Layers for inference on a CPU whose maps, (batch, channels, frames), lie frame by frame in memory."""
+"""Layers for a CPU whose maps, (batch, channels, frames), lie frame by frame in memory."""
 
 import functools
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.grad import conv2d_input, conv2d_weight
+
+GRADIENT_FRAMES = 1024  # for which oneDNN is fastest with weights' gradients
 
 
 def is_traced() -> bool:
@@ -41,6 +46,58 @@ class FrameConv(nn.Module):
         return F.conv2d(maps[:, :, None], self.weight, self.bias, *axes)[:, :, 0]
 
 
+class SameConv(nn.Conv1d):
+    """A convolution of an odd number of taps and stride 1 that keeps the number of frames; on a CPU frame by frame."""
+
+    def __init__(self, in_channels: int, out_channels: int, taps: int) -> None:
+        super().__init__(in_channels, out_channels, taps, padding=taps // 2)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (batch, in_channels, frames) to (batch, out_channels, frames)."""
+        if maps.device.type != "cpu" or is_traced():
+            return super().forward(maps)
+        return FrameConvolution.apply(maps, self.weight, self.bias)
+
+
+class FrameConvolution(torch.autograd.Function):
+    """What `SameConv` computes, and its gradients: those of the weights some frames at a time."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        image, kernel = (each[:, :, None].contiguous(memory_format=torch.channels_last) for each in (maps, weight))
+        ctx.save_for_backward(image, kernel)
+        return F.conv2d(image, kernel, bias, padding=(0, weight.shape[2] // 2)).squeeze_(2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        """Gradients of maps, if they are wanted, weights and bias."""
+        image, kernel = ctx.saved_tensors
+        gradient = gradient[:, :, None].contiguous(memory_format=torch.channels_last)
+        half, num_frames = kernel.shape[3] // 2, image.shape[3]
+        of_image = conv2d_input(image.shape, kernel, gradient, padding=(0, half)) if ctx.needs_input_grad[0] else None
+        of_kernel = torch.zeros_like(kernel)
+        for row in range(len(image)):
+            for first in range(0, num_frames, GRADIENT_FRAMES):
+                last = min(first + GRADIENT_FRAMES, num_frames)
+                part = image[row : row + 1, :, :, max(0, first - half) : last + half]
+                part = F.pad(part, (max(0, half - first), max(0, last + half - num_frames)))
+                of_kernel += conv2d_weight(part, kernel.shape, gradient[row : row + 1, :, :, first:last])
+        return None if of_image is None else of_image[:, :, 0], of_kernel[:, :, 0], gradient.sum(dim=(0, 2, 3))
+
+
+class FrameNorm(nn.BatchNorm1d):
+    """A batch norm that is as fast frame by frame as channel by channel."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (batch, channels, frames) to the same shape."""
+        return super().forward(maps[:, :, None]).squeeze(2)
+
+    def _check_input_dim(self, maps: Tensor) -> None:
+        if maps.ndim != 4:
+            raise ValueError(f"expected (batch, channels, frames), got {tuple(maps[:, :, 0].shape)}")
+
+
 def affine_of(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Scale and offset, (channels,) each, of the map that a batch norm is in evaluation."""
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
@@ -66,8 +123,40 @@ def max_pool(maps: Tensor, size: int) -> Tensor:
     """Largest of every `size` frames of (batch, channels, frames); frames that are left over are dropped."""
     if maps.stride(1) != 1:
         return F.max_pool1d(maps, size)
-    end = maps.shape[2] // size * size  # PyTorch's pooling would rearrange maps that lie frame by frame
-    return functools.reduce(torch.maximum, (maps[:, :, first:end:size] for first in range(size)))
+    if torch.is_grad_enabled() and maps.requires_grad:
+        return FrameMaxPool.apply(maps, size)
+    return functools.reduce(torch.maximum, nth_frames(maps, size))
+
+
+def nth_frames(maps: Tensor, size: int) -> list[Tensor]:
+    """The first, second and so on of every `size` frames of (batch, channels, frames)."""
+    end = maps.shape[2] // size * size
+    return [maps[:, :, first:end:size] for first in range(size)]
+
+
+class FrameMaxPool(torch.autograd.Function):
+    """Max pooling frame by frame, for which PyTorch's would rearrange the maps; of equals the first is the largest."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, size: int) -> Tensor:
+        parts = nth_frames(maps, size)
+        pooled = functools.reduce(torch.maximum, parts)
+        ctx.shape, is_left = maps.shape, torch.ones_like(pooled, dtype=torch.bool)
+        ctx.is_largest = []
+        for part in parts:
+            ctx.is_largest.append(is_left & (part == pooled))
+            is_left = is_left & ~ctx.is_largest[-1]
+        return pooled
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Gradient of the maps."""
+        batch, channels, num_frames = ctx.shape
+        of_maps = gradient.new_zeros(batch, num_frames, channels).transpose(1, 2)
+        for part, is_largest in zip(nth_frames(of_maps, len(ctx.is_largest)), ctx.is_largest):
+            torch.mul(gradient, is_largest, out=part)
+        return of_maps, None
 
 
 def cat_channels(maps: list[Tensor]) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.models.frame_layers import is_traced, max_pool
+from sv.models.frame_layers import FrameNorm, SameConv, is_traced, max_pool
 
 SLOPE = 0.3  # of leaky ReLUs: Keras' default, kept by every port
 POOL = 3  # frames that a max pooling makes one
@@ -16,8 +16,8 @@ Scaling = Literal["none", "mul", "add", "mul_add", "add_mul"]
 
 
 def leaky_relu(maps: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.3, in place."""
-    return F.leaky_relu_(maps, SLOPE)
+    """Leaky ReLU of slope 0.3, in place where no gradient is wanted."""
+    return F.leaky_relu(maps, SLOPE, inplace=not maps.requires_grad)
 
 
 class FeatureMapScaling(nn.Module):
@@ -76,12 +76,12 @@ class RawBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, preactivated: bool, scaling: Scaling) -> None:
         super().__init__()
-        self.bn1 = nn.BatchNorm1d(in_channels) if preactivated else None
-        self.conv1 = nn.Conv1d(in_channels, out_channels, 3, padding=1)
-        self.bn2 = nn.BatchNorm1d(out_channels)
-        self.conv2 = nn.Conv1d(out_channels, out_channels, 3, padding=1)
+        self.bn1 = FrameNorm(in_channels) if preactivated else None
+        self.conv1 = SameConv(in_channels, out_channels, 3)
+        self.bn2 = FrameNorm(out_channels)
+        self.conv2 = SameConv(out_channels, out_channels, 3)
         changes = in_channels != out_channels
-        self.conv_downsample = nn.Conv1d(in_channels, out_channels, 1) if changes else None
+        self.conv_downsample = SameConv(in_channels, out_channels, 1) if changes else None
         self.fms = FeatureMapScaling(out_channels, scaling) if scaling != "none" else None
 
     def forward(self, maps: Tensor) -> Tensor:

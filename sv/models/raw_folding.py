@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from sv.models.frame_layers import ChannelAffine, FrameConv
+from sv.models.frame_layers import ChannelAffine, FrameConv, SameConv
 from sv.models.raw_blocks import RawBlock
 from sv.models.rawnet1 import PostActivationBlock, RawNet1, RawNet1Cnn, RawNet1PyTorch, RawNet1Trunk
 from sv.models.rawnet2 import RawNet2
@@ -55,4 +55,5 @@ REPLACEMENTS = {
     SincFilters: FrozenSincFilters,
     SincPairs: FrozenSincPairs,
     nn.Conv1d: FrameConv,
+    SameConv: FrameConv,
 }

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sv.models.blocks import initialise
+from sv.models.frame_layers import FrameNorm
 from sv.models.output import Embedded
 from sv.models.raw_blocks import POOL, RecurrentEmbedding, Scaling, leaky_relu, one_at_a_time, raw_blocks, waveforms_of
 from sv.models.sincnet import LENGTH, sinc_filters
@@ -95,7 +96,7 @@ class RawNet2(nn.Module):
         width = config.channels[0]
         self.ln = SegmentNorm(config.num_samples if config.ln_affine == "per_sample" else None)
         self.first_conv = sinc_filters(width) if config.front_end == "sinc" else nn.Conv1d(1, width, POOL, stride=POOL)
-        self.first_bn = nn.BatchNorm1d(width)
+        self.first_bn = FrameNorm(width)
         self.blocks = raw_blocks(width, config.channels, bypass=config.preact_bypass, scaling=config.fms)
         self.tail = RecurrentEmbedding(config.channels[-1], config.gru_dim, config.embedding_dim)
         self.apply(initialise)

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sv.models.frame_layers import ChannelAffine, FrameConv, cat_channels, max_pool
+from sv.models.frame_layers import ChannelAffine, FrameConv, FrameNorm, SameConv, cat_channels, max_pool
 
 
 def by_frames(maps: torch.Tensor) -> torch.Tensor:
@@ -58,3 +58,53 @@ def test_concatenation_keeps_the_layout() -> None:
     concatenated = cat_channels([by_frames(first), by_frames(second)])
     assert torch.equal(concatenated, expected)
     assert concatenated.stride() == (56, 1, 8)
+
+
+def assert_same_with_gradients(ours, reference, *inputs: torch.Tensor) -> None:
+    """Compare values, and the gradients that a random weighting of them gives, in double precision."""
+    found, expected = ([each.clone().requires_grad_() for each in inputs] for _ in range(2))
+    values, wanted = ours(*found), reference(*expected)
+    torch.testing.assert_close(values, wanted)
+    weights = torch.randn_like(wanted)
+    values.backward(weights)
+    wanted.backward(weights)
+    for ours_grad, grad in zip(found, expected):
+        torch.testing.assert_close(ours_grad.grad, grad.grad)
+
+
+@pytest.mark.parametrize("layout", [torch.clone, by_frames])
+@pytest.mark.parametrize(("taps", "num_frames"), [(3, 1), (3, 2), (3, 31), (5, 2049), (1, 1025)])
+def test_a_convolution_of_equal_length_and_its_gradients(layout, taps: int, num_frames: int) -> None:
+    conv, maps = SameConv(6, 8, taps).double(), layout(torch.randn(2, 6, num_frames, dtype=torch.double))
+
+    def by_pytorch(maps, weight, bias):
+        return F.conv1d(maps, weight, bias, padding=taps // 2)
+
+    def ours(maps, weight, bias):
+        return torch.func.functional_call(conv, {"weight": weight, "bias": bias}, maps)
+
+    assert_same_with_gradients(ours, by_pytorch, maps, conv.weight.detach(), conv.bias.detach())
+
+
+def test_maps_without_a_gradient_still_give_the_weights_theirs() -> None:
+    conv = SameConv(2, 3, 3)
+    conv(torch.ones(1, 2, 5)).sum().backward()
+    assert conv.weight.grad.tolist() == [[[4, 5, 4]] * 2] * 3
+    assert conv.bias.grad.tolist() == [5] * 3
+
+
+@pytest.mark.parametrize("layout", [torch.clone, by_frames])
+def test_a_frame_norm_is_the_batch_norm(layout) -> None:
+    norm, reference = FrameNorm(4).double(), nn.BatchNorm1d(4).double()
+    maps = layout(torch.randn(3, 4, 9, dtype=torch.double))
+    assert_same_with_gradients(norm, reference, maps)
+    assert norm.state_dict().keys() == reference.state_dict().keys()
+    for name, value in norm.state_dict().items():
+        torch.testing.assert_close(value, reference.state_dict()[name])
+    assert_same_with_gradients(norm.eval(), reference.eval(), maps)
+
+
+@pytest.mark.parametrize("num_frames", [30, 32])
+def test_gradient_of_pooling_goes_to_the_first_of_equals(num_frames: int) -> None:
+    maps = torch.randint(3, (2, 4, num_frames), dtype=torch.double)
+    assert_same_with_gradients(lambda m: max_pool(by_frames(m), 3), lambda m: F.max_pool1d(m, 3), maps)

@@ -10,12 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from sv.models.frame_layers import FrameConv, cat_channels, is_traced, max_pool, nth_frames
+from sv.models.frame_layers import FrameConv, cat_channels, is_traced, max_pool
 
 SAMPLING_RATE = 16_000
 LENGTH = 251  # taps; odd, so that filters have a centre
 HALF = LENGTH // 2
-FOLDED = 128  # taps of one half with the centre, and two of 0: oneDNN is faster with so many
 MIN_LOW_HZ = 50.0
 MIN_BAND_HZ = 50.0
 CHUNK_FRAMES = 1024  # whose windows stay in a CPU's cache
@@ -92,7 +91,7 @@ class SincFilters(nn.Module):
             return F.max_pool1d(self(waveforms).abs(), pool)
         with torch.autocast("cpu", enabled=False):
             maps = PooledMagnitude.apply(waveforms[:, 0], self.filters()[:, : HALF + 1], pool)
-        return maps.transpose(1, 2)
+        return maps.transpose(1, 2).contiguous()
 
 
 class SincPairs(SincFilters):
@@ -111,18 +110,15 @@ class SincPairs(SincFilters):
 
 
 def folded_windows(waveform: Tensor) -> Tensor:
-    """Samples of (samples,) that meet equal taps of an even filter, added: (samples - 250, 128), the centre's twice."""
+    """Samples of (samples,) that meet equal taps of an even filter, added: (samples - 250, 126), the centre's twice."""
     windows = waveform.unfold(0, LENGTH, 1)
-    folded = waveform.new_zeros(len(windows), FOLDED)
-    torch.add(windows[:, HALF:].flip(1), windows[:, : HALF + 1], out=folded[:, : HALF + 1])
-    return folded
+    return windows[:, HALF:].flip(1).add_(windows[:, : HALF + 1])
 
 
 def folded_product(taps: Tensor) -> FrameConv:
-    """The product of folded windows, (batch, 128, windows), and the first halves of filters, (filters, 126)."""
-    product = nn.Conv1d(FOLDED, len(taps), 1, bias=False)
-    taps = F.pad(halved_centre(taps.detach()), (0, FOLDED - HALF - 1))
-    product.weight = nn.Parameter(taps[:, :, None], requires_grad=False)
+    """The product of folded windows, (batch, 126, windows), and the first halves of filters, (filters, 126)."""
+    product = nn.Conv1d(HALF + 1, len(taps), 1, bias=False)
+    product.weight = nn.Parameter(halved_centre(taps.detach())[:, :, None], requires_grad=False)
     return FrameConv(product)
 
 
@@ -138,20 +134,14 @@ def chunks(num_frames: int, pool: int) -> Iterator[tuple[slice, slice]]:
         yield slice(first, last), slice(pool * first, pool * last + LENGTH - 1)
 
 
-def pooled_products(product: FrameConv, waveforms: Tensor, pool: int, signs: Tensor | None = None) -> Tensor:
-    """Largest magnitude of every `pool` outputs of even filters on (batch, samples): (batch, frames, filters).
-
-    `signs`, (batch, pool, frames, filters), get the outputs' that are the largest, and 0 for the others.
-    """
+def pooled_products(product: FrameConv, waveforms: Tensor, pool: int) -> Tensor:
+    """Largest magnitude of every `pool` outputs of even filters on (batch, samples): (batch, frames, filters)."""
     num_frames = (waveforms.shape[1] - LENGTH + 1) // pool
     pooled = waveforms.new_empty(len(waveforms), num_frames, len(product.weight))
-    for row, waveform in enumerate(waveforms):
+    for waveform, maps in zip(waveforms, pooled):
         for frames, samples in chunks(num_frames, pool):
-            outputs = product(folded_windows(waveform[samples]).T[None])
-            pooled[row, frames] = max_pool(outputs.abs(), pool)[0].T
-            if signs is not None:
-                for part, into in zip(nth_frames(outputs, pool), signs[row, :, frames]):
-                    into.copy_(part[0].T.sign().mul_(part[0].T.abs() == pooled[row, frames]))
+            magnitudes = product(folded_windows(waveform[samples]).T[None]).abs_()
+            maps[frames] = max_pool(magnitudes, pool)[0].T
     return pooled
 
 
@@ -159,43 +149,52 @@ class PooledMagnitude(torch.autograd.Function):
     """Even filters, magnitude and max pooling in one, for a CPU: (batch, samples) to (batch, frames, filters).
 
     A few hundred frames at a time, so that the outputs stay in the cache, and with half the multiplications: samples that
-    meet equal taps are added first. Of the outputs, the gradient needs to know which ones were the largest.
+    meet equal taps are added first. The outputs are not kept for the gradient but computed again.
     """
 
     @staticmethod
     def forward(ctx: Any, waveforms: Tensor, taps: Tensor, pool: int) -> Tensor:
         """`taps` are the filters' first halves with the centre, (filters, 126)."""
-        num_frames = (waveforms.shape[1] - LENGTH + 1) // pool
-        signs = torch.empty(len(waveforms), pool, num_frames, len(taps), dtype=torch.int8)
-        pooled = pooled_products(folded_product(taps), waveforms, pool, signs)
-        ctx.save_for_backward(waveforms, taps, signs)
+        pooled = pooled_products(folded_product(taps), waveforms, pool)
+        ctx.save_for_backward(waveforms, taps, pooled)
+        ctx.pool = pool
         return pooled
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None]:
         """Gradients of the waveforms, if they are wanted, and of the taps."""
-        waveforms, taps, signs = ctx.saved_tensors
-        _, pool, num_frames, num_filters = signs.shape
-        folded_taps = halved_centre(taps).T
-        of_taps, of_waveforms = waveforms.new_zeros(FOLDED, num_filters), torch.zeros_like(waveforms)
+        waveforms, taps, pooled = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        product, back = folded_product(taps), transposed_product(taps)
+        of_taps, of_waveforms = torch.zeros_like(taps), torch.zeros_like(waveforms)
         for row, waveform in enumerate(waveforms):
-            for frames, samples in chunks(num_frames, pool):
-                of_pooled = gradient[row, frames]
-                of_outputs = torch.stack([of_pooled * each for each in signs[row, :, frames]], dim=1).flatten(0, 1)
-                of_taps.addmm_(folded_windows(waveform[samples]).T, of_outputs)
+            for frames, samples in chunks(pooled.shape[1], ctx.pool):
+                folded = folded_windows(waveform[samples])
+                outputs = product(folded.T[None])[0].T.unflatten(0, (-1, ctx.pool))  # (frames, pool, filters)
+                is_largest = outputs.abs() == pooled[row, frames, None]
+                of_outputs = outputs.sign().mul_(is_largest).mul_(gradient[row, frames, None]).flatten(0, 1)
+                of_taps += of_outputs.T @ folded
                 if ctx.needs_input_grad[0]:
-                    of_folded = folded_taps @ of_outputs.T  # (126, windows)
+                    of_folded = back(of_outputs.T[None])[0]  # (126, windows)
                     of_waveforms[row, samples][:-HALF] += overlap_add(of_folded)
                     of_waveforms[row, samples][HALF:] += overlap_add(of_folded.flip(0))
-        of_taps = halved_centre(of_taps[: HALF + 1].T)
-        return of_waveforms if ctx.needs_input_grad[0] else None, of_taps, None
+        return of_waveforms if ctx.needs_input_grad[0] else None, halved_centre(of_taps), None
+
+
+def transposed_product(taps: Tensor) -> FrameConv:
+    """From outputs, (batch, filters, windows), back to folded windows, (batch, 126, windows)."""
+    product = nn.Conv1d(len(taps), HALF + 1, 1, bias=False)
+    product.weight = nn.Parameter(halved_centre(taps).T[:, :, None].contiguous(), requires_grad=False)
+    return FrameConv(product)
 
 
 def overlap_add(windows: Tensor) -> Tensor:
     """Sum windows, (length, count), each of which starts a sample later than the one before: (length + count - 1,)."""
     length, count = windows.shape
-    return F.fold(windows[None], (1, length + count - 1), (1, length))[0, 0, 0]
+    sheared = windows.new_zeros(length, length + count)  # each row a sample further to the right
+    sheared.as_strided((length, count), (length + count + 1, 1)).copy_(windows)
+    return sheared.sum(dim=0)[:-1]
 
 
 class FrozenSincFilters(nn.Module):
@@ -224,8 +223,7 @@ class FrozenSincPairs(nn.Module):
         """As `SincPairs.forward`; maps lie frame by frame."""
         windows = waveforms[:, 0].unfold(1, LENGTH, self.stride)  # (batch, frames, 251)
         left, right = windows[:, :, : HALF + 1], windows[:, :, HALF:].flip(2)
-        even, odd = (F.pad(each, (0, FOLDED - HALF - 1)).transpose(1, 2) for each in (left + right, left - right))
-        return cat_channels([self.even(even), self.odd(odd)])
+        return cat_channels([self.even((left + right).transpose(1, 2)), self.odd((left - right).transpose(1, 2))])
 
 
 def sinc_filters(num_bands: int) -> SincFilters:

@@ -23,7 +23,7 @@ from sv.bin.extract import check_features
 from sv.extract import Embedder, frames_per_segment, utterance_embedding
 from sv.inputs import set_features
 from sv.kaldi import Trials, read_trials
-from sv.kaldi.scp import read_scp
+from sv.kaldi.scp import read_utt2spk
 from sv.models.diff_sv import SamplingConfig
 from sv.scoring import CosineScorer, compute_eer, score_trials
 from sv.system import load_model
@@ -62,7 +62,7 @@ def main() -> None:
     check_features(args.feats, system)
     embedder = Embedder(model, frames_per_segment(frontend, system.extract), system.extract.batch_size)
     sets = {
-        path.name: list(set_features(system, frontend, path, args.feats, list(read_scp(path / "wav.scp"))))
+        path.name: list(set_features(system, frontend, path, args.feats, list(read_utt2spk(path / "utt2spk"))))
         for path in args.data_dirs
     }
     trials = {path.name: read_trials(path / "trials") for path in args.data_dirs}

@@ -137,8 +137,9 @@ def iter_waveforms(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (utterance, (samples,) float32 at 16 kHz) in byte order.
 
-    Files of wav.scp are read as they are. A noisy set's wav.scp holds pipes for other tools: they are never run, lhotse
-    renders the set's cuts instead. The pipes of a directory without cuts run only if `allow_pipes`.
+    Files of wav.scp are read as they are, or the parts of them that segments names. A noisy set's wav.scp holds pipes for
+    other tools: they are never run, lhotse renders the set's cuts instead. The pipes of a directory without cuts run only
+    if `allow_pipes`.
 
     Raises
     ------
@@ -150,23 +151,23 @@ def iter_waveforms(
     data_dir = Path(data_dir)
     has_segments = (data_dir / "segments").exists()
     table = data_dir / ("segments" if has_segments else "wav.scp")
-    there = read_table(table)
-    if missing := [utt for utt in utterances if utt not in there]:
+    entries = read_table(table)
+    if missing := [utt for utt in utterances if utt not in entries]:
         raise DataDirError(f"{table}: {len(missing)} utterances are not there, e.g. {missing[:3]}")
     ordered = sorted(utterances, key=byte_order)
-    locations = read_table(data_dir / "wav.scp").values() if has_segments else [there[utt] for utt in ordered]
-    has_pipes = any(is_pipe(location) for location in locations)
-    if has_pipes and not has_segments and (data_dir / CUTS).exists():
-        yield from _rendered(data_dir, ordered)
-        return
-    if has_pipes and not allow_pipes:
-        raise DataDirError(
-            f"{data_dir}/wav.scp holds pipes, and there is no {CUTS} to render instead; --allow-pipes runs them in a shell"
-        )
-    utterances = read_utterances(data_dir)
+    locations = read_table(data_dir / "wav.scp").values() if has_segments else [entries[utt] for utt in ordered]
+    if any(map(is_pipe, locations)):
+        if (data_dir / CUTS).exists() and not has_segments:
+            yield from _rendered(data_dir, ordered)
+            return
+        if not allow_pipes:
+            raise DataDirError(
+                f"{data_dir}/wav.scp holds pipes, and there is no {CUTS} to render instead; --allow-pipes runs them in a shell"
+            )
+    found = read_utterances(data_dir)
     for utt in ordered:
         try:
-            yield utt, utterances[utt].read_all(allow_pipes)
+            yield utt, found[utt].read_all(allow_pipes)
         except (BadAudio, OSError) as error:
             raise BadAudio(f"{data_dir}: {utt}: {error}") from error
 

@@ -38,8 +38,11 @@ stage_features() { # stage_features CONF: of $eval_sets
     OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
       python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
     utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${eval_sets[@]}"
-    for set in "${eval_sets[@]}"; do cp "$feats/${set##*/}/feats.scp" "$set/feats.scp"; done
     mark_done 3 "$marker" "$options" "$feats"/*/feats.scp "$feats"/*/feats.*.ark
+    for set in "${eval_sets[@]}"; do rm -f "$set/feats.scp"; done
+  fi
+  if runs_stage 3 && [[ $dry_run == false ]]; then # also into data directories that were made anew
+    for set in "${eval_sets[@]}"; do [[ -e $set/feats.scp ]] || cp "$feats/${set##*/}/feats.scp" "$set/feats.scp"; done
   fi
 }
 

@@ -93,8 +93,10 @@ def test_deleting_one_output_redoes_what_depends_on_it(work, recipe, finish, fin
 
 def test_stage_and_stop_stage(work, recipe, finish):
     (work / "exp/tiny/.stage7.done").unlink()
+    (work / "data/voxceleb1_test/feats.scp").unlink()
     code, output = finish(recipe(work, "--stage", "3", "--stop-stage", "6"))
     assert code == 0
+    assert (work / "data/voxceleb1_test/feats.scp").exists()  # of stored features, which are not computed again
     assert "stage 7" not in output
     assert "stage 2" not in output
     assert "nothing to do: every stage from 3 to 6 is up to date" in output

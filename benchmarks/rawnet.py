@@ -6,8 +6,8 @@
 The published RawNet2 embeds one segment at a time, RawNet3 an utterance's ten at once; filters are synthesised for each
 pass, filtered at every sample, then pooled; no normalisation is folded; maps lie channel by channel. Ours is what
 extraction and training run. Both give the same embeddings and losses, which is checked. Seconds are the processor's, of
-one thread, the best of the rounds. Rates are fractions of the machine's own float32 matrix product
-rate; as operations count those of the published way, so that a fraction above 1 says that some are saved.
+one thread, the best of the rounds. Rates are fractions of the machine's own float32 matrix product rate; as operations
+count those of the published way, so that a fraction above 1 says that some are saved.
 """
 
 import argparse

@@ -3,8 +3,8 @@
 
     python benchmarks/train_step.py [--num-threads 2]
 
-Plain: contiguous maps, and Adam as PyTorch picks it for the machine. Ours: channels-last, Adam as our loop has it. Both: AMSGrad
-with coupled weight decay, softmax, feature regression and angular prototypical loss on clean/noisy pairs.
+Plain: contiguous maps, and Adam as PyTorch picks it for the machine. Ours: channels-last, Adam as our loop has it. Both:
+AMSGrad with coupled weight decay, softmax, feature regression and angular prototypical loss on clean/noisy pairs.
 """
 
 import argparse

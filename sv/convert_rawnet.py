@@ -288,6 +288,7 @@ LAYOUTS = {
             "scheme": "overlapping",
             "segment_samples": 59_049,
             "step_samples": 47_239,
+            "batch_size": 64,
             "unit_segments": False,
             "peak_normalise": True,
         },

@@ -1,6 +1,6 @@
 """Blocks that the RawNet family shares. Axes: maps are (batch, channels, frames)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -119,9 +119,18 @@ class RecurrentEmbedding(nn.Module):
         return self.fc(self.gru(frames)[1][-1])
 
 
-def one_at_a_time(model: nn.Module, waveforms: Tensor) -> bool:
-    """Whether a model takes waveforms singly, so that maps stay in the cache: extraction on a CPU, but not its export."""
-    return waveforms.device.type == "cpu" and not model.training and not is_traced()
+def encode(encoder: Callable[[Tensor], Tensor], model: nn.Module, waveforms: Tensor) -> Tensor:
+    """What `encoder`, of a model, makes of waveforms (batch, samples): at once, or in extraction on a CPU one by one.
+
+    One by one, maps stay in the cache, and equal waveforms at the end, which fill up a batch, are encoded once.
+    """
+    if waveforms.device.type != "cpu" or model.training or is_traced():
+        return encoder(waveforms)
+    count = len(waveforms)
+    while count > 1 and torch.equal(waveforms[count - 2], waveforms[-1]):
+        count -= 1
+    maps = torch.cat([encoder(one) for one in waveforms[:count].split(1)])
+    return torch.cat([maps, maps[-1:].expand(len(waveforms) - count, *maps.shape[1:])])
 
 
 def waveforms_of(features: Tensor, min_samples: int, pre_emphasis: float = 0.0) -> Tensor:

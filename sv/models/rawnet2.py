@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from sv.models.blocks import initialise
 from sv.models.frame_layers import FrameNorm
 from sv.models.output import Embedded
-from sv.models.raw_blocks import POOL, RecurrentEmbedding, Scaling, leaky_relu, one_at_a_time, raw_blocks, waveforms_of
+from sv.models.raw_blocks import POOL, RecurrentEmbedding, Scaling, encode, leaky_relu, raw_blocks, waveforms_of
 from sv.models.sincnet import LENGTH, sinc_filters
 
 STD_EPSILON = 1e-6
@@ -111,9 +111,7 @@ class RawNet2(nn.Module):
     def embed(self, features: Tensor) -> Tensor:
         """Embed waveforms (batch, 1, samples): (batch, embedding_dim), not length-normalised."""
         waveforms = waveforms_of(features, self.config.min_samples)
-        if one_at_a_time(self, waveforms):
-            return self.tail(torch.cat([self.blocks(self.front_end(one)) for one in waveforms.split(1)]))
-        return self.tail(self.blocks(self.front_end(waveforms)))
+        return self.tail(encode(lambda part: self.blocks(self.front_end(part)), self, waveforms))
 
     def forward(self, features: Tensor) -> Embedded:
         """Embed waveforms (batch, 1, samples)."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sv.models.frame_layers import ChannelAffine, FrameConv, cat_channels, max_pool
 from sv.models.output import Embedded
-from sv.models.raw_blocks import AlphaScaling, one_at_a_time, waveforms_of
+from sv.models.raw_blocks import AlphaScaling, encode, waveforms_of
 from sv.models.sincnet import LENGTH, sinc_pairs
 
 PRE_EMPHASIS = 0.97
@@ -217,10 +217,7 @@ class RawNet3(nn.Module):
     def embed(self, features: Tensor) -> Tensor:
         """Embed waveforms (batch, 1, samples): (batch, embedding_dim)."""
         waveforms = waveforms_of(features, self.config.min_samples)
-        if one_at_a_time(self, waveforms):
-            pooled = torch.cat([self.pool(self.encode(self.front_end(one))) for one in waveforms.split(1)])
-        else:
-            pooled = self.pool(self.encode(self.front_end(waveforms)))
+        pooled = encode(lambda part: self.pool(self.encode(self.front_end(part))), self, waveforms)
         return self.fc6(self.bn5(pooled))
 
     def forward(self, features: Tensor) -> Embedded:

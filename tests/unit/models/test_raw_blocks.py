@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from sv.models import MODELS
 from sv.models.keras_gru import KerasGRU, hard_sigmoid
-from sv.models.raw_blocks import AlphaScaling, FeatureMapScaling, RawBlock, waveforms_of
+from sv.models.raw_blocks import AlphaScaling, FeatureMapScaling, RawBlock, encode, waveforms_of
 from sv.models.rawnet2 import SegmentNorm
 from sv.models.rawnet3 import ContextAttention, Res2Block
 
@@ -179,3 +179,19 @@ def test_size_of_the_papers_rawnet1() -> None:
     config_class, module = MODELS["rawnet1"]
     parameters = sum(parameter.numel() for parameter in module(config_class()).parameters())
     assert parameters + 128 * 1211 == pytest.approx(5.93e6, abs=5e3)  # with its classifier of 1211 speakers
+
+
+def test_equal_waveforms_at_the_end_of_a_batch_are_encoded_once() -> None:
+    seen = []
+
+    def encoder(waveforms):
+        seen.append(len(waveforms))
+        return waveforms[:, None] ** 2
+
+    model = torch.nn.Identity()
+    waveforms = torch.tensor([[0.0, 0.0], [1.0, 2.0], [3.0, 4.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    torch.testing.assert_close(encode(encoder, model.eval(), waveforms), waveforms[:, None] ** 2, rtol=0, atol=0)
+    assert seen == [1, 1, 1, 1]  # the silence at the start is no filling
+    seen.clear()
+    torch.testing.assert_close(encode(encoder, model.train(), waveforms), waveforms[:, None] ** 2, rtol=0, atol=0)
+    assert seen == [6]

@@ -122,6 +122,10 @@ def kaldi_dirs(root: Path) -> dict[str, Path]:
 def prepare(args: argparse.Namespace) -> None:
     """Write both data directories."""
     if folders := kaldi_dirs(args.root):
+        if not (folders["voxceleb1_test"] / "trials").is_file():
+            raise DataDirError(
+                f"{folders['voxceleb1_test']}: there is no trials, lines of <enrolment-utt> <test-utt> target|nontarget"
+            )
         for name, folder in folders.items():
             count = import_data_dir(folder, args.data / name, nj=args.nj, max_bad=args.max_bad)
             print(f"{name}: {count} utterances of the Kaldi data directory {folder}")

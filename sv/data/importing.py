@@ -80,6 +80,9 @@ def import_data_dir(
     write_manifests(out)
     if (source / "trials").exists():
         _copy_trials(source / "trials", out, durations)
+    else:
+        for name in ("trials", "trials.dropped"):  # of what was there before
+            (out / name).unlink(missing_ok=True)
     return len(durations)
 
 

@@ -177,6 +177,8 @@ def test_a_foreign_directory_without_segments(cut_out, tmp_path):
     (cut_out / "utt2dur").unlink()
     with pytest.raises(DataDirError, match=r"there is no utt2dur; local/import_data_dir\.py makes it"):
         list(iter_waveforms(cut_out, ["a-1"]))
+    write_table(tmp_path / "mine/trials", {"a-1": "gone target"})
     assert import_data_dir(cut_out, tmp_path / "mine") == 3
+    assert not (tmp_path / "mine/trials").exists()
     assert validate_data_dir(tmp_path / "mine") == []
     assert read_scp(tmp_path / "mine/wav.scp") == read_scp(cut_out / "wav.scp")

@@ -184,3 +184,12 @@ def test_a_header_with_other_chunks_before_the_data_is_no_truncation(run, voxcel
     path.write_bytes(data[:4] + struct.pack("<I", len(data) - 8 + len(extra)) + data[8:36] + extra + data[36:])
     assert run(SCRIPT, voxceleb1, tmp_path / "data").returncode == 0
     assert (tmp_path / "data/voxceleb1_dev/quarantine.tsv").read_text() == ""
+
+
+def test_a_kaldi_test_directory_without_trials_is_refused_before_anything_is_written(run, voxceleb1, tmp_path):
+    assert run(SCRIPT, voxceleb1, tmp_path / "data").returncode == 0
+    (tmp_path / "data/voxceleb1_test/trials").unlink()
+    done = run(SCRIPT, tmp_path / "data", tmp_path / "mine")
+    assert done.returncode == 1
+    assert f"{tmp_path}/data/voxceleb1_test: there is no trials" in done.stderr
+    assert not (tmp_path / "mine").exists()

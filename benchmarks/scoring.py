@@ -149,7 +149,7 @@ def main() -> None:
         cosine_loops["WeSpeaker (scikit-learn), a trial at a time"] = wespeaker_loop
     for ours, own, loops in (
         (score_cosine, vectors, cosine_loops),
-        (score_plda, vectors, {"NumPy, a trial at a time": kaldi_loop}),
+        (score_plda, vectors, {"as Kaldi: a pass over vectors, one over trials": kaldi_loop}),
         (neg_mean_l2, segments, {"published code, a trial at a time": published_loop}),
     ):
         spent, scores = seconds(lambda ours=ours, own=own: ours(trials, own))

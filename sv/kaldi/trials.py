@@ -1,5 +1,6 @@
 """Trial lists and score files."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +50,8 @@ def read_trials(path: str | Path) -> Trials:
     """Read lines of `<enrolment-utt> <test-utt> target|nontarget`; raises DataDirError with file and line."""
     enrolment, test, labels = [], [], []
     for _, left, right, is_target in iter_trials(path):
-        enrolment.append(left)
-        test.append(right)
+        enrolment.append(sys.intern(left))  # one object an utterance, not one a trial
+        test.append(sys.intern(right))
         labels.append(is_target)
     return Trials(enrolment, test, np.array(labels, dtype=bool))
 

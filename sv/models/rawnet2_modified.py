@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sv.models.frame_layers import max_pool
 from sv.models.output import Embedded
 from sv.models.pooling import weighted_statistics
-from sv.models.raw_blocks import POOL, AlphaScaling, leaky_relu, waveforms_of
+from sv.models.raw_blocks import POOL, AlphaScaling, encode, leaky_relu, waveforms_of
 
 ATTENTION_SLOPE = 0.01  # PyTorch's default, here alone
 
@@ -114,8 +114,12 @@ class RawNet2Modified(nn.Module):
     def embed(self, features: Tensor) -> Tensor:
         """Embed waveforms (batch, 1, samples): (batch, embedding_dim)."""
         waveforms = waveforms_of(features, self.config.min_samples, self.config.pre_emphasis)
+        return self.fc(encode(self.pooled, self, waveforms))
+
+    def pooled(self, waveforms: Tensor) -> Tensor:
+        """Weighted means and deviations over frames of (batch, samples), (batch, 2 * channels)."""
         maps = leaky_relu(self.bn_before_agg(self.layers(self.conv1(waveforms[:, None]))))
-        return self.fc(weighted_statistics(maps, self.attention(maps)))
+        return weighted_statistics(maps, self.attention(maps))
 
     def forward(self, features: Tensor) -> Embedded:
         """Embed waveforms (batch, 1, samples)."""

@@ -79,8 +79,15 @@ def make_evaluation(
 def identity_of(system: SystemConfig, **data: Any) -> dict[str, Any]:
     """What must not change between a run and its continuation: the system, and digests of what it is trained on."""
     record = system_to_dict(system)
-    # More epochs are a longer run of the same kind; how it is read and logged changes no weight.
-    for free in ("num_epochs", "num_workers", "log_interval", "checkpoint_interval", "keep_checkpoints"):
+    # More epochs are a longer run of the same kind; how it is read, logged and averaged changes no training.
+    for free in (
+        "num_epochs",
+        "num_workers",
+        "log_interval",
+        "checkpoint_interval",
+        "keep_checkpoints",
+        "average_epochs",
+    ):
         record["train"].pop(free)
     return {"system": record, **data}
 

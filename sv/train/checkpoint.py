@@ -3,6 +3,7 @@
 import random
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,19 @@ def load_newest(folder: Path) -> State | None:
                 "%s cannot be read (%s); trying the one before", path, str(error).split("\n")[0]
             )
     return None
+
+
+def epoch_weights(folder: Path, epoch: int) -> Path:
+    """Where the weights after an epoch are kept for their mean."""
+    return folder / f"epoch-{epoch:04d}.pt"
+
+
+def mean_weights(paths: Sequence[Path]) -> State:
+    """Mean of the weights that files hold; of the counts of batches, the last."""
+    found = [torch.load(path, map_location="cpu", weights_only=True)["model"] for path in paths]
+    return {
+        name: torch.stack([weights[name].double() for weights in found]).mean(dim=0).to(value.dtype)
+        if value.is_floating_point()
+        else value
+        for name, value in found[-1].items()
+    }

@@ -43,6 +43,9 @@ class TrainConfig:
     checkpoint_interval : int
         Steps; 0 for the ends of epochs only.
     keep_checkpoints : int
+    average_epochs : int
+        The weights to be used are the mean of those after so many last epochs, as WeSpeaker's average_model.py makes it;
+        0: those after the epoch of the lowest EER on the held-out speakers.
     initial : str, optional
         Folder of another system, beside this one's, whose weights of the same names and shapes training starts from.
     """
@@ -71,6 +74,7 @@ class TrainConfig:
     log_interval: int = 10
     checkpoint_interval: int = 0
     keep_checkpoints: int = 2
+    average_epochs: int = 0
     initial: str | None = None
 
     def __post_init__(self) -> None:
@@ -89,10 +93,13 @@ class TrainConfig:
             "lr_decay_steps",
             "checkpoint_interval",
             "restart_epochs",
+            "average_epochs",
             "weight_decay",
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.average_epochs > self.num_epochs:
+            raise ValueError(f"average_epochs must be at most num_epochs, {self.num_epochs}, got {self.average_epochs}")
         if not self.lr > 0:
             raise ValueError(f"lr must be positive, got {self.lr}")
         if self.schedule == "warm_restarts":

@@ -1,5 +1,6 @@
 """The training loop, the only one."""
 
+import copy
 import json
 import time
 from collections.abc import Callable, Iterable
@@ -18,7 +19,7 @@ from sv.log import get_logger
 from sv.seeding import derive_seed
 from sv.train import checkpoint
 from sv.train.config import TrainConfig
-from sv.train.distributed import World, any_rank, mean_over_ranks
+from sv.train.distributed import World, any_rank, barrier, mean_over_ranks
 from sv.train.schedules import learning_rate
 
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -196,7 +197,8 @@ def fit(
     trainer : Trainer
     plan : Plan
     evaluate : callable
-        Scores of the model on held-out speakers, at each epoch's end, on all ranks; `eer` picks best.pt.
+        Scores of the model on held-out speakers, at each epoch's end, on all ranks; `eer` picks best.pt, unless weights
+        are averaged.
     run : Run
     state : dict, optional
         Of `checkpoint.load_newest`.
@@ -221,8 +223,10 @@ def fit(
                 time.time() - started,
             )
             if world.is_main:
-                _save_epoch(trainer, run, scores)
+                _save_epoch(trainer, run, epoch, scores)
             trainer.best_eer = min(trainer.best_eer, scores["eer"])
+    if config.average_epochs:
+        _use_mean(trainer, evaluate, run)
 
 
 def _train_epoch(trainer: Trainer, plan: Plan, epoch: int, journal: "Journal", run: Run) -> None:
@@ -256,12 +260,33 @@ def _train_epoch(trainer: Trainer, plan: Plan, epoch: int, journal: "Journal", r
             checkpoint.save_step(run.checkpoints, trainer.step, trainer.state(run.identity), config.keep_checkpoints)
 
 
-def _save_epoch(trainer: Trainer, run: Run, scores: dict[str, float]) -> None:
+def _save_epoch(trainer: Trainer, run: Run, epoch: int, scores: dict[str, float]) -> None:
+    weights = {"model": trainer.module.model.state_dict(), "step": trainer.step, "valid_eer": scores["eer"]}
+    if epoch >= trainer.config.num_epochs - trainer.config.average_epochs:
+        checkpoint.save(checkpoint.epoch_weights(run.checkpoints, epoch), weights)
     if scores["eer"] <= trainer.best_eer:  # of equals the later: a small validation set cannot tell them apart
         trainer.best_eer = scores["eer"]
-        weights = {"model": trainer.module.model.state_dict(), "step": trainer.step, "valid_eer": scores["eer"]}
         checkpoint.save(run.checkpoints / "best.pt", weights)
     checkpoint.save_step(run.checkpoints, trainer.step, trainer.state(run.identity), trainer.config.keep_checkpoints)
+
+
+def _use_mean(trainer: Trainer, evaluate: Callable[[nn.Module], dict[str, float]], run: Run) -> None:
+    """Make best.pt the mean of the weights after the last epochs."""
+    last = trainer.config.num_epochs
+    paths = [checkpoint.epoch_weights(run.checkpoints, n) for n in range(last - trainer.config.average_epochs, last)]
+    barrier()
+    if missing := [path for path in paths if not path.exists()]:
+        raise ValueError(
+            f"{missing[0]}: not there to be averaged; [train] average_epochs was smaller when that epoch ended: "
+            "lower it again, or raise num_epochs"
+        )
+    model = copy.deepcopy(trainer.module.model)
+    model.load_state_dict(checkpoint.mean_weights(paths))
+    eer = evaluate(model)["eer"]
+    get_logger("train").info("mean of the last %d epochs: valid EER %.2f %%", len(paths), eer)
+    if trainer.world.is_main:
+        weights = {"model": model.state_dict(), "step": trainer.step, "valid_eer": eer}
+        checkpoint.save(run.checkpoints / "best.pt", weights)
 
 
 class Journal:

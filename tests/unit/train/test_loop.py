@@ -107,6 +107,37 @@ def test_of_equal_epochs_the_last_is_best(tmp_path):
     assert torch.load(tmp_path / "checkpoints/best.pt", weights_only=True)["step"] == 15
 
 
+def test_the_mean_of_the_last_epochs_is_best_if_asked(tmp_path):
+    averaged = replace(CONFIG, average_epochs=2)
+    train(tmp_path / "whole", config=averaged)
+    train(tmp_path / "plain")
+    folder = tmp_path / "whole/checkpoints"
+    before, after = (torch.load(folder / f"epoch-000{n}.pt", weights_only=True)["model"] for n in (1, 2))
+    best = torch.load(folder / "best.pt", weights_only=True)
+    torch.testing.assert_close(best["model"]["weight"], (before["weight"] + after["weight"]) / 2)
+    assert not torch.equal(before["weight"], after["weight"])
+    assert best["valid_eer"] == pytest.approx(float((best["model"]["weight"] - 1).abs().sum()))
+    steps = [torch.load(tmp_path / run / "checkpoints/last.pt", weights_only=False) for run in ("whole", "plain")]
+    torch.testing.assert_close(steps[0]["system"], steps[1]["system"], rtol=0, atol=0)  # averaging changes no training
+    with pytest.raises(Killed):
+        train(tmp_path / "cut", Cut(), averaged)
+    train(tmp_path / "cut", config=averaged)
+    assert (tmp_path / "cut/checkpoints/best.pt").read_bytes() == (folder / "best.pt").read_bytes()
+    with pytest.raises(ValueError, match=r"epoch-0000\.pt: not there to be averaged"):
+        train(tmp_path / "whole", config=replace(CONFIG, average_epochs=3))
+
+
+def test_a_mean_keeps_the_last_count_of_batches(tmp_path):
+    paths = [tmp_path / name for name in ("a.pt", "b.pt")]
+    for path, value in zip(paths, (1.0, 2.0)):
+        norm = nn.BatchNorm1d(1)
+        norm.running_mean.fill_(value)
+        norm.num_batches_tracked.fill_(int(10 * value))
+        checkpoint.save(path, {"model": norm.state_dict()})
+    mean = checkpoint.mean_weights(paths)
+    assert (mean["running_mean"].item(), mean["num_batches_tracked"].item()) == (1.5, 20)
+
+
 def test_a_finished_run_does_nothing_more(tmp_path):
     train(tmp_path)
     before = (tmp_path / "checkpoints/step-0000015.pt").read_bytes()

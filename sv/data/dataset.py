@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from sv.data.audio import BadAudio, read_samples, tile_to
+from sv.data.audio import BadAudio, tile_to
 from sv.data.augment import AugmentConfig, NoiseLibrary
 from sv.data.index import UtteranceIndex
 from sv.data.manifests import cut_of, repeat_cut, write_jsonl_gz
@@ -107,9 +107,7 @@ class TrainingSet(Dataset):
 
     def _reference(self, item: Item) -> np.ndarray:
         row, speed = self.locate(item)
-        start, length = self.crop(item)
-        samples = read_samples(self.index.paths[row], int(self.index.first_samples[row]) + start, length)
-        samples = change_speed(samples, speed)
+        samples = change_speed(self.index.utterance(row).read(*self.crop(item)), speed)
         return tile_to(samples, self.num_samples)[: self.num_samples]
 
     def __getitem__(self, item: Item) -> tuple[np.ndarray, np.ndarray, int, str]:

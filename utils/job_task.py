@@ -29,7 +29,7 @@ def claim_devices(count: int) -> list[str] | None:
         return None
     listing = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False).stdout
     claimed: list[str] = []
-    folder = Path(f"/tmp/gpus-of-{os.getuid()}")
+    folder = Path(f"/tmp/gpus-of-{os.getuid()}")  # not TMPDIR, which may be each job's own
     folder.mkdir(exist_ok=True)
     for device in range(len(listing.splitlines())):
         handle = os.open(folder / str(device), os.O_CREAT | os.O_RDWR)

@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from sv.breakdown import tables_of
@@ -49,11 +51,11 @@ def record(
     systems = [read_results(folder / "results.json") for folder in folders]
     paths = [folder / "breakdown.json" for folder in folders]
     breakdowns = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
-    entry = {"note": note, "despite": list(despite), "systems": systems, "breakdowns": breakdowns}
+    differences = {}
     if references:
-        entry["versus"] = versus([load_results(folder) for folder in folders], references, data)
+        differences = {"versus": versus([load_results(folder) for folder in folders], references, data)}
         shown = systems[0][0]["test_set"]
-        entry["systems"] = [
+        systems = [
             [
                 row
                 for row in rows
@@ -61,22 +63,40 @@ def record(
             ]
             for rows in systems
         ]
+    stored = [_factored(rows) for rows in systems]
+    entry = {"note": note, "despite": list(despite), "systems": stored, "breakdowns": breakdowns} | differences
     text = render(entry, markdown.parent / "results" / f"{name}.json")
-    write_text(markdown.parent / "results" / f"{name}.json", _dump(entry))
+    write_text(markdown.parent / "results" / f"{name}.json", _dump(entry) + "\n")
     old = markdown.read_text(encoding="utf-8") if markdown.exists() else "# Results\n"
     source = f"results/{name}.json"
     if f"<!-- {source}: begin -->" not in old:
         write_text(markdown, f"{old.rstrip()}\n\n{_block(source, text)}\n")
 
 
-def _dump(entry: dict) -> str:
+def _factored(rows: Sequence[Row]) -> list[dict]:
+    """A system's rows, a part for each test set: what is the same in all rows of a part is said once."""
+    parts = []
+    for _, part in groupby(rows, key=itemgetter("test_set")):
+        first, *others = part = list(part)
+        shared = {key: value for key, value in first.items() if all(key in row and row[key] == value for row in others)}
+        own = [{key: value for key, value in row.items() if key not in shared} for row in part]
+        parts.append({"shared": shared, "rows": own})
+    return parts
+
+
+def _unfactored(parts: Sequence[dict]) -> list[Row]:
+    return [part["shared"] | row for part in parts for row in part["rows"]]
+
+
+def _dump(value: object) -> str:
     """JSON with a line a row, for readable differences between versions."""
+    if isinstance(value, dict) and any(map(_is_table, value.values())):
+        return "{" + ",\n".join(f"{json.dumps(key)}: {_dump(item)}" for key, item in value.items()) + "}"
+    return "[\n" + ",\n".join(map(_dump, value)) + "\n]" if _is_table(value) else json.dumps(value)
 
-    def dump(value: object) -> str:
-        lists = isinstance(value, list) and value and isinstance(value[0], list | dict)
-        return "[\n" + ",\n".join(map(dump, value)) + "\n]" if lists else json.dumps(value)
 
-    return "{" + ",\n".join(f"{json.dumps(key)}: {dump(value)}" for key, value in entry.items()) + "}\n"
+def _is_table(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], list | dict)
 
 
 def render(entry: dict, path: Path) -> str:
@@ -88,7 +108,7 @@ def render(entry: dict, path: Path) -> str:
         Naming `path`, if it does not hold that, or if the systems cannot share a table.
     """
     try:
-        systems: list[list[Row]] = entry["systems"]
+        systems: list[list[Row]] = [_unfactored(parts) for parts in entry["systems"]]
         for rows in systems:
             check_rows(rows, path)
         comparisons = compare(systems, entry["despite"])

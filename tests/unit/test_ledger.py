@@ -43,6 +43,14 @@ def test_a_block_is_appended_with_its_results_beside_it(recorded) -> None:
     check(recorded)
 
 
+def test_what_all_rows_of_a_system_share_is_recorded_once(recorded) -> None:
+    (ours,), _ = json.loads((recorded.parent / "results" / "mini.json").read_text())["systems"]
+    assert ours["shared"]["system"] == "ours"
+    assert not any("system" in row for row in ours["rows"])
+    rows = json.loads((recorded.parent / "ours" / "results.json").read_text())
+    assert [ours["shared"] | row for row in ours["rows"]] == rows
+
+
 def test_recording_again_replaces_the_block_and_nothing_else(recorded) -> None:
     folder = recorded.parent
     before = recorded.read_text()

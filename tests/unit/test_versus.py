@@ -59,7 +59,7 @@ def test_it_is_recorded_with_the_clean_rows_alone_and_checked(folders, tmp_path)
     assert "Said.\n\n| system | back end | clean EER % [95 %] |" in text
     entry = json.loads((tmp_path / "results/many.json").read_text())
     assert "; checkpoints: ours cccccccccccc, baseline cccccccccccc" in text
-    assert {row["condition"] for rows in entry["systems"] for row in rows} == {"clean"}
+    assert {part["shared"]["condition"] for parts in entry["systems"] for part in parts} == {"clean"}
     check(path)
     path.write_text(text.replace("better", "worse"))
     with pytest.raises(ValueError, match="differs from the results"):

@@ -20,13 +20,14 @@ import torch
 from common import print_table
 
 from sv.bin.extract import check_features
-from sv.extract import Embedder, frames_per_segment, utterance_embedding
-from sv.inputs import set_features
+from sv.embed.embedder import Embedder, utterance_embedding
+from sv.embed.inputs import set_features
+from sv.features.segments import frames_per_segment
 from sv.kaldi import Trials, read_trials
 from sv.kaldi.scp import read_utt2spk
 from sv.models.diff_sv import SamplingConfig
 from sv.scoring import CosineScorer, compute_eer, score_trials
-from sv.system import load_model
+from sv.system.folder import load_model
 
 CHOICES = (
     "10/euler/draw 5/euler/draw 2/euler/draw 1/euler/draw 10/exponential/draw 5/exponential/draw 2/exponential/draw"

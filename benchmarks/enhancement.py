@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from common import median_seconds, print_table
 
-from sv.data.embeddings import EmbeddingArchive
-from sv.data.enhancement_lists import write_list
-from sv.data.enhancement_set import EnhancementSet
 from sv.data.sampler import ShuffledConfig, ShuffledSampler
+from sv.enhancement.archive import EmbeddingArchive
+from sv.enhancement.batches import EnhancementSet
+from sv.enhancement.lists import write_list
 from sv.features.embedding import EmbeddingConfig, EmbeddingInput
 from sv.kaldi import open_ark_scp
 from sv.models.embedding_mlp import PUBLISHED, EmbeddingMLP, EmbeddingMLPConfig
-from sv.train.enhancement_step import EnhancementConfig, EnhancementStep
+from sv.train.steps.enhancement import EnhancementConfig, EnhancementStep
 
 BATCH_SIZE = 1000
 UTTERANCES_PER_SPEAKER = 180  # VoxCeleb2's

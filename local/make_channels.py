@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from sv.base.files import atomic_write
+from sv.base.seeding import generator
 from sv.data.audio import SAMPLING_RATE
 from sv.data.manifests import write_manifests
-from sv.files import atomic_write
 from sv.kaldi.data_dir import write_data_dir
-from sv.seeding import generator
 
 NUM_TAPS = 512
 KNOTS_HZ = np.geomspace(60, 8000, 9)

@@ -16,15 +16,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from sv.base.files import write_text
+from sv.base.seeding import generator
 from sv.data.audio import SAMPLING_RATE, BadAudio
 from sv.data.augment import Draw, NoiseLibrary
 from sv.data.manifests import cut_of
 from sv.data.rendered import write_rendered_dir
 from sv.data.utterances import Utterance, read_utterances
-from sv.files import write_text
 from sv.kaldi.data_dir import quarantined
 from sv.kaldi.scp import DataDirError, read_table, read_utt2spk
-from sv.seeding import generator
 
 NOISE_DIRS = {
     "noise": "musan_noise_test",

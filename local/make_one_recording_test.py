@@ -12,13 +12,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from sv.base.seeding import generator
 from sv.data.audio import SAMPLING_RATE, BadAudio
 from sv.data.augment import AugmentConfig, NoiseLibrary
 from sv.data.manifests import cut_of
 from sv.data.rendered import write_rendered_dir
 from sv.data.utterances import read_utterances
 from sv.kaldi.scp import DataDirError, invert, read_utt2spk
-from sv.seeding import generator
 
 NOISE_DIRS = {
     "noise": "musan_noise_train",

@@ -24,8 +24,8 @@ import soundfile
 from scipy.signal import butter, firwin2, lfilter, resample_poly, sosfilt
 from tqdm import tqdm
 
-from sv.files import write_text
-from sv.seeding import generator
+from sv.base.files import write_text
+from sv.base.seeding import generator
 
 RATE = 16_000
 ACCENTS = ("en-us", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-us-nyc")

@@ -30,8 +30,8 @@ from local.make_synthetic_corpus import (
     write_noises,
     write_wav,
 )
-from sv.files import write_text
-from sv.seeding import generator
+from sv.base.files import write_text
+from sv.base.seeding import generator
 
 SENTENCE_001 = "Please call Stella."
 DIGITS = ("zero", "one", "two", "three")

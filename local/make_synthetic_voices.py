@@ -15,12 +15,12 @@ import numpy as np
 import soundfile
 
 from local.voices import PREFIX
+from sv.base.files import atomic_write
+from sv.base.seeding import generator
 from sv.data.audio import SAMPLING_RATE, BadAudio, read_whole, tile_to
 from sv.data.corpus import audio_files
 from sv.data.mixing import mix_at_snr, reverberate
-from sv.files import atomic_write
 from sv.kaldi.scp import DataDirError
-from sv.seeding import generator
 
 DISTRACTORS = {"none": None, "musi": "music", "tele": "speech", "babb": "noise"}  # folders of MUSAN that stand for them
 MICROPHONES = {"mc01-stu-clo": 20.0, "mc06-lav-far": 8.0}  # and their signal-to-distractor ratios in dB

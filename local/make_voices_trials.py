@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 
 from local.voices import parse_name
-from sv.files import write_text
+from sv.base.files import write_text
+from sv.base.seeding import derive_seed
 from sv.kaldi.data_dir import quarantined
 from sv.kaldi.scp import DataDirError, byte_order, read_table, read_utt2spk
 from sv.kaldi.trials import Trials, write_trials
-from sv.seeding import derive_seed
 
 LABELS = {"tgt": True, "imp": False}
 # Where the challenge's packages have the lists of each set: folders, then names of keys, enrolment and test list.

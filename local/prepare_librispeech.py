@@ -12,7 +12,7 @@ import argparse
 import numpy as np
 
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
-from sv.data.enhancement_lists import trial_list
+from sv.data.trial_lists import trial_list
 from sv.kaldi.scp import DataDirError, read_utt2spk
 from sv.kaldi.trials import Trials, write_trials
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sv.base.files import write_text
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
 from sv.data.importing import import_data_dir
-from sv.files import write_text
 from sv.kaldi.scp import DataDirError
 from sv.kaldi.trials import Trials, write_trials
 

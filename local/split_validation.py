@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from sv.base.seeding import derive_seed, generator
 from sv.data.manifests import write_manifests
 from sv.kaldi.data_dir import subset_data_dir
 from sv.kaldi.scp import DataDirError, byte_order, invert, read_table, read_utt2spk
 from sv.kaldi.trials import Trials, write_trials
-from sv.seeding import derive_seed, generator
 
 MAX_TARGETS = 10_000
 

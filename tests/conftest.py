@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sv.files import sha256_of
+from sv.base.files import sha256_of
 from sv.kaldi import Trials, write_scores, write_table, write_trials
-from sv.results import Stamp, make_row, update_results
+from sv.results.rows import Stamp, make_row, update_results
 
 CONDITIONS = ("test", "test-noise-snr0", "test-noise-snr20", "test-babble-snr0", "test-babble-snr20")
 

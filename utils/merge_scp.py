@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from sv.files import atomic_write
+from sv.base.files import atomic_write
 from sv.kaldi.ark import record_extent
 from sv.kaldi.data_dir import quarantined
 from sv.kaldi.scp import DataDirError, byte_order, read_scp, read_utt2spk, write_table

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sv.files import atomic_write
+from sv.base.files import atomic_write
 from sv.kaldi.ark import iter_matrices, iter_records, read_any, read_key, read_object
 from sv.kaldi.record import write_binary
 from sv.kaldi.scp import DataDirError, read_scp

@@ -11,9 +11,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from sv.base.seeding import generator
 from sv.kaldi.data_dir import cut_data_dir
 from sv.kaldi.scp import DataDirError, byte_order, read_utt2spk
-from sv.seeding import generator
 
 
 def first_words(path: Path) -> list[str]:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from sv.base.log import get_logger
 from sv.bin.common import fail_in_one_line
 from sv.kaldi import DataDirError, open_ark_scp, read_utt2spk, read_vectors
 from sv.kaldi.scp import byte_order, invert
-from sv.log import get_logger
 from sv.scoring import Backend, Plda, adapt_plda, train_backend, write_backend
 
 

@@ -11,12 +11,12 @@ import argparse
 import json
 from pathlib import Path
 
+from sv.base.files import write_text
 from sv.bin.common import fail_in_one_line
-from sv.breakdown import aligned, break_down, tables_of
-from sv.files import write_text
 from sv.kaldi import read_trials, read_utt2spk, scores_of_trials
 from sv.kaldi.scp import read_table
-from sv.results import CALIBRATED, Row
+from sv.results.breakdown import aligned, break_down, tables_of
+from sv.results.rows import CALIBRATED, Row
 
 
 def rows_of(model: Path, data_dir: Path, properties: list[str], seed: int) -> list[Row]:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from sv.base.files import sha256_of
 from sv.bin.common import fail_in_one_line
-from sv.files import sha256_of
 from sv.kaldi import Trials, read_trials, read_utt2spk, read_vectors, scores_of_trials, write_scores
 from sv.kaldi.scp import DataDirError, read_table
-from sv.results import speakers_of
+from sv.results.rows import speakers_of
 from sv.scoring.calibration import LogisticCalibration, quality_inputs, read_calibration, write_calibration
 
 

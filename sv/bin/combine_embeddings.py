@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from sv.bin.common import existing_scp, fail_in_one_line
-from sv.data.embeddings import EmbeddingArchive
-from sv.data.speaker_targets import SpeakerTargets, unit
+from sv.enhancement.archive import EmbeddingArchive
+from sv.enhancement.targets import SpeakerTargets, unit
 from sv.kaldi import DataDirError, open_ark_scp, read_utt2spk
 
 

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import torch
 
+from sv.base.config import to_dict, write_json
 from sv.bin.common import allow_pipes_option, fail_in_one_line, job_options
-from sv.config import to_dict, write_json
 from sv.data.manifests import iter_waveforms
-from sv.extract import compute_features, segment_options
+from sv.embed.probe import probe_features
+from sv.features.segments import compute_features, segment_options
 from sv.kaldi.ark import open_ark_scp
 from sv.kaldi.data_dir import split_keys
 from sv.kaldi.scp import read_utt2spk
-from sv.probe import probe_features
-from sv.system import build_frontend, load_system
+from sv.system.config import load_system
+from sv.system.folder import build_frontend
 
 TWO_BYTES = 3  # Kaldi's compression method with 16 bits a value
 

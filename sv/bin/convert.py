@@ -9,8 +9,8 @@ import argparse
 from pathlib import Path
 
 from sv.bin.common import fail_in_one_line
-from sv.convert import CONVERTIBLE, convert_checkpoint
-from sv.convert_ge2e import PUBLISHED, convert_ge2e
+from sv.published.convert import CONVERTIBLE, convert_checkpoint
+from sv.published.ge2e import PUBLISHED, convert_ge2e
 
 
 @fail_in_one_line

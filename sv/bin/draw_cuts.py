@@ -12,7 +12,7 @@ from pathlib import Path
 from sv.bin.common import fail_in_one_line
 from sv.bin.train import data_options, make_sampler, make_training_set
 from sv.data.dataset import write_drawn_cuts
-from sv.system import load_system
+from sv.system.config import load_system
 from sv.train.distributed import World
 
 

@@ -16,10 +16,11 @@ import torch
 
 from sv.bin.common import allow_pipes_option, fail_in_one_line
 from sv.data.audio import BadAudio
-from sv.extract import Embedder, frames_per_segment, utterance_embedding
-from sv.inputs import FeatureReader, named_inputs
+from sv.embed.embedder import Embedder, utterance_embedding
+from sv.embed.inputs import FeatureReader, named_inputs
+from sv.features.segments import frames_per_segment
 from sv.kaldi import open_ark_scp
-from sv.system import load_model
+from sv.system.folder import load_model
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -13,7 +13,7 @@ from pathlib import Path
 from sv.bin.common import fail_in_one_line
 from sv.kaldi import open_ark_scp, read_vectors
 from sv.kaldi.scp import byte_order
-from sv.published_embeddings import read_published, to_key, to_utterance, write_published
+from sv.published.embeddings import read_published, to_key, to_utterance, write_published
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 
 from sv.bin.common import existing_scp, fail_in_one_line
-from sv.data.embeddings import EmbeddingArchive
-from sv.enhancement import check_dim, enhanced_archive
+from sv.enhancement.apply import check_dim, enhanced_archive
+from sv.enhancement.archive import EmbeddingArchive
 from sv.kaldi import open_ark_scp
-from sv.system import load_model
+from sv.system.folder import load_model
 
 
 @fail_in_one_line

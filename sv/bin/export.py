@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from sv.bin.common import fail_in_one_line
-from sv.export import FORMATS, export_model
+from sv.embed.export import FORMATS, export_model
 
 
 @fail_in_one_line

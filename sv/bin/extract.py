@@ -10,14 +10,16 @@ from pathlib import Path
 
 import torch
 
+from sv.base.config import load_json, to_dict
 from sv.bin.common import allow_pipes_option, existing_scp, fail_in_one_line, job_options
-from sv.config import load_json, to_dict
-from sv.extract import Embedder, frames_per_segment, segment_options, utterance_embedding
-from sv.inputs import set_features
+from sv.embed.embedder import Embedder, utterance_embedding
+from sv.embed.inputs import set_features
+from sv.features.segments import frames_per_segment, segment_options
 from sv.kaldi.ark import open_ark_scp
 from sv.kaldi.data_dir import split_keys
 from sv.kaldi.scp import read_utt2spk
-from sv.system import SystemConfig, load_model
+from sv.system.config import SystemConfig
+from sv.system.folder import load_model
 
 
 def check_features(feats: Path, system: SystemConfig) -> None:

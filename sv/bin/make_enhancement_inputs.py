@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from sv.base.seeding import generator
 from sv.bin.common import fail_in_one_line
 from sv.bin.train import data_options, noise_library
 from sv.data.audio import SAMPLING_RATE
@@ -24,8 +25,7 @@ from sv.data.utterances import read_utterances
 from sv.kaldi import read_utt2spk
 from sv.kaldi.data_dir import quarantined
 from sv.kaldi.scp import byte_order
-from sv.seeding import generator
-from sv.system import load_system
+from sv.system.config import load_system
 
 Piece = tuple[str, str, int, int]  # its id, the utterance that it is of, first sample, number of samples
 

@@ -10,14 +10,8 @@ import argparse
 from pathlib import Path
 
 from sv.bin.common import fail_in_one_line
-from sv.data.enhancement_lists import (
-    distribution_list,
-    normal_list,
-    sessions_of,
-    trial_list,
-    triplet_list,
-    write_list,
-)
+from sv.data.trial_lists import sessions_of, trial_list
+from sv.enhancement.lists import distribution_list, normal_list, triplet_list, write_list
 from sv.kaldi import DataDirError, read_table, read_utt2spk
 from sv.kaldi.data_dir import quarantined
 

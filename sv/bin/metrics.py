@@ -15,11 +15,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sv.base.seeding import generator
 from sv.bin.common import fail_in_one_line
 from sv.kaldi import DataDirError, read_trials, read_utt2spk, scores_of_trials
-from sv.results import speakers_of
+from sv.results.rows import speakers_of
 from sv.scoring import OperatingPoint, ScoreRuns, eer_interval, join_scores, summarise
-from sv.seeding import generator
 
 DEFAULT_POINTS = (OperatingPoint(0.01), OperatingPoint(0.05), OperatingPoint(0.01, 10.0, 1.0))
 

@@ -6,11 +6,11 @@ sv report --data data --out exp/exu_net/report/index.html exp/exu_net exp/se_res
 import argparse
 from pathlib import Path
 
+from sv.base.files import write_text
 from sv.bin.common import existing_scp, fail_in_one_line
-from sv.files import write_text
-from sv.report import COMPARED, compare, footnotes, text_table
-from sv.report_data import load_results
-from sv.report_page import page
+from sv.report.page import page
+from sv.results.folder import load_results
+from sv.results.tables import COMPARED, compare, footnotes, text_table
 
 MIN_DCF = "minDCF normalised, c_miss 1, c_fa 1; intervals by a bootstrap over speakers"
 

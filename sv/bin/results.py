@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 
 from sv.bin.common import existing_scp, fail_in_one_line
-from sv.ledger import check, record, update
-from sv.report import COMPARED
+from sv.results.ledger import check, record, update
+from sv.results.tables import COMPARED
 
 
 @fail_in_one_line

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from sv.base.config import from_dict, load_json
+from sv.base.log import get_logger
 from sv.bin.common import existing_scp, fail_in_one_line
-from sv.challenge_rules import RULES
-from sv.config import from_dict, load_json
 from sv.data.augment import AugmentConfig
+from sv.data.challenge_rules import RULES
 from sv.kaldi import Trials, iter_matrices, read_trials, read_utt2spk, read_vectors, write_scores
 from sv.kaldi.enrolment import read_enrolment, with_models
-from sv.log import get_logger
-from sv.results import NONE, make_row, stamp_of, update_results
+from sv.results.rows import NONE, make_row, stamp_of, update_results
 from sv.scoring import (
     CosineScorer,
     PldaScorer,

@@ -15,28 +15,21 @@ from typing import Any
 import torch
 from torch import nn
 
+from sv.base.config import ConfigError
+from sv.base.files import sha256_of
+from sv.base.log import get_logger
 from sv.bin.common import fail_in_one_line
-from sv.config import ConfigError
 from sv.data.augment import NoiseLibrary
 from sv.data.dataset import TrainingSet, UtteranceIndex, load_batches
 from sv.data.sampler import BATCHES, GroupSampler, ShuffledSampler
-from sv.extract import Embedder, frames_per_segment, utterance_embedding
-from sv.files import sha256_of
-from sv.inputs import set_features
+from sv.embed.embedder import Embedder, utterance_embedding
+from sv.embed.inputs import set_features
+from sv.features.segments import frames_per_segment
 from sv.kaldi import read_trials, read_utt2spk, split_keys
 from sv.kaldi.enrolment import read_enrolment
-from sv.log import get_logger
 from sv.scoring import compute_eer, model_embeddings, score_cosine
-from sv.system import (
-    BEST,
-    SystemConfig,
-    build_frontend,
-    build_model,
-    load_system,
-    system_to_dict,
-    with_speakers,
-    write_system,
-)
+from sv.system.config import SystemConfig, load_system, system_to_dict, with_speakers
+from sv.system.folder import BEST, build_frontend, build_model, write_system
 from sv.train import checkpoint, distributed
 from sv.train.loop import NonFiniteError, Run, Trainer, fit
 from sv.train.steps import STEPS

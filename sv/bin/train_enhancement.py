@@ -17,22 +17,23 @@ import numpy as np
 import torch
 from torch import nn
 
+from sv.base.config import ConfigError
+from sv.base.files import sha256_of
+from sv.base.log import get_logger
 from sv.bin.common import existing_scp, fail_in_one_line
 from sv.bin.train import EpochPlan, identity_of, on_all_ranks, open_run
-from sv.config import ConfigError
-from sv.data.embeddings import EmbeddingArchive
-from sv.data.enhancement_lists import read_list, read_test_list
-from sv.data.enhancement_set import EnhancementSet
 from sv.data.sampler import Item, ShuffledSampler
-from sv.enhancement import enhance, extractor_classifier, fit_linear, load_enhancement
-from sv.files import sha256_of
+from sv.enhancement.apply import enhance, extractor_classifier, fit_linear, load_enhancement
+from sv.enhancement.archive import EmbeddingArchive
+from sv.enhancement.batches import EnhancementSet
+from sv.enhancement.lists import read_list, read_test_list
 from sv.kaldi import DataDirError, Trials, read_trials
-from sv.log import get_logger
 from sv.scoring import compute_eer, score_cosine
-from sv.system import BEST, SystemConfig, build_frontend, build_model, read_system, with_speakers, write_system
+from sv.system.config import SystemConfig, with_speakers
+from sv.system.folder import BEST, build_frontend, build_model, read_system, write_system
 from sv.train import checkpoint, distributed
-from sv.train.enhancement_step import EnhancementStep
 from sv.train.loop import Trainer, fit
+from sv.train.steps.enhancement import EnhancementStep
 
 
 def eer_percent(trials: Trials, archive: EmbeddingArchive, vectors: np.ndarray) -> float:

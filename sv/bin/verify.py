@@ -16,12 +16,13 @@ import torch
 
 from sv.bin.common import existing_scp, fail_in_one_line
 from sv.data.audio import BadAudio
-from sv.extract import Embedder, frames_per_segment, utterance_embedding
-from sv.inputs import FeatureReader
+from sv.embed.embedder import Embedder, utterance_embedding
+from sv.embed.inputs import FeatureReader
+from sv.features.segments import frames_per_segment
 from sv.kaldi import Trials
 from sv.scoring import OperatingPoint, score_cosine
 from sv.scoring.calibration import read_calibration
-from sv.system import load_model
+from sv.system.folder import load_model
 
 
 def cosine_of(model_dir: Path, recordings: list[Path]) -> float:

@@ -13,12 +13,12 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from sv.base.files import atomic_write, write_text
+from sv.base.log import get_logger
 from sv.data.audio import SAMPLING_RATE, BadAudio, load_checked, to_mono_16k
 from sv.data.manifests import write_manifests
-from sv.files import atomic_write, write_text
 from sv.kaldi.data_dir import write_data_dir
 from sv.kaldi.scp import DataDirError, byte_order
-from sv.log import get_logger
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".m4a")
 CHUNK = 32  # files a process takes at a time

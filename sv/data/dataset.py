@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from sv.base.seeding import generator
 from sv.data.audio import BadAudio, tile_to
 from sv.data.augment import AugmentConfig, NoiseLibrary
 from sv.data.index import UtteranceIndex
@@ -16,7 +17,6 @@ from sv.data.manifests import cut_of, repeat_cut, write_jsonl_gz
 from sv.data.perturb import perturb
 from sv.data.sampler import Item
 from sv.data.speed import change_speed, samples_before, speed_ratio
-from sv.seeding import generator
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from sv.base.files import write_text
 from sv.data.audio import SAMPLING_RATE
 from sv.data.corpus import Checked, Source, check_all, write_quarantine
 from sv.data.manifests import write_manifests
 from sv.data.utterances import utterance_of
-from sv.files import write_text
 from sv.kaldi.data_dir import write_data_dir
 from sv.kaldi.scp import DataDirError, read_scp, read_table, read_utt2spk, write_table
 from sv.kaldi.segments import Segment, parse_segment

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from sv.base.files import atomic_write
 from sv.data.audio import SAMPLING_RATE, BadAudio, is_pipe
 from sv.data.utterances import Utterance, read_utterances
-from sv.files import atomic_write
 from sv.kaldi.scp import DataDirError, byte_order, read_table, read_utt2spk
 
 CUTS = "cuts.jsonl.gz"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sv.seeding import generator
+from sv.base.seeding import generator
 
 
 class Item(NamedTuple):

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from sv.files import sync, write_error
+from sv.base.files import sync, write_error
 from sv.kaldi.record import read_binary, read_header, read_text, write_binary, write_compressed
 from sv.kaldi.scp import DataDirError, byte_order, check_key, read_scp
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from sv.files import write_text
+from sv.base.files import write_text
 from sv.kaldi.scp import (
     DataDirError,
     byte_order,

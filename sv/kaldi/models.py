@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from sv.files import atomic_write
+from sv.base.files import atomic_write
 from sv.kaldi.ark import read_object
 from sv.kaldi.record import read_binary, read_text, write_binary, write_text
 from sv.kaldi.scp import DataDirError

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from sv.files import atomic_write
+from sv.base.files import atomic_write
 
 
 class DataDirError(ValueError):

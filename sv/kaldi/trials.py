@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sv.files import atomic_write
+from sv.base.files import atomic_write
 from sv.kaldi.scp import DataDirError, decode_key, shown, to_number
 
 

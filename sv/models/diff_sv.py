@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.base.seeding import generator
 from sv.models.diffusion import ScoreNet, sample
 from sv.models.output import Embedded
 from sv.models.resnet import ResidualEncoder, TrunkConfig
-from sv.seeding import generator
 
 
 @dataclass(frozen=True, kw_only=True)

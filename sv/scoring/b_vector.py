@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sv.files import atomic_write
+from sv.base.files import atomic_write
 from sv.kaldi.trials import Trials
 from sv.scoring.cosine import rows_of
 

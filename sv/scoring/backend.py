@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sv.base.log import get_logger
 from sv.kaldi.models import read_matrix_file, read_plda, read_vector_file, write_array_file, write_plda
 from sv.kaldi.scp import DataDirError
-from sv.log import get_logger
 from sv.scoring.cosine import row_norms
 from sv.scoring.lda import principal_axes, train_lda
 from sv.scoring.plda import Plda, train_plda

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from sv.config import ConfigError, load_json, write_json
+from sv.base.config import ConfigError, load_json, write_json
 from sv.kaldi.trials import Trials
 from sv.scoring.cosine import rows_of
 from sv.scoring.metrics import checked

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.log import get_logger
-from sv.seeding import derive_seed, generator
+from sv.base.log import get_logger
+from sv.base.seeding import derive_seed, generator
 
 SLOPE = 0.3
 INITIAL_RANGE = 0.05  # of Keras' uniform initialisation

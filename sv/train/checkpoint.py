@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from sv.files import atomic_write
-from sv.log import get_logger
+from sv.base.files import atomic_write
+from sv.base.log import get_logger
 
 State = dict[str, Any]
 

@@ -14,9 +14,9 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from sv.files import write_text
-from sv.log import get_logger
-from sv.seeding import derive_seed
+from sv.base.files import write_text
+from sv.base.log import get_logger
+from sv.base.seeding import derive_seed
 from sv.train import checkpoint
 from sv.train.config import TrainConfig
 from sv.train.distributed import World, any_rank, barrier, mean_over_ranks

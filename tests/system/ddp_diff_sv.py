@@ -10,8 +10,8 @@ from sv.data.dataset import Batch
 from sv.models.diff_sv import DiffSV, DiffSVConfig
 from sv.train import distributed
 from sv.train.config import TrainConfig
-from sv.train.diff_sv_step import DiffSVLossConfig, DiffSVStep
 from sv.train.loop import Trainer
+from sv.train.steps.diff_sv import DiffSVLossConfig, DiffSVStep
 
 world = distributed.start()
 torch.manual_seed(0)

@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from sv.config import load_toml
-from sv.system import build_frontend, build_model, parse_system
+from sv.base.config import load_toml
+from sv.system.config import parse_system
+from sv.system.folder import build_frontend, build_model
 from sv.train import distributed
-from sv.train.steps import PairStep
+from sv.train.steps.pairs import PairStep
 
 world = distributed.start()
 torch.manual_seed(0)

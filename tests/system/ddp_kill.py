@@ -15,9 +15,10 @@ from pathlib import Path
 
 import torch
 
-from sv.config import load_toml
+from sv.base.config import load_toml
 from sv.data.dataset import Batch
-from sv.system import SystemConfig, build_frontend, build_model, parse_system, with_speakers
+from sv.system.config import SystemConfig, parse_system, with_speakers
+from sv.system.folder import build_frontend, build_model
 from sv.train import checkpoint, distributed
 from sv.train.loop import Run, Trainer, fit
 from sv.train.steps import STEPS

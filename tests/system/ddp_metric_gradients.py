@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sv.train import distributed
-from sv.train.metric_step import MetricConfig, MetricStep
+from sv.train.steps.metric import MetricConfig, MetricStep
 
 
 class Model(nn.Sequential):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sv.kaldi import read_utt2spk, read_vectors
-from sv.system import read_system
+from sv.system.folder import read_system
 
 pytestmark = pytest.mark.xdist_group("recipe")
 CONFIG = """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sv.config import load_toml
+from sv.base.config import load_toml
 from sv.models import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sv.report_data import load_results
-from sv.report_page import page
+from sv.report.page import page
+from sv.results.folder import load_results
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 

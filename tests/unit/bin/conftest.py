@@ -10,7 +10,8 @@ import torch
 
 from sv.bin import backend, compute_feats, extract
 from sv.kaldi import Trials, open_ark_scp, read_scp, read_vectors, write_data_dir, write_table, write_trials
-from sv.system import build_model, load_system, write_system
+from sv.system.config import load_system
+from sv.system.folder import build_model, write_system
 
 SYSTEM = """
 [features]

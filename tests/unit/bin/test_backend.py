@@ -5,8 +5,8 @@ import gzip
 import numpy as np
 import pytest
 
+from sv.base.files import sha256_of
 from sv.bin import backend, score
-from sv.files import sha256_of
 from sv.kaldi import open_ark_scp, read_plda, read_scores, read_vectors, write_table
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from sv.bin import calibrate_sets, score_sets
 from sv.kaldi import read_scores, write_table
-from sv.results import read_results
+from sv.results.rows import read_results
 from sv.scoring.calibration import read_calibration
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import soundfile
 
 from sv.bin import compute_feats
-from sv.extract import ExtractConfig, compute_features
+from sv.features.segments import SegmentConfig, compute_features
 from sv.kaldi import read_matrix, read_scp
-from sv.system import build_frontend, load_system
+from sv.system.config import load_system
+from sv.system.folder import build_frontend
 
 
 def test_features_are_those_of_the_segments(folder, staged) -> None:
@@ -16,7 +17,7 @@ def test_features_are_those_of_the_segments(folder, staged) -> None:
     for utt, location in stored.items():
         samples = soundfile.read(folder / f"{utt}.wav", dtype="float32")[0]
         np.testing.assert_array_equal(
-            read_matrix(location), compute_features(frontend, samples, ExtractConfig(segment_samples=4000))
+            read_matrix(location), compute_features(frontend, samples, SegmentConfig(segment_samples=4000))
         )
 
 

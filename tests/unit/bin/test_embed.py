@@ -6,9 +6,10 @@ import soundfile
 
 from sv.bin import embed
 from sv.data.manifests import write_manifests
-from sv.extract import Embedder, frames_per_segment, utterance_embedding
+from sv.embed.embedder import Embedder, utterance_embedding
+from sv.features.segments import frames_per_segment
 from sv.kaldi import open_ark_scp, read_scp, read_vectors, write_data_dir, write_table
-from sv.system import load_model
+from sv.system.folder import load_model
 
 
 def embedded(out: Path, folder: Path, *inputs: object) -> dict[str, np.ndarray]:

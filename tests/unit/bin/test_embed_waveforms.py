@@ -11,7 +11,8 @@ import torch
 from sv.bin import embed
 from sv.data.audio import to_mono_16k
 from sv.kaldi import read_vectors
-from sv.system import build_model, load_system, write_system
+from sv.system.config import load_system
+from sv.system.folder import build_model, write_system
 
 MODELS = {  # with the samples that leave a frame, two of RawNet3; pre-emphasis takes one
     "rawnet1_pytorch": ("channels = [4, 4, 8]\ngru_dim = 8\nembedding_dim = 6", 82),

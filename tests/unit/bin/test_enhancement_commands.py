@@ -8,15 +8,16 @@ import pytest
 import torch
 
 from sv.bin import combine_embeddings, enhance, make_enhancement_lists, train_enhancement
-from sv.data.embeddings import EmbeddingArchive
-from sv.data.enhancement_lists import read_list
-from sv.data.speaker_targets import unit
-from sv.enhancement import enhance as enhance_vectors
-from sv.enhancement import extractor_classifier
+from sv.enhancement.apply import enhance as enhance_vectors
+from sv.enhancement.apply import extractor_classifier
+from sv.enhancement.archive import EmbeddingArchive
+from sv.enhancement.lists import read_list
+from sv.enhancement.targets import unit
 from sv.kaldi import Trials, open_ark_scp, read_vectors, write_table
 from sv.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
 from sv.scoring import score_cosine
-from sv.system import load_model, load_system, write_system
+from sv.system.config import load_system
+from sv.system.folder import load_model, write_system
 
 CONFIG = """
 [features]

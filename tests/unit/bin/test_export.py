@@ -7,10 +7,12 @@ import soundfile
 import torch
 
 from sv.bin import embed, export
-from sv.export import takes_any_length
-from sv.extract import cut_segments, utterance_embedding
+from sv.embed.embedder import utterance_embedding
+from sv.embed.export import takes_any_length
+from sv.features.segments import cut_segments
 from sv.kaldi import read_vectors
-from sv.system import build_model, load_system, write_system
+from sv.system.config import load_system
+from sv.system.folder import build_model, write_system
 
 LOG_MEL = 'type = "log_mel"\nnum_mel_bins = 16'
 TRUNK = "num_mel_bins = 16\nchannels = [4, 8, 8, 16]\nblocks = [1, 1, 1, 1]\nembedding_dim = 12"
@@ -106,7 +108,7 @@ def test_a_module_that_computes_something_else_is_refused() -> None:
 
 
 def test_onnx_without_its_packages_says_what_to_install(model_of, fails, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("sv.export.find_spec", lambda name: None)
+    monkeypatch.setattr("sv.embed.export.find_spec", lambda name: None)
     said = fails(export.main, "--model", model_of("ge2e_lstm"), "--format", "onnx", tmp_path / "out.onnx")
     assert "--format onnx needs onnx, onnxscript, onnxruntime: pip install 'sv[onnx]'" in said
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sv.bin import extract
-from sv.extract import utterance_embedding
+from sv.embed.embedder import utterance_embedding
 from sv.kaldi import iter_matrices
 
 

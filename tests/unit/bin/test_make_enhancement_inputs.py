@@ -6,9 +6,9 @@ import soundfile
 
 from sv.bin import make_enhancement_inputs
 from sv.data.audio import read_samples
-from sv.data.enhancement_lists import sessions_of
 from sv.data.manifests import read_cuts, render
 from sv.data.mixing import measure_snr_db
+from sv.data.trial_lists import sessions_of
 from sv.kaldi import read_utt2spk, validate_data_dir, write_data_dir
 
 LENGTHS = {"a-x-1": 9_000, "a-y-10": 30_011, "b-z-1": 16_001}

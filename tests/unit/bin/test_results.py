@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from sv.base.files import write_text
 from sv.bin import results
-from sv.files import write_text
 
 
 @pytest.fixture

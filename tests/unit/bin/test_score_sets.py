@@ -4,15 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sv.base.files import sha256_of
 from sv.bin import score, score_sets
-from sv.challenge_rules import voices_rules
-from sv.files import sha256_of
+from sv.data.challenge_rules import voices_rules
 from sv.kaldi import Trials, read_scores, read_spk2utt, read_vectors, write_trials
 from sv.kaldi.enrolment import write_enrolment
-from sv.results import read_results
+from sv.results.rows import read_results
 from sv.scoring import cohort_id
 from sv.scoring.b_vector import BVector, write_b_vector
-from sv.system import read_system
+from sv.system.folder import read_system
 
 NUM_SPEAKERS = 10  # of the back end's training set
 BACK_ENDS = ("cosine", "cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2")

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from sv.base.config import ConfigError
 from sv.bin.train import load_initial
-from sv.config import ConfigError
 from sv.models import MODELS
 
 

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from sv.base.seeding import generator
 from sv.data.audio import BadAudio, read_samples
 from sv.data.augment import AugmentConfig, Draw, NoiseLibrary, NoisePiece
 from sv.data.manifests import cut_of, import_lhotse, render
 from sv.data.mixing import measure_snr_db, noise_gain, power
 from sv.data.utterances import Utterance
 from sv.kaldi.scp import DataDirError, read_scp
-from sv.seeding import generator
 
 NUM_SAMPLES = 20_011
 

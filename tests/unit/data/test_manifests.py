@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from sv.base.seeding import generator
 from sv.data.audio import BadAudio, read_samples
 from sv.data.augment import Draw, NoiseLibrary
 from sv.data.manifests import (
@@ -18,7 +19,6 @@ from sv.data.manifests import (
 )
 from sv.data.utterances import Utterance
 from sv.kaldi.scp import DataDirError, read_scp, write_table
-from sv.seeding import generator
 
 LENGTHS = {"a-1": 1_601, "a-2": 4_000, "b-1": 7_999}
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from sv.base.seeding import generator
 from sv.data.mixing import measure_snr_db, power
 from sv.data.perturb import PerturbConfig, coloured_noise, perturb, shift_pitch, stretch
-from sv.seeding import generator
 
 TIME = np.arange(32_000) / 16_000
 TONE = (0.1 * np.sin(2 * np.pi * 440 * TIME)).astype(np.float32)

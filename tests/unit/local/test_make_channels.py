@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from local.make_channels import NUM_TAPS, main, random_channel
+from sv.base.seeding import generator
 from sv.data.augment import Recordings
 from sv.kaldi.data_dir import validate_data_dir
-from sv.seeding import generator
 
 
 def test_the_set_is_a_data_directory_that_depends_on_the_seed_alone(tmp_path):

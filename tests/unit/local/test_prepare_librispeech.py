@@ -1,4 +1,4 @@
-from sv.data.enhancement_lists import sessions_of
+from sv.data.trial_lists import sessions_of
 from sv.kaldi import read_trials, read_utt2spk, validate_data_dir
 
 

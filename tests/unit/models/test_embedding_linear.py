@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from sv.enhancement import fit_linear
+from sv.enhancement.apply import fit_linear
 from sv.models.embedding_linear import EmbeddingLinear, EmbeddingLinearConfig
-from sv.train.enhancement_step import LinearConfig
+from sv.train.steps.enhancement import LinearConfig
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.convert_rawnet import from_published
 from sv.models import MODELS
+from sv.published.rawnet import from_published
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "rawnet" / "numbers.json").read_text())
 Build = Callable[[str, str], nn.Module]

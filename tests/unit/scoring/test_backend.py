@@ -3,8 +3,8 @@ import logging
 import numpy as np
 import pytest
 
+from sv.base.log import get_logger
 from sv.kaldi import DataDirError, Trials, write_array_file, write_plda
-from sv.log import get_logger
 from sv.scoring import CosineScorer, PldaScorer, compute_eer, read_backend, score_trials, train_backend, write_backend
 from sv.scoring.backend import Backend
 from sv.scoring.plda import Plda

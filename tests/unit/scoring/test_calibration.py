@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import approx_fprime, minimize
 from scipy.stats import norm
 
-from sv.config import ConfigError
+from sv.base.config import ConfigError
 from sv.kaldi import Trials
 from sv.scoring import OperatingPoint, compute_act_dcf, compute_cllr, compute_min_cllr, compute_min_dcf
 from sv.scoring.calibration import LogisticCalibration, quality_inputs, read_calibration, write_calibration

@@ -2,7 +2,7 @@ import pytest
 
 from sv.train.config import TrainConfig
 from sv.train.schedules import learning_rate, rising_margin
-from sv.train.steps import PairLossConfig
+from sv.train.steps.pairs import PairLossConfig
 
 
 def test_published_step_decay():

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sv.models.output import Embedded
-from sv.train.steps import PairLossConfig, PairStep
+from sv.train.steps.pairs import PairLossConfig, PairStep
 
 
 class Frontend(nn.Module):

@@ -1,0 +1,126 @@
+"""TOML or JSON tables to frozen dataclasses, strictly: a misspelt key is an error that names the known ones."""
+
+import dataclasses
+import difflib
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sv.base.files import write_text
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names file, key and remedy."""
+
+
+def load_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file; raises ConfigError with its name and line."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def load_json(path: str | Path) -> dict[str, Any]:
+    """Read a JSON file; raises ConfigError with its name and line."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def write_json(path: str | Path, record: Any) -> None:
+    """Write a dataclass (or plain JSON value) as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(to_dict(record), indent=2) + "\n")
+
+
+def to_dict(record: Any) -> Any:
+    """Plain dicts, lists and scalars from nested dataclasses; `from_dict` turns them back."""
+    if dataclasses.is_dataclass(record):
+        return {field.name: to_dict(getattr(record, field.name)) for field in dataclasses.fields(record)}
+    if isinstance(record, Mapping):
+        return {key: to_dict(value) for key, value in record.items()}
+    if isinstance(record, (list, tuple)):
+        return [to_dict(value) for value in record]
+    return record
+
+
+def check_keys(table: Mapping[str, Any], known: typing.Collection[str], where: str, prefix: str = "") -> None:
+    """Raise ConfigError if `table` has a key that is not `known`."""
+    for key in table:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean '{close[0]}'? " if close else ""
+            raise ConfigError(f"{where}: unknown key '{prefix}{key}'; {hint}known here: {', '.join(sorted(known))}")
+
+
+def from_dict(cls: type, table: Mapping[str, Any], where: str, prefix: str = "") -> Any:
+    """Build the dataclass `cls`; what `table` does not name keeps its default.
+
+    Parameters
+    ----------
+    cls : dataclass type
+    table : mapping
+    where : str
+        Named in errors: the file.
+    prefix : str
+        Dotted path of this table within the file, with its final dot.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown or missing key, a value of another type, or one that the dataclass refuses.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    check_keys(table, fields, where, prefix)
+    hints = typing.get_type_hints(cls)
+    values = {key: _convert(hints[key], value, where, f"{prefix}{key}") for key, value in table.items()}
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ConfigError(f"{where}: [{prefix.rstrip('.') or 'top level'}] {error}") from error
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"{where}: [{prefix.rstrip('.') or 'top level'}] {error}") from error
+
+
+def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return _convert_union(arguments, value, where, key)
+    if origin is typing.Literal:
+        if value in arguments:
+            return value
+        raise ConfigError(f"{where}: '{key}' must be one of {', '.join(map(repr, arguments))}, got {value!r}")
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return _convert_tuple(arguments, value, where, key)
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return from_dict(hint, value, where, f"{key}.")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and isinstance(value, hint) and (hint is bool) == isinstance(value, bool):
+        return value
+    raise ConfigError(f"{where}: '{key}' must be {getattr(hint, '__name__', hint)}, got {value!r}")
+
+
+def _convert_union(hints: tuple, value: Any, where: str, key: str) -> Any:
+    for hint in hints:
+        try:
+            return None if hint is types.NoneType and value is None else _convert(hint, value, where, key)
+        except ConfigError:
+            continue
+    names = " or ".join(getattr(hint, "__name__", str(hint)) for hint in hints)
+    raise ConfigError(f"{where}: '{key}' must be {names}, got {value!r}")
+
+
+def _convert_tuple(hints: tuple, value: list | tuple, where: str, key: str) -> tuple:
+    if len(hints) == 2 and hints[1] is Ellipsis:
+        hints = (hints[0],) * len(value)
+    if len(hints) != len(value):
+        raise ConfigError(f"{where}: '{key}' must have {len(hints)} values, got {value!r}")
+    return tuple(_convert(hint, item, where, f"{key}[{i}]") for i, (hint, item) in enumerate(zip(hints, value)))

@@ -1,0 +1,1 @@
+"""Audio or features to embeddings, and a trained model to one file."""

@@ -1,0 +1,89 @@
+"""Embeddings of whole utterances: segments embedded in batches of one size."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+from sv.features.segments import TINY
+from sv.models.folding import for_inference
+
+
+class Embedder:
+    """Embeds stacked segment features, batching the segments of many utterances.
+
+    Every forward pass has `batch_size` segments, the last one filled up with zeros: an embedding does not depend on what
+    else is in its batch, and on its own place in it by rounding alone.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A copy made for inference is what runs.
+    num_frames : int or None
+        Of a segment; None if each utterance is one, which is then embedded by itself.
+    batch_size : int
+    """
+
+    def __init__(self, model: nn.Module, num_frames: int | None, batch_size: int) -> None:
+        self.model, self.num_frames, self.batch_size = for_inference(model), num_frames, batch_size
+        self.device = next(model.parameters()).device
+
+    def __call__(self, features: Iterable[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield (utterance, (num_segments, dim) float32) for (utterance, (num_segments * frames, mels)), in order.
+
+        Raises
+        ------
+        ValueError
+            Naming the utterance whose features are no whole number of segments or whose embedding is not finite.
+        """
+        if self.num_frames is None:
+            for utterance, matrix in features:
+                yield from self._complete([(utterance, 1)], list(self._embed([matrix], 1)))
+            return
+        waiting: list[tuple[str, int]] = []  # utterances with their numbers of segments
+        segments: list[np.ndarray] = []
+        done: list[np.ndarray] = []
+        for utterance, matrix in features:
+            if len(matrix) == 0 or len(matrix) % self.num_frames:
+                raise ValueError(
+                    f"{utterance}: {len(matrix)} frames are no whole number of segments of {self.num_frames}"
+                )
+            parts = matrix.reshape(-1, self.num_frames, matrix.shape[1])
+            waiting.append((utterance, len(parts)))
+            segments.extend(parts)
+            while len(segments) >= self.batch_size:
+                done.extend(self._embed(segments[: self.batch_size], self.batch_size))
+                del segments[: self.batch_size]
+            yield from self._complete(waiting, done)
+        if segments:
+            done.extend(self._embed(segments, self.batch_size))
+        yield from self._complete(waiting, done)
+
+    @torch.inference_mode()
+    def _embed(self, segments: list[np.ndarray], batch_size: int) -> np.ndarray:
+        batch = torch.zeros(batch_size, *segments[0].shape)
+        batch[: len(segments)] = torch.from_numpy(np.stack(segments))
+        embeddings = self.model.embed(batch.to(self.device).transpose(1, 2))
+        return embeddings[: len(segments)].float().cpu().numpy()
+
+    @staticmethod
+    def _complete(waiting: list[tuple[str, int]], done: list[np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+        while waiting and len(done) >= waiting[0][1]:
+            utterance, count = waiting.pop(0)
+            embeddings = np.stack(done[:count])
+            del done[:count]
+            if not np.isfinite(embeddings).all():
+                raise ValueError(f"{utterance}: its embedding is not finite")
+            yield utterance, embeddings
+
+
+def utterance_embedding(segments: np.ndarray, unit_segments: bool = True) -> np.ndarray:
+    """Mean of the segments' embeddings, (num_segments, dim) to (dim,), each scaled to unit length before if asked.
+
+    The dot product of two means of unit vectors is the mean cosine over all pairs of segments, the score of the paper's
+    peers.
+    """
+    if unit_segments:  # one without a direction (ReLU) has no say
+        segments = segments / np.maximum(np.linalg.norm(segments, axis=1, keepdims=True), TINY)
+    return segments.mean(axis=0)

@@ -1,0 +1,197 @@
+"""Batches for embedding enhancement: utterances' embeddings and what they are to become."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sv.base.seeding import generator
+from sv.data.sampler import Item
+from sv.data.trial_lists import Line
+from sv.enhancement.archive import EmbeddingArchive
+from sv.enhancement.lists import UTTERANCE_FIELDS, read_list
+from sv.enhancement.targets import Kind, SpeakerTargets
+from sv.kaldi import DataDirError
+
+ListKind = Literal["normal", "triplet", "distribution"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingBatch:
+    """What a step of enhancement sees, under the names that the loop passes on.
+
+    Attributes
+    ----------
+    waveforms : (batch, dim) torch.Tensor
+        Embeddings of utterances; (pairs, 2, dim) from a distribution list.
+    references : (batch, dim) torch.Tensor
+        Targets; (batch, 2, dim), the own and another speaker's, from a triplet list; as `waveforms` from a distribution
+        list.
+    speaker_ids : (batch,) torch.Tensor
+        (pairs, 2) from a distribution list: the speaker, and 1 for pairs of one session.
+    utterances : tuple of str
+    """
+
+    waveforms: Tensor
+    references: Tensor
+    speaker_ids: Tensor
+    utterances: tuple[str, ...]
+
+    def to(self, device: torch.device) -> "EmbeddingBatch":
+        """The batch on another device."""
+        names = ("waveforms", "references", "speaker_ids")
+        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+
+
+class EnhancementSet:
+    """The lines of a list, as batches of embeddings and targets.
+
+    An item is a line, or, of a distribution list, a speaker with all its pairs. Left out are speakers with one utterance
+    where a target is to do without the utterance itself, and those whose pairs are all within or all across sessions.
+
+    Parameters
+    ----------
+    path : path
+        A list.
+    kind : "normal", "triplet" or "distribution"
+    archives : sequence of EmbeddingArchive
+        Embeddings of the same utterances under several conditions; targets are made of the first.
+    target : "B" or "C"
+    leave_one_out : bool
+        Make an utterance's target of the speaker's other ones.
+    num_crops : int
+        Average that many random segments of an utterance; 0: all.
+    seed : int
+
+    Attributes
+    ----------
+    speakers : list of str
+    speaker_ids : list of int
+        Of each item.
+    left_out : list of str
+        Speakers without an item.
+
+    Raises
+    ------
+    DataDirError
+        Naming file and line, if an utterance has no embedding or another speaker no utterance; if archives differ in
+        dimension; if every speaker is left out.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        kind: ListKind,
+        archives: Sequence[EmbeddingArchive],
+        *,
+        target: Kind = "C",
+        leave_one_out: bool = True,
+        num_crops: int = 0,
+        seed: int = 0,
+    ) -> None:
+        if len({archive.dim for archive in archives}) > 1:
+            dims = ", ".join(f"{archive.scp}: {archive.dim}" for archive in archives)
+            raise DataDirError(f"embeddings of several dimensions ({dims})")
+        self.kind, self.archives, self.num_crops, self.seed = kind, archives, num_crops, seed
+        self.leave_one_out, self.path = leave_one_out, Path(path)
+        lines = read_list(path, kind)
+        self._rows = self._find_rows(lines)  # (archives, lines, utterances of a line)
+        self.speakers = sorted({line[0] for line in lines})
+        number = {speaker: place for place, speaker in enumerate(self.speakers)}
+        self._speaker = np.array([number[line[0]] for line in lines])
+        self._other = self._others(lines, number) if kind == "triplet" else None
+        self._same = np.array([line[3] == "1" for line in lines]) if kind == "distribution" else None
+        self.targets = self._make_targets(target)
+        self._items, self.left_out = self._make_items()
+        if not len(self._items):
+            why = "pairs within and across sessions" if kind == "distribution" else "two utterances"
+            raise DataDirError(f"{path}: no speaker has {why}")
+        self.speaker_ids = [int(self._speaker[lines[0]]) for lines in self._items]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def batch(self, items: Sequence[Item]) -> EmbeddingBatch:
+        """Read a batch."""
+        lines = np.concatenate([self._items[item.utterance] for item in items])
+        keys = self.archives[0].keys
+        shape = (len(lines), *(() if self._rows.shape[2] == 1 else (2,)))
+        clean_rows = self._rows[0, lines].reshape(-1)
+        as_stored = not self.num_crops and (len(self.archives) == 1 or not items[0].augment)
+        inputs = (
+            self.archives[0].rows(clean_rows) if as_stored else self._drawn(items[0].epoch, items[0].augment, lines)
+        )
+        speakers = np.repeat(self._speaker[lines], self._rows.shape[2])
+        if self.leave_one_out:
+            targets = self.targets.leaving_out(speakers, inputs if as_stored else self.archives[0].rows(clean_rows))
+        else:
+            targets = self.targets.of_speakers(speakers)
+        speaker_ids = self._speaker[lines]
+        if self._other is not None:
+            targets = np.stack([targets, self.targets.of_speakers(self._other[lines])], axis=1)
+            references = torch.from_numpy(targets)
+        else:
+            references = torch.from_numpy(targets).reshape(*shape, -1)
+        if self._same is not None:
+            speaker_ids = np.stack([speaker_ids, self._same[lines]], axis=1)
+        return EmbeddingBatch(
+            waveforms=torch.from_numpy(inputs).reshape(*shape, -1),
+            references=references,
+            speaker_ids=torch.from_numpy(speaker_ids.astype(np.int64)),
+            utterances=tuple(keys[row] for row in clean_rows),
+        )
+
+    def batches(self, plan: Iterable[Sequence[Item]]) -> Iterator[EmbeddingBatch]:
+        """Read planned batches, one after the other."""
+        return map(self.batch, plan)
+
+    def _drawn(self, epoch: int, augment: bool, lines: np.ndarray) -> np.ndarray:
+        """Inputs of the lines, each of a condition and of segments drawn by its utterance and the epoch."""
+        inputs = []
+        for clean, *others in self._rows[:, lines].reshape(len(self.archives), -1).T.tolist():
+            rng = generator(self.seed, "embedding", epoch, self.archives[0].keys[clean])
+            condition = int(rng.integers(len(self.archives))) if augment else 0
+            inputs.append(self.archives[condition].rows([[clean, *others][condition]], self.num_crops, rng))
+        return np.concatenate(inputs)
+
+    def _find_rows(self, lines: Sequence[Line]) -> np.ndarray:
+        rows = np.empty((len(self.archives), len(lines), len(UTTERANCE_FIELDS[self.kind])), np.int64)
+        for place, archive in enumerate(self.archives):
+            for number, line in enumerate(lines):
+                for side, field in enumerate(UTTERANCE_FIELDS[self.kind]):
+                    if line[field] not in archive:
+                        raise DataDirError(
+                            f"{self.path}:{number + 1}: no embedding of {line[field]!r} in {archive.scp}"
+                        )
+                    rows[place, number, side] = archive.row(line[field])
+        return rows
+
+    def _others(self, lines: Sequence[Line], number: dict[str, int]) -> np.ndarray:
+        for place, line in enumerate(lines, start=1):
+            if line[2] not in number or line[2] == line[0]:
+                raise DataDirError(f"{self.path}:{place}: {line[2]!r} is not another speaker of the list")
+        return np.array([number[line[2]] for line in lines])
+
+    def _make_targets(self, target: Kind) -> SpeakerTargets:
+        rows, first = np.unique(self._rows[0].reshape(-1), return_index=True)
+        speakers = np.repeat(self._speaker, self._rows.shape[2])[first]
+        return SpeakerTargets(target, self.archives[0], rows, speakers)
+
+    def _make_items(self) -> tuple[Sequence[np.ndarray], list[str]]:
+        enough = self.targets.counts >= (2 if self.leave_one_out else 1)
+        left_out = [speaker for speaker, usable in zip(self.speakers, enough) if not usable]
+        if self._same is None:
+            return np.flatnonzero(enough[self._speaker])[:, None], left_out
+        same = np.bincount(self._speaker, self._same)
+        pairs = np.bincount(self._speaker)
+        one_kind = (same == 0) | (same == pairs)
+        order = np.argsort(self._speaker, kind="stable")
+        groups = np.split(order, np.cumsum(pairs)[:-1])
+        return (
+            [group for group, unusable in zip(groups, one_kind) if not unusable],
+            [speaker for speaker, unusable in zip(self.speakers, one_kind) if unusable],
+        )

@@ -1,0 +1,73 @@
+"""A speaker's embedding from those of all its utterances: what an utterance's embedding is to become."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from sv.enhancement.archive import EmbeddingArchive
+
+Kind = Literal["B", "C"]
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Length-normalised rows of (n, dim)."""
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+class SpeakerTargets:
+    """Targets of the two documented kinds, of all of a speaker's utterances or all but one.
+
+    With a_u the embedding of utterance u: "B" (average, normalise, average) is the mean over u of a_u / |a_u|, shorter
+    than 1; "C" (average, average, normalise) is the mean over u of a_u, divided by its length. (The published code means
+    C, but returns the last utterance that it happened to visit.)
+
+    Parameters
+    ----------
+    kind : "B" or "C"
+    archive : EmbeddingArchive
+    rows : (n,) integer numpy.ndarray
+        Utterances.
+    speakers : (n,) integer numpy.ndarray
+        Their speakers, numbered from 0.
+
+    Attributes
+    ----------
+    counts : (num_speakers,) numpy.ndarray
+        Utterances of each speaker.
+    """
+
+    def __init__(self, kind: Kind, archive: EmbeddingArchive, rows: np.ndarray, speakers: np.ndarray) -> None:
+        if kind not in ("B", "C"):
+            raise ValueError(f"a target is of kind B or C, got {kind!r}")
+        self.kind = kind
+        self.counts = np.bincount(speakers)
+        self._sums = np.zeros((len(self.counts), archive.dim))
+        of_row = np.full(len(archive), -1)
+        of_row[rows] = speakers
+        for block, embeddings in archive.blocks():
+            used = of_row[block] >= 0
+            np.add.at(self._sums, of_row[block][used], self._summed(embeddings[used]))
+
+    def of_speakers(self, speakers: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Targets of speakers, (n, dim) float32."""
+        return self._finished(self._sums[speakers], self.counts[speakers])
+
+    def leaving_out(self, speakers: Sequence[int] | np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Targets of speakers without one of their utterances, (n, dim) float32.
+
+        Parameters
+        ----------
+        speakers : (n,) integer
+            Of two utterances or more each.
+        own : (n, dim) numpy.ndarray
+            Embeddings of the utterances left out.
+        """
+        return self._finished(self._sums[speakers] - self._summed(own), self.counts[speakers] - 1)
+
+    def _summed(self, embeddings: np.ndarray) -> np.ndarray:
+        embeddings = embeddings.astype(np.float64)
+        return unit(embeddings) if self.kind == "B" else embeddings
+
+    def _finished(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        return (sums / counts[:, None] if self.kind == "B" else unit(sums)).astype(np.float32)

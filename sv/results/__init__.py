@@ -1,0 +1,1 @@
+"""Scores to rows, tables and verdicts; no torch."""

@@ -1,0 +1,181 @@
+"""RESULTS.md: its tables are generated from results that lie beside it in results/*.json, and checked against them."""
+
+import json
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+from sv.base.files import write_text
+from sv.results.breakdown import tables_of
+from sv.results.folder import load_results
+from sv.results.rows import Row, check_rows, read_results
+from sv.results.tables import BACKEND_COLUMNS, backend_table, compare, footnotes, markdown_rows, markdown_table
+from sv.results.versus import BACKENDS, versus, versus_notes, versus_table
+
+BLOCK = re.compile(r"<!-- (results/\S+\.json): begin -->\n(.*?)\n<!-- (results/\S+\.json): end -->", re.DOTALL)
+MARKER = re.compile(r"<!-- results/\S+: (?:begin|end) -->")
+LEGEND = (
+    "minDCF normalised, c_miss 1, c_fa 1; intervals by a bootstrap over speakers; noisy: mean over noise conditions"
+)
+
+VERSUS_LEGEND = (
+    "noisy: mean over noise conditions; intervals by a bootstrap over speakers; differences in points of EER, same trials and "
+    "draws of speakers for both; better, worse: at the 5 % level after Holm's correction for the number of rows"
+)
+
+
+def record(
+    markdown: Path,
+    name: str,
+    folders: Sequence[Path],
+    note: str,
+    despite: Sequence[str] = (),
+    references: Sequence[str] = (),
+    data: Path | None = None,
+) -> None:
+    """Copy the results of model folders to results/<name>.json beside a Markdown file, and give it a block if it has none.
+
+    Parameters
+    ----------
+    references : sequence of str
+        Instead of all conditions side by side, record each system's difference from these, see `sv.results.versus.versus`; with
+        `data`, the folder of the data directories.
+
+    Raises
+    ------
+    ValueError
+        If the systems cannot share a table.
+    """
+    systems = [read_results(folder / "results.json") for folder in folders]
+    paths = [folder / "breakdown.json" for folder in folders]
+    breakdowns = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    differences = {}
+    if references:
+        differences = {"versus": versus([load_results(folder) for folder in folders], references, data)}
+        shown = systems[0][0]["test_set"]
+        systems = [
+            [
+                row
+                for row in rows
+                if (row["test_set"], row["condition"]) == (shown, "clean") and row["backend"] in BACKENDS
+            ]
+            for rows in systems
+        ]
+    stored = [_factored(rows) for rows in systems]
+    entry = {"note": note, "despite": list(despite), "systems": stored, "breakdowns": breakdowns} | differences
+    text = render(entry, markdown.parent / "results" / f"{name}.json")
+    write_text(markdown.parent / "results" / f"{name}.json", _dump(entry) + "\n")
+    old = markdown.read_text(encoding="utf-8") if markdown.exists() else "# Results\n"
+    source = f"results/{name}.json"
+    if f"<!-- {source}: begin -->" not in old:
+        write_text(markdown, f"{old.rstrip()}\n\n{_block(source, text)}\n")
+
+
+def _factored(rows: Sequence[Row]) -> list[dict]:
+    """A system's rows, a part for each test set: what is the same in all rows of a part is said once."""
+    parts = []
+    for _, part in groupby(rows, key=itemgetter("test_set")):
+        first, *others = part = list(part)
+        shared = {key: value for key, value in first.items() if all(key in row and row[key] == value for row in others)}
+        own = [{key: value for key, value in row.items() if key not in shared} for row in part]
+        parts.append({"shared": shared, "rows": own})
+    return parts
+
+
+def _unfactored(parts: Sequence[dict]) -> list[Row]:
+    return [part["shared"] | row for part in parts for row in part["rows"]]
+
+
+def _dump(value: object) -> str:
+    """JSON with a line a row, for readable differences between versions."""
+    if isinstance(value, dict) and any(map(_is_table, value.values())):
+        return "{" + ",\n".join(f"{json.dumps(key)}: {_dump(item)}" for key, item in value.items()) + "}"
+    return "[\n" + ",\n".join(map(_dump, value)) + "\n]" if _is_table(value) else json.dumps(value)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], list | dict)
+
+
+def render(entry: dict, path: Path) -> str:
+    """Markdown of what `record` kept.
+
+    Raises
+    ------
+    ValueError
+        Naming `path`, if it does not hold that, or if the systems cannot share a table.
+    """
+    try:
+        systems: list[list[Row]] = [_unfactored(parts) for parts in entry["systems"]]
+        for rows in systems:
+            check_rows(rows, path)
+        comparisons = compare(systems, entry["despite"])
+        breakdowns = tables_of([rows for rows in entry["breakdowns"] if rows])
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"{path}: not what sv results --record writes ({error!r})") from error
+    if "versus" in entry:
+        header, *body = versus_table(entry["versus"])
+        tables, notes = [markdown_rows(header, body, num_words=2)], [VERSUS_LEGEND, *versus_notes(systems)]
+    else:
+        tables = [
+            markdown_table(comparisons[0]), markdown_rows(BACKEND_COLUMNS, backend_table(comparisons), num_words=2)
+        ]  # fmt: skip
+        notes = [LEGEND, *footnotes(systems)]
+    parts = [
+        entry["note"],
+        *tables,
+        *(f"{test_set} by {by}\n\n{markdown_rows(cells[0], cells[1:])}" for test_set, by, cells in breakdowns),
+        "\n".join(f"- {line}" for line in notes),
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def _block(source: str, text: str) -> str:
+    return f"<!-- {source}: begin -->\n{text}\n<!-- {source}: end -->"
+
+
+def generated(markdown: Path) -> str:
+    """What a Markdown file should say: its own words, and every block made anew.
+
+    Raises
+    ------
+    ValueError
+        If a block's results are missing, a marker has no partner, or a table stands outside the blocks.
+    """
+    text = markdown.read_text(encoding="utf-8")
+    _check_markers(markdown, text)
+
+    def make(match: re.Match) -> str:
+        path = markdown.parent / match[1]
+        if not path.is_file():
+            raise ValueError(f"{markdown}: {path} is not there; record it again, or remove its block")
+        return _block(match[1], render(json.loads(path.read_text(encoding="utf-8")), path))
+
+    return BLOCK.sub(make, text)
+
+
+def _check_markers(markdown: Path, text: str) -> None:
+    outside = BLOCK.sub(lambda match: match[0] if match[1] != match[3] else "", text)
+    if lone := MARKER.search(outside):
+        raise ValueError(f"{markdown}: a block's begin or end marker has no partner: {lone[0]}")
+    for line in outside.splitlines():
+        if line.startswith("|"):
+            raise ValueError(f"{markdown}: a table outside the generated blocks: {line[:60]!r}; record its results")
+
+
+def update(markdown: Path) -> None:
+    """Make every block of a Markdown file anew."""
+    write_text(markdown, generated(markdown))
+
+
+def check(markdown: Path) -> None:
+    """Raise ValueError if a Markdown file does not say what its results say, naming file and line."""
+    own, wanted = markdown.read_text(encoding="utf-8").splitlines(), generated(markdown).splitlines()
+    for number, (is_line, should) in enumerate(zip([*own, ""], [*wanted, ""]), start=1):
+        if is_line != should:
+            raise ValueError(
+                f"{markdown}:{number}: differs from the results it is generated from: {is_line[:80]!r} should be {should[:80]!r}; "
+                f"run sv results {markdown}"
+            )

@@ -1,0 +1,233 @@
+"""results.json: one row for each system, test set, condition and back end, with what it takes to repeat it."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sv.base.config import load_json
+from sv.base.files import sha256_of, write_text
+from sv.base.seeding import generator
+from sv.kaldi.trials import Trials
+from sv.scoring.bootstrap import interval, replicate_curves
+from sv.scoring.cosine import rows_of
+from sv.scoring.metrics import (
+    OperatingPoint,
+    compute_act_dcf,
+    compute_cllr,
+    compute_eer,
+    compute_min_cllr,
+    compute_min_dcf,
+)
+
+Row = dict[str, Any]
+KEY = ("system", "test_set", "condition", "backend")
+# The third is that of the ExU-Net and Diff-SV evaluation.
+POINTS = (OperatingPoint(0.01), OperatingPoint(0.05), OperatingPoint(0.01, 10.0, 1.0))
+NONE = "none"
+CALIBRATED = "-calibrated"  # ends the name of a back end whose scores are log-likelihood ratios
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stamp:
+    """What a row's numbers depend on besides the scores; there is no row without all of it.
+
+    Attributes
+    ----------
+    trials_sha256 : str
+        Of the trial list that was scored.
+    num_dropped : int
+        Trials that the list lost to recordings that cannot be used.
+    crop_scheme : str
+        How utterances are cut for the model.
+    normalisation : str
+        Of the scores, with the id of its cohort; "none".
+    calibration : str
+        What the scores were made log-likelihood ratios with; "none".
+    checkpoint_sha256 : str
+    commit : str
+        That the code was at; a release where there is no checkout.
+    seed : int
+        Of the run, and of the intervals.
+    """
+
+    trials_sha256: str
+    num_dropped: int
+    crop_scheme: str
+    normalisation: str
+    calibration: str
+    checkpoint_sha256: str
+    commit: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("trials_sha256", "checkpoint_sha256"):
+            if not re.fullmatch("[0-9a-f]{64}", getattr(self, name)):
+                raise ValueError(f"stamp: {name} must be 64 hexadecimal digits, got {getattr(self, name)!r}")
+        for name in ("crop_scheme", "normalisation", "calibration", "commit"):
+            if not getattr(self, name):
+                raise ValueError(f"stamp: {name} must be said, {NONE!r} if there is none")
+        if self.num_dropped < 0:
+            raise ValueError(f"stamp: num_dropped must not be negative, got {self.num_dropped}")
+
+
+STAMPED = tuple(field.name for field in fields(Stamp))
+REQUIRED = (*KEY, *STAMPED, "num_target", "num_nontarget", "operating_points")
+OF_ONE_SYSTEM = ("checkpoint_sha256", "commit", "seed", "crop_scheme", "operating_points")  # the same in all its rows
+
+
+def stamp_of(model: Path, data_dir: Path, seed: int, normalisation: str = NONE, calibration: str = NONE) -> Stamp:
+    """Stamp of a model folder's scores on a data directory, whose clean set says what was dropped."""
+    dropped = data_dir.parent / parse_condition(data_dir.name)[0] / "trials.dropped"
+    return Stamp(
+        trials_sha256=sha256_of(data_dir / "trials"),
+        num_dropped=len(dropped.read_text(encoding="utf-8").splitlines()) if dropped.exists() else 0,
+        crop_scheme=crop_scheme(load_json(model / "config.json").get("extract", {})),
+        normalisation=normalisation,
+        calibration=calibration,
+        checkpoint_sha256=sha256_of(model / "checkpoints" / "best.pt"),
+        commit=code_version(Path(__file__).parent),
+        seed=seed,
+    )
+
+
+# Options of [extract] that count in some schemes only, and those that never do.
+ONLY_IN = {"num_segments": ("even", "even_padded"), "step_samples": ("overlapping", "sliding"), "batch_size": ()}
+
+
+def crop_scheme(extract: Mapping[str, Any]) -> str:
+    """What the [extract] table says of the cuts: scheme, length, and every option that counts and is not off."""
+    scheme = extract.get("scheme", "consecutive")
+    counts = {key: value for key, value in extract.items() if scheme in ONLY_IN.get(key, (scheme,)) and key != "scheme"}
+    said = [key if value is True else f"{key} {value}" for key, value in counts.items() if value not in (None, False)]
+    return ", ".join([scheme, *said])
+
+
+def parse_condition(set_name: str) -> tuple[str, str, str | None, float | None]:
+    """`<test>-<noise>-snr<db>` as (test set, condition, noise, SNR in dB); `<test>` alone is clean."""
+    match = re.fullmatch(r"(.+)-([a-z]+)-snr(-?\d+(?:\.\d+)?)", set_name)
+    if not match:
+        return set_name, "clean", None, None
+    test_set, noise, snr = match.groups()
+    return test_set, f"{noise}-snr{snr}", noise, float(snr)
+
+
+def speakers_of(trials: Trials, utt2spk: Mapping[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """Speaker of either side of each trial, numbered among those of the trials: two (num_trials,) int arrays.
+
+    Raises
+    ------
+    KeyError
+        If utt2spk lacks an utterance: the count and the first three.
+    """
+    utts, (left, right) = rows_of(utt2spk, "speaker", trials.enrolment, trials.test)
+    _, speakers = np.unique([utt2spk[utt] for utt in utts], return_inverse=True)
+    return speakers[left], speakers[right]
+
+
+def bootstrap_curves(set_name: str, trials: Trials, scores: np.ndarray, utt2spk: Mapping[str, str], seed: int):
+    """Replicates of a set's DET curve; every system and back end is compared on the same draws of speakers."""
+    rng = generator(seed, "speakers", parse_condition(set_name)[0])
+    return replicate_curves(scores, trials.is_target, speakers_of(trials, utt2spk), rng)
+
+
+def make_row(
+    system: str,
+    set_name: str,
+    backend: str,
+    trials: Trials,
+    scores: np.ndarray,
+    utt2spk: Mapping[str, str],
+    stamp: Stamp,
+) -> Row:
+    """Metrics of one score list; EERs in percent. actDCF and Cllr are those of calibrated scores, else None."""
+    test_set, condition, noise, snr_db = parse_condition(set_name)
+    curves = bootstrap_curves(set_name, trials, scores, utt2spk, stamp.seed)
+    num_target = int(trials.is_target.sum())
+    low, high = interval(curves.eers(), curves.num_speakers, num_target)
+    calibrated = stamp.calibration != NONE
+    given = (scores, trials.is_target)
+    return {
+        "system": system,
+        "test_set": test_set,
+        "condition": condition,
+        "noise": noise,
+        "snr_db": snr_db,
+        "backend": backend,
+        "num_target": num_target,
+        "num_nontarget": len(trials) - num_target,
+        "num_speakers": curves.num_speakers,
+        "eer": 100 * compute_eer(*given),
+        "eer_low": 100 * low,
+        "eer_high": 100 * high,
+        "min_dcf": {str(point): compute_min_dcf(*given, *_values(point)) for point in POINTS},
+        "min_dcf_interval": {
+            str(point): interval(curves.min_dcfs(point), curves.num_speakers, num_target) for point in POINTS
+        },
+        "act_dcf": {str(p): compute_act_dcf(*given, *_values(p)) for p in POINTS} if calibrated else None,
+        "cllr": compute_cllr(*given) if calibrated else None,
+        "min_cllr": compute_min_cllr(*given),
+        "operating_points": [str(point) for point in POINTS],
+        **asdict(stamp),
+    }
+
+
+def _values(point: OperatingPoint) -> tuple[float, float, float]:
+    return point.p_target, point.c_miss, point.c_fa
+
+
+def read_results(path: str | Path) -> list[Row]:
+    """Read the rows of a results.json; raises ValueError naming the file if it does not hold any."""
+    try:
+        rows = json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: {error}; remove it and score again") from error
+    check_rows(rows, path)
+    return rows
+
+
+def check_rows(rows: Any, path: str | Path) -> None:
+    """Raise ValueError naming the file unless these are rows with all that a row must have."""
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"{path}: expected a list of rows; remove it and score again")
+    for number, row in enumerate(rows, start=1):
+        if lacking := [name for name in REQUIRED if name not in row]:
+            raise ValueError(f"{path}: row {number} lacks {', '.join(lacking)}; remove it and score again")
+
+
+def row_key(row: Row) -> tuple[str, ...]:
+    """What a row is the result of; a file holds one row of each."""
+    return tuple(row[name] for name in KEY)
+
+
+def merge_rows(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
+    """Old rows that the new ones do not replace, then the new ones; old rows of other weights or code are dropped."""
+    new = list(new)
+    keys = {row_key(row) for row in new}
+    runs = {(row["system"], *_run(row)) for row in new}
+    return [row for row in old if (row["system"], *_run(row)) in runs and row_key(row) not in keys] + new
+
+
+def _run(row: Row) -> tuple:
+    return tuple(str(row[name]) for name in OF_ONE_SYSTEM)
+
+
+def update_results(path: str | Path, rows: Iterable[Row]) -> None:
+    """Merge rows into a results.json, whole or not at all."""
+    old = read_results(path) if Path(path).exists() else []
+    write_text(path, json.dumps(merge_rows(old, rows), indent=1) + "\n")
+
+
+def code_version(folder: str | Path) -> str:
+    """The commit that the code is at, with `-dirty` if it was changed since; the release outside a checkout."""
+    try:
+        command = ["git", "-C", str(folder), "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return f"release {version('sv')}"

@@ -1,0 +1,1 @@
+"""A system: its record, its model folder, the identity of its run."""

@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from sv.data.challenge_rules import voices_rules
+from sv.results.tables import rule_notes
+from sv.system.config import load_system, parse_system
+
+ROOT = Path(__file__).parents[3]
+BASE = {"features": {"type": "log_mel"}, "model": {"type": "se_resnet"}}
+
+
+@pytest.mark.parametrize(
+    ("augment", "broken"),
+    [
+        ({}, True),
+        ({"noises": ["noise", "music"]}, False),
+        ({"noises": ["babble"]}, True),
+        ({"noises": ["noise", "babble+music"]}, True),
+        ({"noises": ["babble"], "noise_prob": 0.0}, False),
+    ],
+)
+def test_musan_speech_in_training_breaks_the_voices_challenges_rules(augment, broken) -> None:
+    found = voices_rules(parse_system(BASE | {"augment": augment}, "x.toml").augment)
+    assert bool(found) == broken
+    assert all("the challenge forbids MUSAN's speech in training" in line for line in found)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "egs" / "voices" / "conf").rglob("*.toml")), ids=lambda path: path.stem)
+def test_systems_of_the_voices_recipe_keep_the_rules(path) -> None:
+    assert voices_rules(load_system(path).augment) == []
+
+
+def test_the_report_says_what_is_broken() -> None:
+    assert rule_notes([[{"system": "x"}]]) == []
+    row = {"system": "x", "rules": "voices", "broken_rules": ["trained with babble"]}
+    assert rule_notes([[row]]) == ["x breaks the voices challenge's rules: trained with babble"]

@@ -1,0 +1,98 @@
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from sv.kaldi import Trials
+from sv.report import figures
+from sv.results.folder import ScoreList
+from sv.scoring.errors import SpeakerErrors
+
+
+def as_list(scores: np.ndarray, is_target: np.ndarray, condition: str = "clean") -> ScoreList:
+    trials = Trials(["a"] * len(scores), ["b"] * len(scores), is_target)
+    return ScoreList(system="a", condition=condition, set_name="test", trials=trials, scores=scores, utt2spk={})
+
+
+def score_list(seed: int = 0, count: int = 200, condition: str = "clean") -> ScoreList:
+    is_target = np.arange(count) % 2 == 0
+    return as_list(np.random.default_rng(seed).normal(size=count) + 2 * is_target, is_target, condition)
+
+
+def test_an_svg_scales_and_is_described_and_reproducible() -> None:
+    drawn = figures.det_curves([score_list()])
+    root = ET.fromstring(drawn)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "width" not in root.attrib and "height" not in root.attrib and root.attrib["viewBox"]
+    assert (root.attrib["role"], root.attrib["aria-label"]) == ("img", "DET curves")
+    assert drawn == figures.det_curves([score_list()])
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The lines that are plotted."""
+    lines, original = [], figures.Axes.plot
+
+    def record(self, x, y, **kwargs):
+        lines.append((np.asarray(x), np.asarray(y)))
+        return original(self, x, y, **kwargs)
+
+    monkeypatch.setattr(figures.Axes, "plot", record)
+    return lines
+
+
+def two_gaussians() -> tuple[np.ndarray, np.ndarray]:
+    quantiles = norm.ppf((np.arange(2000) + 0.5) / 2000)
+    return np.concatenate([quantiles + 2, quantiles]), np.arange(4000) < 2000
+
+
+def test_det_axes_are_probits_and_curves_pass_the_eer(drawn) -> None:
+    figures.det_curves([as_list(*two_gaussians())])
+    x, y = drawn[0]
+    inside = (np.abs(x) < 1.5) & (np.abs(y) < 1.5)
+    # Two unit Gaussians 2 apart are a straight line on probit axes: probit(miss) = -2 - probit(false alarm).
+    np.testing.assert_allclose(y[inside], -2 - x[inside], atol=0.02)
+
+
+def test_bayes_errors_of_calibrated_scores_are_the_least_there_are(drawn) -> None:
+    scores, is_target = two_gaussians()
+    figures.bayes_errors([as_list(2 * scores - 2, is_target)])
+    (x, actual), (_, least) = drawn
+    common = np.abs(x) < 2  # beyond, the threshold can be fitted to the few trials that matter
+    np.testing.assert_allclose(actual[common], least[common], atol=0.02)
+    assert (actual >= least).all()
+    assert actual[np.argmin(np.abs(x))] == pytest.approx(2 * norm.cdf(-1), abs=0.01)
+    drawn.clear()
+    figures.bayes_errors([as_list(2 * scores + 1, is_target)])  # three nats too high
+    (_, actual), (_, least) = drawn
+    assert np.max(actual - least) > 1
+
+
+def test_speakers_are_dots_at_their_rates(monkeypatch) -> None:
+    dots = []
+    monkeypatch.setattr(figures.Axes, "scatter", lambda self, x, y, **kwargs: dots.append((x.tolist(), y.tolist())))
+    counts = [np.array(values) for values in ([4, 0, 2], [1, 0, 2], [10, 5, 20], [5, 5, 0])]
+    figures.speaker_scatter("clean", [SpeakerErrors(*counts, share=np.zeros(3))])
+    assert dots == [([50.0, 0.0], [25.0, 100.0])]  # the second has no target trial
+
+
+def test_a_million_scores_make_a_small_drawing() -> None:
+    assert len(figures.det_curves([score_list(count=1_000_000)])) < 300_000
+    assert len(figures.score_histogram(score_list(count=1_000_000), (-4.0, 6.0))) < 60_000
+
+
+def test_training_curve_of_nothing_is_nothing() -> None:
+    assert figures.training_curve([[], [{"step": 1, "loss": 2.0}]], "valid_eer", "held-out EER (%)") == ""
+
+
+@pytest.mark.parametrize("name", ["a<b", 'a"b', "a&b"])
+def test_names_are_escaped(name) -> None:
+    item = score_list(condition=name)
+    ET.fromstring(figures.score_histogram(item, (-4.0, 6.0)))
+
+
+def test_colours_repeat_after_the_last() -> None:
+    assert figures.colour_of(0) == figures.colour_of(len(figures.COLOURS))
+    assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in figures.COLOURS)

@@ -1,0 +1,136 @@
+import html.parser
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sv.report.html import brief
+from sv.report.page import flatten, page, verdict_text
+from sv.results.folder import load_results, read_score_list, verdicts
+from sv.results.tables import compare
+from sv.scoring.errors import worst_trials
+
+
+@pytest.fixture
+def folders(tmp_path, write_folders) -> list[Path]:
+    return write_folders(tmp_path, {"ours<1>": 3.0, "baseline": 1.5})
+
+
+class Reader(html.parser.HTMLParser):
+    """Checks that tags are balanced; collects texts, tags and attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data) -> None:
+        self.texts.append(data)
+
+
+def read_page(folders: list[Path], note: str = "") -> Reader:
+    results = [load_results(folder) for folder in folders]
+    return Reader(page(results, folders[0].parents[1] / "data", note))
+
+
+def test_the_page_is_whole_and_needs_nothing_from_elsewhere(folders) -> None:
+    text = page([load_results(folder) for folder in folders], folders[0].parents[1] / "data", "A <note>.")
+    reader = Reader(text)
+    assert reader.open == []
+    assert not {tag for tag, _ in reader.tags} & {"script", "link", "img", "iframe", "object"}
+    for _, attributes in reader.tags:
+        for name in ("src", "href", "xlink:href"):
+            assert attributes.get(name, "#").startswith("#")
+    assert not re.search(r"@import|url\((?!#)", text)
+    assert "A <note>." in reader.texts
+
+
+def test_the_page_says_all_that_was_promised(folders) -> None:
+    reader = read_page(folders)
+    for heading in (
+        "Error rates by noise condition", "Side by side", "EER over SNR", "Detection error trade-off", "Scores", "Calibration",
+        "Training", "Which speakers cause the errors", "The worst trials", "Back ends", "Where the numbers come from",
+    ):  # fmt: skip
+        assert heading in reader.texts
+    drawings = [attributes["aria-label"] for tag, attributes in reader.tags if tag == "svg"]
+    assert drawings[:3] == ["EER over SNR in noise", "EER over SNR in babble", "DET curves"]
+    assert sum(label.startswith("Scores of ") for label in drawings) == 4
+    assert sum(label.startswith("Actual and minimum cost over the prior") for label in drawings) == 2
+    assert sum(label.startswith("Miss and false-alarm rate by speaker") for label in drawings) == 2
+    assert "held-out EER (%) over training steps" in drawings
+    assert "20 steps, best held-out EER 12.50 %" in reader.texts
+    assert "model.type" in reader.texts  # the configurations differ in it
+
+
+def test_the_matrices_hold_the_rows(folders) -> None:
+    reader = read_page(folders)
+    for row in (row for folder in folders for row in load_results(folder).rows if row["backend"] == "cosine"):
+        assert f"{row['eer']:.1f}" in reader.texts
+        assert f"{brief(row['eer_low'])}\u2013{brief(row['eer_high'])}" in reader.texts
+        assert f"{row['min_dcf']['0.01']:.2f}" in reader.texts
+
+
+def test_the_verdict_says_who_errs_less_and_by_how_much(folders) -> None:
+    results = [load_results(folder) for folder in folders]
+    (found,) = verdicts(results, compare([result.rows for result in results])[0], folders[0].parents[1] / "data")
+    said = next(text for text in read_page(folders).texts if "errs less than" in text)
+    assert said.startswith(
+        "ours<1> errs less than baseline on average over 4 noisy conditions: ours<1> minus baseline is \u2212"
+    )
+    assert f"{-found.overall.difference:.2f} points of EER" in said
+    assert page(results[::-1], folders[0].parents[1] / "data").count("ours&lt;1&gt; errs less than baseline") == 1
+    equal = verdict_text("a", replace(found, overall=replace(found.overall, p_value=0.2, low=-1.0, high=1.0)))
+    assert equal.startswith("a and baseline: no difference shown on average over 4 noisy conditions (")
+    assert equal.endswith("interval \u22121.00 to +1.00, p\u00a0=\u00a00.200).")
+
+
+def test_breakdowns_and_broken_rules_are_shown(folders) -> None:
+    part = {"system": "baseline", "test_set": "test", "backend": "cosine", "by": "room", "value": "rm1", "num_target": 3,
+            "num_nontarget": 4, "eer": 5.0, "eer_low": 4.0, "eer_high": 7.0, "min_dcf": {"0.01": 0.75}}  # fmt: skip
+    (folders[1] / "breakdown.json").write_text(json.dumps([part]))
+    rows = json.loads((folders[1] / "results.json").read_text())
+    rules = {"rules": "voices", "broken_rules": ["MUSAN's speech is mixed in"]}
+    (folders[1] / "results.json").write_text(json.dumps([row | rules for row in rows]))
+    reader = read_page(folders[1:])
+    assert "test by room" in reader.texts and "rm1" in reader.texts and "[4.0, 7.0]" in reader.texts
+    assert "baseline breaks the voices challenge's rules: MUSAN's speech is mixed in" in reader.texts
+
+
+def test_speakers_and_trials_that_cause_errors_are_named(folders) -> None:
+    reader = read_page(folders)
+    item = read_score_list(load_results(folders[1]), load_results(folders[1]).rows[0], folders[0].parents[1] / "data")
+    misses, _ = worst_trials(item.scores, item.is_target, 1)
+    assert f"{item.trials.enrolment[misses[0]]}\n{item.trials.test[misses[0]]}" in reader.texts
+    assert any(text.endswith("of 8 speakers cause half of the errors.") for text in reader.texts)
+    assert {f"s{i:02d}" for i in range(8)} <= set(reader.texts)
+
+
+def test_one_system_without_noise_or_training_makes_a_page(folders) -> None:
+    folder = folders[1]
+    rows = [row for row in load_results(folder).rows if row["noise"] is None and row["backend"] == "cosine"]
+    (folder / "results.json").write_text(json.dumps(rows))
+    (folder / "train.jsonl").unlink()
+    reader = read_page([folder])
+    assert "EER over SNR" not in reader.texts and "Training" not in reader.texts
+    assert "Side by side" not in reader.texts and "Calibration" not in reader.texts
+    assert "not recorded" in reader.texts
+
+
+def test_nested_keys_are_dotted() -> None:
+    assert flatten({"a": {"b": [1, 2], "c": {"d": None}}, "e": "x"}) == {"a.b": "[1, 2]", "a.c.d": "null", "e": '"x"'}

@@ -15,7 +15,7 @@ import soundfile
 import torch
 from common import print_table
 
-from sv.data.audio import SAMPLING_RATE
+from sv.base.layout import SAMPLING_RATE
 from sv.data.augment import AugmentConfig, NoiseLibrary
 from sv.data.dataset import TrainingSet, UtteranceIndex, load_batches
 from sv.data.sampler import PairSampler

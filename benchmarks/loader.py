@@ -21,7 +21,7 @@ from common import median_seconds, print_table
 from lhotse.dataset.cut_transforms import CutMix, ReverbWithImpulseResponse
 from lhotse.dataset.input_strategies import AudioSamples
 
-from sv.data.audio import SAMPLING_RATE
+from sv.base.layout import SAMPLING_RATE
 from sv.data.augment import AugmentConfig, NoiseLibrary
 from sv.data.dataset import TrainingSet, UtteranceIndex, collate
 from sv.data.manifests import read_cuts, write_manifests

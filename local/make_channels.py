@@ -16,8 +16,8 @@ import numpy as np
 import soundfile
 
 from sv.base.files import atomic_write
+from sv.base.layout import SAMPLING_RATE
 from sv.base.seeding import generator
-from sv.data.audio import SAMPLING_RATE
 from sv.data.manifests import write_manifests
 from sv.kaldi.data_dir import write_data_dir
 

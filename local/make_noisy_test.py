@@ -17,8 +17,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sv.base.files import write_text
+from sv.base.layout import SAMPLING_RATE, condition_name, snr_text
 from sv.base.seeding import generator
-from sv.data.audio import SAMPLING_RATE, BadAudio
+from sv.data.audio import BadAudio
 from sv.data.augment import Draw, NoiseLibrary
 from sv.data.manifests import cut_of
 from sv.data.rendered import write_rendered_dir
@@ -55,7 +56,7 @@ def noisy_cut(
 def write_condition(condition: tuple[str, float], test_dir: Path, data: Path, seed: int) -> int:
     """Write one noisy data directory; returns its number of utterances."""
     category, snr_db = condition
-    out = data / f"{test_dir.name}-{category}-snr{snr_db:g}"
+    out = data / condition_name(test_dir.name, category, snr_db)
     out.mkdir(parents=True, exist_ok=True)
     library = NoiseLibrary({category: data / NOISE_DIRS[category]})
     utterances, utt2spk = read_utterances(test_dir), read_utt2spk(test_dir / "utt2spk")
@@ -78,6 +79,29 @@ def write_condition(condition: tuple[str, float], test_dir: Path, data: Path, se
     return len(rows) + len(quarantined(out))
 
 
+def conditions_of(noises: str, snrs: str) -> list[tuple[str, float]]:
+    """Noise types and SNRs in dB of all conditions, from two lists separated by commas; none if either is empty.
+
+    Raises
+    ------
+    ValueError
+        Naming the option and what is wrong with it.
+    """
+    names, numbers = ([part for part in text.split(",") if part] for text in (noises, snrs))
+    if unknown := sorted(set(names) - set(NOISE_DIRS)):
+        raise ValueError(f"--noises: unknown {', '.join(unknown)}; known are {', '.join(NOISE_DIRS)}")
+    try:
+        decibels = [float(number) for number in numbers]
+        for snr_db in decibels:
+            snr_text(snr_db)
+    except ValueError as error:
+        raise ValueError(f"--snrs: expected finite numbers of dB separated by commas, got {snrs!r}") from error
+    conditions = [(noise, snr_db) for noise in names for snr_db in decibels]
+    if len(set(conditions)) < len(conditions):
+        raise ValueError(f"--noises {noises} --snrs {snrs}: a condition appears twice")
+    return conditions
+
+
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and write every condition."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
@@ -85,13 +109,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--snrs", default="0,5,10,15,20", help="in dB")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--nj", type=int, default=1, help="processes")
+    parser.add_argument("--list", action="store_true", help="print the data directories instead of writing them")
     parser.add_argument("test_dir", type=Path, help="data directory of the clean test set")
     parser.add_argument("data", type=Path, help="folder of data directories: holds the noise, gets the noisy sets")
     args = parser.parse_args(argv)
-    noises = args.noises.split(",")
-    if unknown := set(noises) - set(NOISE_DIRS):
-        parser.error(f"--noises: unknown {sorted(unknown)}; known are {sorted(NOISE_DIRS)}")
-    conditions = [(noise, float(snr)) for noise in noises for snr in args.snrs.split(",")]
+    try:
+        conditions = conditions_of(args.noises, args.snrs)
+    except ValueError as error:
+        parser.error(str(error))
+    if args.list:
+        for noise, snr_db in conditions:
+            print(args.data / condition_name(args.test_dir.name, noise, snr_db))
+        return
     work = partial(write_condition, test_dir=args.test_dir, data=args.data, seed=args.seed)
     try:
         with ProcessPoolExecutor(args.nj) as pool:

@@ -12,8 +12,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from sv.base.layout import SAMPLING_RATE
 from sv.base.seeding import generator
-from sv.data.audio import SAMPLING_RATE, BadAudio
+from sv.data.audio import BadAudio
 from sv.data.augment import AugmentConfig, NoiseLibrary
 from sv.data.manifests import cut_of
 from sv.data.rendered import write_rendered_dir

@@ -12,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from sv.base.layout import SAMPLING_RATE
 from sv.data.audio import BadAudio
 from sv.data.manifests import cut_of, iter_waveforms
 from sv.data.rendered import write_rendered_dir
@@ -61,10 +62,12 @@ def main(argv: list[str] | None = None) -> None:
         cuts, utt2spk, too_few = cut_pieces(args.source, 2 * args.pieces)
         if len(set(utt2spk.values())) < 2:
             raise DataDirError(
-                f"{args.source}: fewer than two speakers have {2 * args.pieces} pieces of {PIECE_SAMPLES / 16000} s; "
+                f"{args.source}: fewer than two speakers have {2 * args.pieces} pieces of {PIECE_SAMPLES / SAMPLING_RATE} s; "
                 "lower --pieces"
             )
-        write_rendered_dir(args.out, cuts, utt2spk=utt2spk, utt2dur=dict.fromkeys(utt2spk, PIECE_SAMPLES / 16000))
+        write_rendered_dir(
+            args.out, cuts, utt2spk=utt2spk, utt2dur=dict.fromkeys(utt2spk, PIECE_SAMPLES / SAMPLING_RATE)
+        )
     except (DataDirError, BadAudio, OSError) as error:
         sys.exit(f"make_shared_recordings_test.py: {error}")
     print(f"{args.out.name}: {len(set(utt2spk.values()))} speakers, {len(too_few)} left out with too little speech")

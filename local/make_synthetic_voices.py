@@ -16,8 +16,9 @@ import soundfile
 
 from local.voices import PREFIX
 from sv.base.files import atomic_write
+from sv.base.layout import SAMPLING_RATE
 from sv.base.seeding import generator
-from sv.data.audio import SAMPLING_RATE, BadAudio, read_whole, tile_to
+from sv.data.audio import BadAudio, read_whole, tile_to
 from sv.data.corpus import audio_files
 from sv.data.mixing import mix_at_snr, reverberate
 from sv.kaldi.scp import DataDirError

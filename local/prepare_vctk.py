@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sv.data.audio import SAMPLING_RATE, BadAudio
+from sv.base.layout import SAMPLING_RATE
+from sv.data.audio import BadAudio
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
 from sv.data.vad import trim
 from sv.kaldi.scp import DataDirError

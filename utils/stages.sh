@@ -8,8 +8,8 @@ system_of() { # system_of CONF: the name of a system, from conf/<system>.toml or
 
 feats_of() { # feats_of CONF: where a system's stored features lie; nothing if it reads waveforms or embeddings
   local features
-  features=$(utils/feature_set.py "$1")
-  if [[ $features != none && $features != embeddings ]]; then echo "$exp/feats/$features"; fi
+  features=$(utils/system_info.py "$1" features)
+  if [[ -n $features ]]; then echo "$exp/feats/$features"; fi
 }
 
 count_resources() { # $nj, $num_gpus, $num_ranks and $nodes (options of the launcher), as far as they were not given

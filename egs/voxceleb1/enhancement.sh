@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # Source me: stages 4 and 5 of the systems that make better embeddings of an extractor's embeddings. They use run.sh's options.
 
-enhances() { [[ $(utils/feature_set.py "$1") == embeddings ]]; } # enhances CONF: whether a system reads embeddings
+enhances() { [[ $(utils/system_info.py "$1" reads) == embeddings ]]; } # enhances CONF: whether a system reads embeddings
 
 # --- 4: what it trains on, if that is more than the extractor's embeddings of the training set; train ---------------
 stage_enhancement_inputs() { # stage_enhancement_inputs CONF: noisy copies, or halves of utterances, and their embeddings
@@ -28,7 +28,7 @@ stage_train_enhancement() { # stage_train_enhancement CONF
   marker=$exp/$system/.stage4.done options="seed=$seed extractor=$extractor halves=$halves"
   depends=("$conf" "$data/.stage1.done" "$extractor/.stage5.done")
   if [[ $halves == false ]]; then from=("$extractor/embeddings/voxceleb1_train/segments.scp"); else set=$inputs/data/clean; fi
-  if [[ $halves == true ]] || grep -Eq '^noisy_copies *= *[1-9]' "$conf"; then
+  if [[ $halves == true || $(utils/system_info.py "$conf" loss.noisy_copies 0) != 0 ]]; then
     stage_enhancement_inputs "$conf"
     depends+=("$inputs/.stage4.done") from+=("$inputs"/embeddings/*/segments.scp) # clean, noisy1, noisy2, ...
   fi

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sv.base.files import sha256_of
+from sv.base.layout import parse_condition
 from sv.bin.common import fail_in_one_line
 from sv.kaldi import read_trials, read_utt2spk, scores_of_trials, write_scores
 from sv.kaldi.enrolment import read_enrolment, with_models
-from sv.results.rows import CALIBRATED, Row, make_row, parse_condition, read_results, stamp_of, update_results
+from sv.results.rows import CALIBRATED, Row, make_row, read_results, stamp_of, update_results
 from sv.scoring.calibration import LogisticCalibration, read_calibration, write_calibration
 
 

@@ -10,28 +10,14 @@ from pathlib import Path
 
 import torch
 
-from sv.base.config import load_json, to_dict
-from sv.bin.common import allow_pipes_option, existing_scp, fail_in_one_line, job_options
+from sv.bin.common import allow_pipes_option, fail_in_one_line, job_options
 from sv.embed.embedder import Embedder, utterance_embedding
-from sv.embed.inputs import set_features
-from sv.features.segments import frames_per_segment, segment_options
+from sv.embed.inputs import check_features, set_features
+from sv.features.segments import frames_per_segment
 from sv.kaldi.ark import open_ark_scp
 from sv.kaldi.data_dir import split_keys
 from sv.kaldi.scp import read_utt2spk
-from sv.system.config import SystemConfig
 from sv.system.folder import load_model
-
-
-def check_features(feats: Path, system: SystemConfig) -> None:
-    """Raise ValueError unless the stored features are what the system was trained on."""
-    stored = load_json(existing_scp(feats / "config.json", "run stage 3 first"))
-    wanted = {
-        "type": system.features_type,
-        **to_dict(system.features),
-        **segment_options(system.extract),
-    }
-    if differing := [key for key in wanted if stored.get(key) != wanted[key]]:
-        raise ValueError(f"{feats}: its features differ from the system's in {', '.join(differing)}; run stage 3 again")
 
 
 @fail_in_one_line

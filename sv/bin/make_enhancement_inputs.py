@@ -14,10 +14,10 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from sv.base.layout import SAMPLING_RATE
 from sv.base.seeding import generator
 from sv.bin.common import fail_in_one_line
 from sv.bin.train import data_options, noise_library
-from sv.data.audio import SAMPLING_RATE
 from sv.data.augment import AugmentConfig, NoiseLibrary
 from sv.data.manifests import cut_of
 from sv.data.rendered import write_rendered_dir

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import soundfile
 
-from sv.data.audio import SAMPLING_RATE
+from sv.base.layout import SAMPLING_RATE
 from sv.data.manifests import import_lhotse, render
 from sv.kaldi.scp import DataDirError
 

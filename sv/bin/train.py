@@ -23,7 +23,7 @@ from sv.data.augment import NoiseLibrary
 from sv.data.dataset import TrainingSet, UtteranceIndex, load_batches
 from sv.data.sampler import BATCHES, GroupSampler, ShuffledSampler
 from sv.embed.embedder import Embedder, utterance_embedding
-from sv.embed.inputs import set_features
+from sv.embed.inputs import check_features, set_features
 from sv.features.segments import frames_per_segment
 from sv.kaldi import read_trials, read_utt2spk, split_keys
 from sv.kaldi.enrolment import read_enrolment
@@ -51,6 +51,8 @@ def make_evaluation(
     system: SystemConfig, frontend: nn.Module, valid_dir: Path, feats: Path | None, world: distributed.World
 ) -> Callable:
     """A function from a model to its EER in percent on the held-out speakers; the ranks share the utterances."""
+    if feats:
+        check_features(feats, system)
     trials = read_trials(valid_dir / "trials")
     utt2spk = read_utt2spk(valid_dir / "utt2spk")
     models = read_enrolment(valid_dir, utt2spk)

@@ -133,6 +133,11 @@ def train(args: argparse.Namespace, world: distributed.World) -> None:
     """Put the parts together and run the loop."""
     archives = [EmbeddingArchive(existing_scp(scp, "run stage 5 first")) for scp in args.embeddings]
     system = load_enhancement(args.config, archives[0].dim)
+    if len(archives) != 1 + system.loss.noisy_copies:
+        raise ConfigError(
+            f"{args.config}: loss.noisy_copies is {system.loss.noisy_copies}, which takes {1 + system.loss.noisy_copies} "
+            f"--embeddings, the clean ones first; got {len(archives)}"
+        )
     if args.extractor:
         system = replace(system, extract=read_system(args.extractor).extract)
     valid = EmbeddingArchive(existing_scp(args.valid_embeddings, "run stage 5 first"))

@@ -16,10 +16,10 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
+from sv.base.layout import SAMPLING_RATE
 from sv.kaldi.scp import DataDirError
 from sv.kaldi.specifiers import open_read
 
-SAMPLING_RATE = 16_000  # Hz; of everything after stage 0
 _PCM16_SCALE = np.float32(1 / 32768)
 _UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)  # in headers by programs that write to a pipe
 

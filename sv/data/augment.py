@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sv.data.audio import SAMPLING_RATE, BadAudio, is_pipe
+from sv.base.layout import SAMPLING_RATE
+from sv.data.audio import BadAudio, is_pipe
 from sv.data.manifests import cut_of, import_lhotse
 from sv.data.mixing import noise_gain, power, reverberate
 from sv.data.perturb import PerturbConfig

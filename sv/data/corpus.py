@@ -14,8 +14,9 @@ import soundfile
 from tqdm import tqdm
 
 from sv.base.files import atomic_write, write_text
+from sv.base.layout import SAMPLING_RATE
 from sv.base.log import get_logger
-from sv.data.audio import SAMPLING_RATE, BadAudio, load_checked, to_mono_16k
+from sv.data.audio import BadAudio, load_checked, to_mono_16k
 from sv.data.manifests import write_manifests
 from sv.kaldi.data_dir import write_data_dir
 from sv.kaldi.scp import DataDirError, byte_order

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sv.base.files import write_text
-from sv.data.audio import SAMPLING_RATE
+from sv.base.layout import SAMPLING_RATE
 from sv.data.corpus import Checked, Source, check_all, write_quarantine
 from sv.data.manifests import write_manifests
 from sv.data.utterances import utterance_of

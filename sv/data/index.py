@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sv.data.audio import SAMPLING_RATE
+from sv.base.layout import SAMPLING_RATE
 from sv.data.utterances import Utterance, utterance_of
 from sv.kaldi.scp import DataDirError, check_last_line
 from sv.kaldi.segments import parse_segment

@@ -13,7 +13,8 @@ import numpy as np
 import soundfile
 
 from sv.base.files import atomic_write
-from sv.data.audio import SAMPLING_RATE, BadAudio, is_pipe
+from sv.base.layout import SAMPLING_RATE
+from sv.data.audio import BadAudio, is_pipe
 from sv.data.utterances import Utterance, read_utterances
 from sv.kaldi.scp import DataDirError, byte_order, read_table, read_utt2spk
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, signal
 
-from sv.data.audio import SAMPLING_RATE
+from sv.base.layout import SAMPLING_RATE
 from sv.data.mixing import mix_at_snr
 
 WINDOW, HOP = 1024, 256  # of the phase vocoder, in samples

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from sv.data.audio import SAMPLING_RATE
+from sv.base.layout import SAMPLING_RATE
 
 
 def speed_ratio(speed: float) -> Fraction:

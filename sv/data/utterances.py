@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from sv.data.audio import SAMPLING_RATE, BadAudio, is_pipe, read_pipe, read_samples, read_whole
+from sv.base.layout import SAMPLING_RATE
+from sv.data.audio import BadAudio, is_pipe, read_pipe, read_samples, read_whole
 from sv.kaldi.scp import DataDirError, read_scp, read_utt2dur
 from sv.kaldi.segments import Segment, read_segments
 

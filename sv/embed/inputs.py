@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from sv.base.config import load_json, to_dict
 from sv.data.audio import BadAudio, is_pipe, load_checked, to_mono_16k
 from sv.data.manifests import CUTS, iter_waveforms
 from sv.data.utterances import read_utterances
-from sv.features.segments import compute_features, cut_frames, frames_per_segment
+from sv.features.segments import compute_features, cut_frames, frames_per_segment, segment_options
 from sv.kaldi import DataDirError, read_matrix, read_scp
 from sv.kaldi.scp import byte_order
 from sv.system.config import SystemConfig
@@ -99,6 +100,17 @@ class FeatureReader:
         return cut_frames(matrix, self.num_frames, self.system.extract)
 
 
+def check_features(feats: Path, system: SystemConfig) -> None:
+    """Raise ValueError unless the stored features are those that the system reads; FileNotFoundError if there are none."""
+    path = feats / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not there; run stage 3 first")
+    stored = load_json(path)
+    wanted = {"type": system.features_type, **to_dict(system.features), **segment_options(system.extract)}
+    if differing := [key for key in wanted if stored.get(key) != wanted[key]]:
+        raise ValueError(f"{feats}: its features differ from the system's in {', '.join(differing)}; run stage 3 again")
+
+
 def set_features(
     system: SystemConfig,
     frontend: nn.Module,
@@ -129,11 +141,14 @@ def set_features(
     ------
     FileNotFoundError
         If nothing is stored for the data directory.
+    ValueError
+        If the stored features are not those that the system reads.
     """
     if feats is None:
         for utterance, samples in iter_waveforms(data_dir, utterances, allow_pipes):
             yield utterance, compute_features(frontend, samples, system.extract)
         return
+    check_features(feats, system)
     path = feats / data_dir.name / "feats.scp"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: not there; run stage 3 first")

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-SAMPLES_PER_MS = 16  # of what is embedded
+from sv.base.layout import FEATURE_KEYS, SAMPLING_RATE
+
 TINY = 1e-12
 MIN_COVERAGE = 0.75  # of the last of several sliding windows by the utterance
 
@@ -63,9 +64,8 @@ class SegmentConfig:
 
 
 def segment_options(config: SegmentConfig) -> dict[str, object]:
-    """What stored features depend on."""
-    names = ("segment_samples", "scheme", "num_segments", "step_samples", "peak_normalise", "raise_to_dbfs")
-    return {name: getattr(config, name) for name in names}
+    """The [extract] options that change stored features."""
+    return {name: getattr(config, name) for name in FEATURE_KEYS}
 
 
 def segment_starts(num_samples: int, config: SegmentConfig) -> list[int]:
@@ -151,7 +151,7 @@ def raised(samples: np.ndarray, dbfs: float | None) -> np.ndarray:
 
 def shift_of(frontend: nn.Module) -> int:
     """Samples at 16 kHz between two frames of a front end with a fixed shift."""
-    return round(frontend.config.shift_ms * SAMPLES_PER_MS)
+    return round(frontend.config.shift_ms * SAMPLING_RATE / 1000)
 
 
 def sliding_starts(num_samples: int, config: SegmentConfig, shift: int) -> list[int]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from sv.base.config import load_json
 from sv.base.files import sha256_of, write_text
+from sv.base.layout import parse_condition
 from sv.base.seeding import generator
 from sv.kaldi.trials import Trials
 from sv.scoring.bootstrap import interval, replicate_curves
@@ -107,15 +108,6 @@ def crop_scheme(extract: Mapping[str, Any]) -> str:
     counts = {key: value for key, value in extract.items() if scheme in ONLY_IN.get(key, (scheme,)) and key != "scheme"}
     said = [key if value is True else f"{key} {value}" for key, value in counts.items() if value not in (None, False)]
     return ", ".join([scheme, *said])
-
-
-def parse_condition(set_name: str) -> tuple[str, str, str | None, float | None]:
-    """`<test>-<noise>-snr<db>` as (test set, condition, noise, SNR in dB); `<test>` alone is clean."""
-    match = re.fullmatch(r"(.+)-([a-z]+)-snr(-?\d+(?:\.\d+)?)", set_name)
-    if not match:
-        return set_name, "clean", None, None
-    test_set, noise, snr = match.groups()
-    return test_set, f"{noise}-snr{snr}", noise, float(snr)
 
 
 def speakers_of(trials: Trials, utt2spk: Mapping[str, str]) -> tuple[np.ndarray, np.ndarray]:

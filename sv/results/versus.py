@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from sv.base.layout import parse_condition
 from sv.results.folder import SystemResults, holm, read_score_list
-from sv.results.rows import Row, bootstrap_curves, parse_condition
+from sv.results.rows import Row, bootstrap_curves
 from sv.results.tables import short_commit
 from sv.scoring.bootstrap import interval, paired_test
 

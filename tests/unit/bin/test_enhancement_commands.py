@@ -190,7 +190,8 @@ def test_a_linear_map_is_fitted_and_applied_like_a_network(kind, dim, world, cap
     found = read_vectors(exp / "embeddings/train/xvector.scp")
     assert np.mean(list(found.values()), axis=0) == pytest.approx(np.zeros(dim), abs=1e-5)
     assert load_model(exp)[0].num_speakers == 8
-    twice = train(world, exp=f"{kind}2", config=config, more=["--embeddings", str(world / "train/segments.scp")])
+    more = ["--embeddings", str(world / "train/segments.scp")]
+    twice = train(world, exp=f"{kind}2", config=f"{config}noisy_copies = 1\n", more=more)
     torch.testing.assert_close(
         load_model(twice)[2].mean, load_model(exp)[2].mean
     )  # the same utterances once more: the same mean
@@ -234,12 +235,25 @@ def test_two_conditions_of_the_same_utterances(world) -> None:
     with open_ark_scp(world / "noisy/x.ark", world / "noisy/x.scp") as write:
         for row, utt in enumerate(clean.keys):
             write(utt, clean.segments(row) + 0.3)
-    exp = train(world, more=["--embeddings", str(world / "noisy/x.scp")])
+    noisy = CONFIG.replace("[loss]", "[loss]\nnoisy_copies = 1")
+    exp = train(world, config=noisy, more=["--embeddings", str(world / "noisy/x.scp")])
     plain = train(world, exp="plain")
     weights = [
         torch.load(run / "checkpoints/best.pt", weights_only=True)["model"]["layers.0.weight"] for run in (exp, plain)
     ]
     assert (weights[0] != weights[1]).any()
+
+
+@pytest.mark.parametrize("copies", [0, 2])
+def test_as_many_noisy_copies_are_read_as_the_configuration_says(world, copies, capsys) -> None:
+    config = CONFIG.replace("[loss]", f"[loss]\nnoisy_copies = {copies}")
+    with pytest.raises(SystemExit) as stop:
+        train(world, config=config, more=["--embeddings", str(world / "train/segments.scp")])
+    assert str(stop.value) == (
+        f"error: {world}/mlp.toml: loss.noisy_copies is {copies}, which takes {1 + copies} --embeddings, the clean ones "
+        "first; got 2"
+    )
+    assert not (world / "exp").exists()
 
 
 def test_a_corpus_smaller_than_a_batch_is_one_batch(world) -> None:

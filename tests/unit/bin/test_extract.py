@@ -1,11 +1,15 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sv.bin import extract
 from sv.embed.embedder import utterance_embedding
+from sv.embed.inputs import set_features
 from sv.kaldi import iter_matrices
+from sv.system.config import load_system
+from sv.system.folder import build_frontend
 
 
 @pytest.mark.parametrize("num_jobs", [2, 4])
@@ -35,3 +39,10 @@ def test_missing_features_say_which_stage_makes_them(folder, fails, tmp_path) ->
         extract.main, "--model", folder / "model", "--feats", tmp_path, "--out", tmp_path, folder / "data/test"
     )
     assert f"{tmp_path}/config.json: not there; run stage 3 first" in said
+
+
+def test_whoever_reads_stored_features_compares_them_with_the_system(folder, staged, tmp_path) -> None:
+    system = load_system(folder / "model" / "config.json")
+    other = replace(system, extract=replace(system.extract, peak_normalise=True))
+    with pytest.raises(ValueError, match="its features differ from the system's in peak_normalise; run stage 3 again"):
+        next(set_features(other, build_frontend(other), folder / "data/test", staged[0] / "feats", ["any"]))

@@ -160,7 +160,26 @@ def test_failures_are_one_line(make_noisy_test, data):
 
 def test_an_unknown_noise_is_wrong_usage(make_noisy_test, data, capsys):
     assert fail(make_noisy_test, data, "--noises", "noise,wind") == "2"
-    assert (
-        "--noises: unknown ['wind']; known are ['babble', 'demand', 'music', 'noise', 'nonspeech']"
-        in capsys.readouterr().err
-    )
+    assert "--noises: unknown wind; known are noise, music, babble, nonspeech, demand" in capsys.readouterr().err
+
+
+def test_the_list_is_of_what_would_be_written(make_noisy_test, data, capsys):
+    make_noisy_test.main(["--list", "--noises", "noise,music", "--snrs", "2.50,-5", str(data / "test"), str(data)])
+    names = ["test-noise-snr2.5", "test-noise-snr-5", "test-music-snr2.5", "test-music-snr-5"]
+    assert capsys.readouterr().out.splitlines() == [str(data / name) for name in names]
+    make_noisy_test.main(["--list", "--noises", "noise", "--snrs", "", str(data / "test"), str(data)])
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--snrs", "abc"], "--snrs: expected finite numbers of dB separated by commas, got 'abc'"),
+        (["--snrs", "nan"], "--snrs: expected finite numbers of dB separated by commas, got 'nan'"),
+        (["--snrs", "5,5.0"], "a condition appears twice"),
+    ],
+)
+def test_conditions_that_cannot_be_are_wrong_usage(make_noisy_test, data, capsys, options, said):
+    with pytest.raises(SystemExit, match="2"):
+        make_noisy_test.main([*options, "--noises", "noise", str(data / "test"), str(data)])
+    assert said in capsys.readouterr().err

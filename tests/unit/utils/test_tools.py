@@ -72,24 +72,36 @@ def test_validate_data_dir_exits_1_and_names_each_problem(tmp_path):
     assert "2 problem(s)" in done.stderr
 
 
-def test_feature_sets_are_named_by_what_the_system_reads(tmp_path):
-    one = '[features]\ntype = "log_mel"\n[model]\ntype = "exu_net"\n'
-    for name, text in (
-        ("a", one),
-        ("b", one.replace("exu_net", "unet")),
-        ("c", one.replace('"log_mel"', '"log_mel"\nn_fft = 512')),
-    ):
-        (tmp_path / f"{name}.toml").write_text(text)
-    names = [run("feature_set.py", tmp_path / f"{name}.toml").stdout.strip() for name in "abc"]
-    assert names[0] == names[1] != names[2]
-    assert names[0].startswith("log_mel-")
-    (tmp_path / "w.toml").write_text('[features]\ntype = "waveform"\n')
-    (tmp_path / "e.toml").write_text('[features]\ntype = "embedding"\n')
-    assert run("feature_set.py", tmp_path / "e.toml").stdout == "embeddings\n"
-    assert run("feature_set.py", tmp_path / "w.toml").stdout == "none\n"
+# --- system_info.py ------------------------------------------------------------------------------------------------------
+
+
+def test_system_info_tells_what_a_system_reads(tmp_path):
+    for kind in ("waveform", "embedding", "log_mel"):
+        (tmp_path / f"{kind}.toml").write_text(f'[features]\ntype = "{kind}"\n')
+    asked = {
+        kind: [run("system_info.py", tmp_path / f"{kind}.toml", what).stdout.strip() for what in ("reads", "features")]
+        for kind in ("waveform", "embedding", "log_mel")
+    }
+    assert asked["waveform"] == ["waveforms", ""] and asked["embedding"] == ["embeddings", ""]
+    assert asked["log_mel"][0] == "features" and asked["log_mel"][1].startswith("log_mel-")
+
+
+@pytest.mark.parametrize(
+    "line", ["noisy_copies = 2", "  noisy_copies = 2", '"noisy_copies" = 2', "noisy_copies=2 # of each"]
+)
+def test_system_info_reads_keys_however_toml_spells_them(tmp_path, line):
+    (tmp_path / "a.toml").write_text(f'[loss]\ntype = "enhancement"\n{line}\n')
+    assert run("system_info.py", tmp_path / "a.toml", "loss.noisy_copies", "0").stdout == "2\n"
+
+
+def test_system_info_prints_the_default_for_a_key_that_is_not_set_and_names_a_bad_file(tmp_path):
+    (tmp_path / "a.toml").write_text("[loss]\nx = true\n")
+    assert run("system_info.py", tmp_path / "a.toml", "loss.noisy_copies", "0").stdout == "0\n"
+    assert run("system_info.py", tmp_path / "a.toml", "loss.x").stdout == "true\n"
     (tmp_path / "bad.toml").write_text("[features\n")
-    done = run("feature_set.py", tmp_path / "bad.toml")
-    assert (done.returncode, "bad.toml: " in done.stderr) == (1, True)
+    for name, said in (("bad.toml", "bad.toml: "), ("none.toml", "none.toml: No such file")):
+        done = run("system_info.py", tmp_path / name, "reads")
+        assert (done.returncode, said in done.stderr, len(done.stderr.splitlines())) == (1, True, 1)
 
 
 # --- show_ark.py ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,173 @@
+"""Names on disk and the rate of all audio: what a model folder holds, names of conditions, names of stored features."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+SAMPLING_RATE = 16_000  # Hz; of all audio after stage 0
+CLEAN = "clean"
+# Options of [extract] that change what stage 3 stores.
+FEATURE_KEYS = ("segment_samples", "scheme", "num_segments", "step_samples", "peak_normalise", "raise_to_dbfs")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """Files of a model folder, exp/<system>; nothing needs to exist.
+
+    Attributes
+    ----------
+    path : Path
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the system."""
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        """The system's resolved configuration."""
+        return self.path / "config.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the training states."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """Weights that extraction uses."""
+        return self.checkpoints / "best.pt"
+
+    @property
+    def log(self) -> Path:
+        """Training's records, one line per logging step."""
+        return self.path / "train.jsonl"
+
+    @property
+    def backend(self) -> Path:
+        """Folder of the fitted back ends."""
+        return self.path / "backend"
+
+    @property
+    def cohort(self) -> Path:
+        """Mean embedding of each training speaker, for score normalisation."""
+        return self.backend / "cohort.scp"
+
+    @property
+    def results(self) -> Path:
+        """Rows of results."""
+        return self.path / "results.json"
+
+    @property
+    def breakdown(self) -> Path:
+        """Rows of results by properties of the test side."""
+        return self.path / "breakdown.json"
+
+    @property
+    def report(self) -> Path:
+        """The page that shows the results."""
+        return self.path / "report" / "index.html"
+
+    def embeddings(self, set_name: str) -> Path:
+        """Folder of a set's embeddings."""
+        return self.path / "embeddings" / set_name
+
+    def vectors(self, set_name: str) -> Path:
+        """Index of a set's embeddings, one vector per utterance."""
+        return self.embeddings(set_name) / "xvector.scp"
+
+    def segments(self, set_name: str) -> Path:
+        """Index of a set's segment embeddings, one matrix per utterance."""
+        return self.embeddings(set_name) / "segments.scp"
+
+    def scores(self, set_name: str, backend: str) -> Path:
+        """Score file of a set by a back end."""
+        return self.path / "scores" / set_name / f"{backend}.scores"
+
+    def calibration(self, backend: str) -> Path:
+        """Map from a back end's scores to log-likelihood ratios."""
+        return self.path / "calibration" / f"{backend}.json"
+
+
+class Condition(NamedTuple):
+    """A test set under one condition.
+
+    Attributes
+    ----------
+    test_set : str
+    name : str
+        "clean", or `<noise>-snr<db>` as in the data directory's name.
+    noise : str, optional
+        Type of the noise, as the user calls it; None if clean.
+    snr_db : float, optional
+    """
+
+    test_set: str
+    name: str
+    noise: str | None
+    snr_db: float | None
+
+
+def condition_name(test_set: str, noise: str, snr_db: float) -> str:
+    """Name of the data directory of a noisy test set, `<test>-<noise>-snr<db>`.
+
+    Any noise name will do: what is not a letter, digit, `_`, `.`, `+` or `~` is percent-encoded, dashes included, so that
+    `parse_condition` finds the parts again.
+
+    Raises
+    ------
+    ValueError
+        If the noise has no name, or the SNR is not a finite number.
+    """
+    if not noise:
+        raise ValueError("a noise type needs a name")
+    encoded = quote(noise, safe="+").replace("-", "%2D")
+    return f"{test_set}-{encoded}-snr{snr_text(snr_db)}"
+
+
+def snr_text(snr_db: float) -> str:
+    """An SNR as names of conditions show it: 5, 2.5, -5; raises ValueError if it is not a finite number."""
+    text = f"{snr_db + 0.0:.6f}".rstrip("0").rstrip(".")  # + 0.0: no minus sign before zero
+    if not re.fullmatch(r"-?\d+(\.\d+)?", text):
+        raise ValueError(f"a signal-to-noise ratio must be a finite number of dB, got {snr_db}")
+    return text
+
+
+def parse_condition(set_name: str) -> Condition:
+    """Parts of a data directory's name; a name that `condition_name` cannot have made is a clean set's."""
+    match = re.fullmatch(r"(.+)-([^-]+)-snr(-?\d+(?:\.\d+)?)", set_name)
+    if not match:
+        return Condition(set_name, CLEAN, None, None)
+    test_set, encoded, snr = match.groups()
+    return Condition(test_set, f"{encoded}-snr{snr}", unquote(encoded), float(snr))
+
+
+def set_of(test_set: str, condition: str) -> str:
+    """Name of the data directory of a test set under a condition that `parse_condition` named."""
+    return test_set if condition == CLEAN else f"{test_set}-{condition}"
+
+
+def feature_set(tables: Mapping[str, Any]) -> str | None:
+    """Name of the folder of a system's stored features, `<type>-<digest>`; None if it has none.
+
+    Systems with the same [features] and the same segments share one folder.
+
+    Parameters
+    ----------
+    tables : mapping
+        Of a system's TOML file or config.json.
+    """
+    features, extract = tables.get("features", {}), tables.get("extract", {})
+    if features.get("type") in (None, "waveform", "embedding"):
+        return None
+    key = {"features": features, "extract": {name: extract[name] for name in FEATURE_KEYS if name in extract}}
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    return f"{features['type']}-{digest[:6]}"

@@ -1,0 +1,93 @@
+"""Names on disk: conditions of any noise name, and folders of stored features."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sv.base.layout import FEATURE_KEYS, ModelFolder, condition_name, feature_set, parse_condition, set_of
+from sv.features.segments import SegmentConfig, segment_options
+
+
+def test_a_condition_is_named_as_the_recipes_name_it() -> None:
+    assert condition_name("voxceleb1_test", "babble", 5) == "voxceleb1_test-babble-snr5"
+    assert condition_name("voxceleb1_test", "babble", -2.50) == "voxceleb1_test-babble-snr-2.5"
+    assert parse_condition("voxceleb1_test-babble-snr-2.5") == ("voxceleb1_test", "babble-snr-2.5", "babble", -2.5)
+    assert parse_condition("voxceleb1_test") == ("voxceleb1_test", "clean", None, None)
+
+
+@pytest.mark.parametrize(
+    "noise", ["street_noise", "babble+music", "noise2", "Street", "street-noise", "a b", "Straße", "a/b", "x-snr5"]
+)
+def test_any_noise_name_is_a_condition_of_its_own(noise) -> None:
+    name = condition_name("voxceleb1_test", noise, 5)
+    found = parse_condition(name)
+    assert (found.test_set, found.noise, found.snr_db) == ("voxceleb1_test", noise, 5.0)
+    assert set_of(found.test_set, found.name) == name
+    assert "/" not in name and " " not in name
+
+
+@given(
+    st.from_regex(r"[A-Za-z0-9_-]+", fullmatch=True),
+    st.text(st.characters(codec="utf-8"), min_size=1),
+    st.integers(-200_000_000, 200_000_000).map(lambda micro: micro / 1e6),
+)
+def test_names_of_conditions_are_parsed_as_they_were_made(test_set, noise, snr_db) -> None:
+    found = parse_condition(condition_name(test_set, noise, snr_db))
+    assert (found.test_set, found.noise) == (test_set, noise)
+    assert found.snr_db == pytest.approx(snr_db, abs=1e-6)
+
+
+@pytest.mark.parametrize("snr_db", [math.nan, math.inf, -math.inf])
+def test_an_snr_that_is_not_finite_is_refused(snr_db) -> None:
+    with pytest.raises(ValueError, match="a signal-to-noise ratio must be a finite number of dB, got"):
+        condition_name("test", "noise", snr_db)
+
+
+def test_a_noise_without_a_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="a noise type needs a name"):
+        condition_name("test", "", 5)
+
+
+def test_a_clean_set_may_have_dashes_in_its_name() -> None:
+    assert parse_condition("my-test") == ("my-test", "clean", None, None)
+    assert parse_condition(condition_name("my-test", "noise", 5)).test_set == "my-test"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("segment_samples", 1),
+        ("scheme", "even"),
+        ("num_segments", 3),
+        ("step_samples", 7),
+        ("peak_normalise", True),
+        ("raise_to_dbfs", -30.0),
+    ],
+)
+def test_every_option_that_changes_stored_features_gives_them_another_folder(key, value) -> None:
+    tables = {"features": {"type": "log_mel"}}
+    assert feature_set(tables) != feature_set(tables | {"extract": {key: value}})
+    assert key in segment_options(SegmentConfig())
+
+
+def test_stored_features_are_shared_by_systems_that_read_the_same() -> None:
+    tables = {"features": {"type": "log_mel", "n_fft": 512}, "extract": {"batch_size": 8}}
+    assert feature_set(tables) == feature_set({"features": tables["features"], "model": {"type": "unet"}})
+    assert feature_set(tables) != feature_set({"features": {"type": "log_mel"}})
+    assert feature_set(tables).startswith("log_mel-")
+    assert set(segment_options(SegmentConfig())) == set(FEATURE_KEYS)
+
+
+@pytest.mark.parametrize("kind", [None, "waveform", "embedding"])
+def test_systems_that_read_waveforms_or_embeddings_store_no_features(kind) -> None:
+    assert feature_set({"features": {"type": kind}}) is None
+
+
+def test_a_model_folder_knows_its_files(tmp_path) -> None:
+    folder = ModelFolder(tmp_path / "exu_net")
+    assert folder.name == "exu_net"
+    assert folder.best == tmp_path / "exu_net/checkpoints/best.pt"
+    assert folder.vectors("test") == tmp_path / "exu_net/embeddings/test/xvector.scp"
+    assert folder.scores("test", "plda") == tmp_path / "exu_net/scores/test/plda.scores"

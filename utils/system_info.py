@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Answer a recipe's question about a system, so that no shell reads TOML.
+
+    utils/system_info.py conf/exu_net.toml features              folder of its stored features; nothing if it has none
+    utils/system_info.py conf/exu_net.toml reads                 features, waveforms or embeddings
+    utils/system_info.py conf/embedding_mlp.toml loss.noisy_copies 0    value of a key, or what to print without it
+
+The file may be a TOML file or the config.json of a model folder.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sv.base.config import ConfigError, load_json, load_toml
+from sv.base.layout import feature_set
+
+READS = {"waveform": "waveforms", "embedding": "embeddings"}  # by type of the front end; all others: features
+
+
+def lookup(tables: Mapping[str, Any], key: str, default: str) -> Any:
+    """Value under a dotted key."""
+    value: Any = tables
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return default
+        value = value[part]
+    return value
+
+
+def answer(tables: Mapping[str, Any], question: str, default: str) -> str:
+    """What the recipe is told."""
+    if question == "features":
+        return feature_set(tables) or ""
+    if question == "reads":
+        return READS.get(lookup(tables, "features.type", "waveform"), "features")
+    value = lookup(tables, question, default)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", type=Path, help="TOML file of a system, or config.json of a model folder")
+    parser.add_argument("question", help="features, reads, or a dotted key")
+    parser.add_argument("default", nargs="?", default="", help="printed for a key that is not set")
+    args = parser.parse_args()
+    try:
+        tables = (load_json if args.config.suffix == ".json" else load_toml)(args.config)
+        print(answer(tables, args.question, args.default))
+    except ConfigError as error:
+        sys.exit(f"system_info.py: {error}")
+    except OSError as error:
+        sys.exit(f"system_info.py: {args.config}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What Diff-SV's sampling costs and what it is worth: steps, solver and start, on one trained model.
+"""Cost and worth of Diff-SV's sampling: steps, solver and start, on one trained model.
 
     python benchmarks/diff_sv_sampling.py --model exp/diff_sv --feats exp/feats/log_mel-0ac863 data/voxceleb1_test ...
 
@@ -49,7 +49,7 @@ def eers(embedder: Embedder, sets: dict[str, list], trials: dict[str, Trials], u
 
 
 def main() -> None:
-    """Parse the command line; embed, score and print a row a choice."""
+    """Parse the command line; embed, score and print one row per choice."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--model", type=Path, required=True, help="model folder")
     parser.add_argument("--feats", type=Path, required=True, help="folder of stored features, of stage 3")

@@ -5,7 +5,7 @@
 
 Step: forward and backward pass of the network on 64 speakers x 10 utterances of 80 frames and of the loss. Networks: the
 (128, 64) x 3 one, whose TensorFlow code runs a cell frame by frame; Resemblyzer's, whose training is unpublished, and
-HarryVolek's, both on PyTorch's LSTM as ours (a minute a step: once each). Loops: one similarity block a pair of speakers,
+HarryVolek's, both on PyTorch's LSTM as ours (a minute per step: once each). Loops: one similarity block per pair of speakers,
 each with its own centroids, as the TensorFlow code slices them; one cosine an utterance and centroid, as HarryVolek's port
 had it at first; one comparison an utterance, or an utterance position, as later ports compute them. All with denormals
 flushed; last, the same step of the whole with and without. Seconds are the best of the rounds: of a step's cost, not of

@@ -1,4 +1,4 @@
-"""What a launcher itself costs: a job of run.py against plain bash, and an array of short tasks on a Slurm of this machine.
+"""Cost of a launcher itself: a job of run.py against plain bash, and an array of short tasks on a local Slurm.
 
     python benchmarks/launcher.py              run.py alone
     python benchmarks/launcher.py --slurm      also utils/slurm.py, on a private Slurm of four virtual nodes

@@ -88,7 +88,7 @@ def lhotse_batches(folder: Path, config: AugmentConfig) -> Callable[[], object]:
 
 
 def main() -> None:
-    """Time both in turns for each kind of disturbance, and print what ours gains."""
+    """Time both in turns for each kind of augmentation, and print what ours gains."""
     torch.set_num_threads(1)
     conditions = {
         "read": AugmentConfig(noise_prob=0.0),
@@ -110,7 +110,7 @@ def main() -> None:
         ours, theirs = seconds[f"ours, {condition}"], seconds[f"lhotse, {condition}"]
         rows.append([condition, f"{BATCH / ours:.0f}", f"{BATCH / theirs:.0f}", f"{theirs / ours:.2f}", f"{AIM:.1f}"])
     title = f"Training input, one core, crops of {CROP} samples from wavs of 4 to 12 s"
-    print_table(title, ["disturbed by", "ours, utts/s", "lhotse, utts/s", "times faster", "aim"], rows)
+    print_table(title, ["augmented with", "ours, utts/s", "lhotse, utts/s", "times faster", "aim"], rows)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python benchmarks/metrics.py [--num-trials 10000000]
 
 Each way runs in a process of its own, so that its peak memory can be told. scikit-learn is left out where it is not
-installed; it is no dependency of this project.
+installed; it is not a dependency of this project.
 """
 
 import argparse

@@ -30,7 +30,7 @@ class BadAudio(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class AudioInfo:
-    """What a recording holds; `num_samples` is per channel."""
+    """Length, rate and channels of a recording; `num_samples` is per channel."""
 
     num_samples: int
     sampling_rate: int
@@ -46,7 +46,7 @@ class _WavLayout:
 
 @lru_cache(maxsize=4096)
 def _wav_layout(path: str) -> _WavLayout | None:
-    """Where a RIFF file's samples lie; None if the file is not RIFF."""
+    """Position of a RIFF file's samples; None if the file is not RIFF."""
     with Path(path).open("rb") as file:
         return _layout_of(file.read(4096))
 
@@ -74,7 +74,7 @@ def read_samples(path: str | Path, start: int = 0, num_samples: int | None = Non
     Raises
     ------
     BadAudio
-        If the file is not readable, is cut off, has not that many samples, another sampling rate or several channels.
+        If the file cannot be read, is cut off, is shorter, has another sampling rate or several channels.
     FileNotFoundError
     """
     layout = _wav_layout(str(path)) if str(path).endswith(".wav") else None
@@ -95,7 +95,7 @@ def read_samples(path: str | Path, start: int = 0, num_samples: int | None = Non
 
 
 def is_pipe(location: str | Path) -> bool:
-    """Whether a location of wav.scp is a command that writes the audio."""
+    """True if a location of wav.scp is a command that writes the audio."""
     return str(location).endswith("|")
 
 

@@ -1,4 +1,4 @@
-"""Which noise, from where, at which level: draws that can be rendered here or written out as lhotse cuts."""
+"""Augmentation: draws of noise, room and channel that are rendered here or written as lhotse cuts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,12 +19,12 @@ MAX_REDRAWS = 20  # of a stretch of noise that turns out to be digital silence
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """How training utterances are disturbed.
+    """Augmentation of training utterances: room, channel, noise, perturbation.
 
     Attributes
     ----------
     noise_prob, reverb_prob, channel_prob : float in [0, 1]
-        Of the utterances that are to be disturbed at all.
+        Share of the augmented utterances that get each.
     one_of : bool
         An utterance gets a room or noise, never both: a room with `reverb_prob`, else noise with `noise_prob`.
     noises : tuple of str
@@ -86,7 +86,7 @@ class NoisePiece:
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """What disturbs one utterance: room response, then channel, then noise; each may be absent."""
+    """Augmentation of one utterance: room response, then channel, then noise; each may be absent."""
 
     category: str | None = None
     snr_db: float = 0.0
@@ -158,7 +158,7 @@ class NoiseLibrary:
             raise ValueError("[augment] channel_prob > 0, but there are no channels; run local/make_channels.py")
 
     def draw(self, rng: np.random.Generator, config: AugmentConfig, num_samples: int) -> Draw:
-        """Draw what disturbs a training utterance of `num_samples`."""
+        """Draw the augmentation of a training utterance of `num_samples`."""
         rir = channel = category = None
         if rng.random() < config.reverb_prob:
             rir = self.rirs.ids[rng.integers(len(self.rirs.ids))]
@@ -262,7 +262,7 @@ class NoiseLibrary:
         return [(recordings, key) for recordings, key in named if key is not None]
 
     def apply(self, draw: Draw, speech: np.ndarray, floor: float = 0.0) -> np.ndarray:
-        """Disturb (samples,) speech as drawn; silence stays as it is, since its SNR is undefined."""
+        """Augment (samples,) speech as drawn; silence stays as it is, since its SNR is undefined."""
         for recordings, key in self._responses(draw):
             speech = reverberate(speech, recordings.read(key))
         if draw.category is None or not speech.any():
@@ -271,13 +271,13 @@ class NoiseLibrary:
         return speech + np.float32(self.gain(draw, speech, noise, floor)) * noise
 
     def to_cut(self, draw: Draw, cut, speech: np.ndarray, floor: float = 0.0):
-        """The disturbed utterance as a lhotse cut that renders to what `apply` returns.
+        """The augmented utterance as a lhotse cut that renders to the samples of `apply`.
 
         Parameters
         ----------
         draw : Draw
         cut : lhotse.MonoCut
-            The undisturbed utterance.
+            The clean utterance.
         speech : (samples,) numpy.ndarray
             Its audio, from which the levels are computed.
 

@@ -1,4 +1,4 @@
-"""What every corpus' preparation does: check each file once in parallel, convert what needs it, write a data directory."""
+"""Preparation of any corpus: check each file once in parallel, convert what needs it, write a data directory."""
 
 import argparse
 import os

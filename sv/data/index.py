@@ -132,7 +132,7 @@ class UtteranceIndex:
     ------
     DataDirError
         If a table is malformed, wav.scp is not in byte order or has an utterance twice, the tables do not have the same
-        utterances in the same order, a duration is no positive number, or an entry of wav.scp is a pipe: training reads
+        utterances in the same order, a duration is not a positive number, or an entry of wav.scp is a pipe: training reads
         from the middle of files. With segments, these are the utterances, of wav.scp's recordings.
     """
 
@@ -159,7 +159,7 @@ class UtteranceIndex:
         return len(self.utterances)
 
     def utterance(self, row: int) -> Utterance:
-        """Where an utterance lies."""
+        """Location of an utterance in its file."""
         start = int(self.first_samples[row]) if self.has_segments else None
         return Utterance(self.recordings[row], self.paths[row], int(self.num_samples[row]), start)
 

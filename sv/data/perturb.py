@@ -18,7 +18,7 @@ class PerturbConfig:
     Attributes
     ----------
     gain_prob, pitch_prob, coloured_prob : float in [0, 1]
-        Of the utterances that are disturbed at all.
+        Share of the augmented utterances.
     gain_db : (low, high)
     pitch_semitones : (low, high)
         Duration stays.
@@ -47,7 +47,7 @@ class PerturbConfig:
 
     @property
     def is_off(self) -> bool:
-        """Whether nothing is ever perturbed."""
+        """True if nothing is ever perturbed."""
         return max(self.gain_prob, self.pitch_prob, self.coloured_prob) == 0
 
 

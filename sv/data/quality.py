@@ -1,4 +1,4 @@
-"""How good a recording is, judged from its samples alone."""
+"""Quality of a recording, estimated from its samples alone."""
 
 import numpy as np
 

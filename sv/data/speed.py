@@ -15,7 +15,7 @@ def speed_ratio(speed: float) -> Fraction:
 
 
 def samples_before(num_samples: int, speed: float) -> int:
-    """How many samples become at least `num_samples` at that speed."""
+    """Number of samples that become at least `num_samples` at that speed."""
     ratio = speed_ratio(speed)
     return -(-num_samples * ratio.numerator // ratio.denominator)
 

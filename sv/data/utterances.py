@@ -1,4 +1,4 @@
-"""Where the utterances of a data directory lie: in files of their own, or, with `segments`, within longer recordings."""
+"""Utterances of a data directory: files of their own, or, with `segments`, parts of longer recordings."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,7 +33,7 @@ class Utterance:
         Raises
         ------
         BadAudio
-            If the recording is no mono 16 kHz audio, is cut off, or not as long as the data directory says.
+            If the recording is not mono 16 kHz audio, is cut off, or is not as long as the data directory says.
         DataDirError
             For a pipe that is not allowed.
         """
@@ -55,7 +55,7 @@ class Utterance:
 
 @lru_cache(maxsize=1)
 def _last_pipe(command: str, allow_pipes: bool) -> np.ndarray:
-    """What a pipe writes; the last one is kept, since a recording's segments are usually read one after the other."""
+    """Read the audio that a pipe writes; the last one is kept, since a recording's segments are usually read in turn."""
     return read_pipe(command, allow_pipes)
 
 

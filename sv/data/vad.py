@@ -12,7 +12,7 @@ FLOOR = 1e-5  # of an RMS amplitude, before it is put into decibels
 
 
 def speech_frames(samples: np.ndarray, top_db: float, frame_length: int = 2048, hop_length: int = 512) -> np.ndarray:
-    """Which centred frames are louder than the loudest less `top_db`, (len(samples) // hop_length + 1,) bool.
+    """Mark centred frames louder than the loudest less `top_db`, (len(samples) // hop_length + 1,) bool.
 
     Parameters
     ----------

@@ -140,7 +140,7 @@ def fix_data_dir(path: str | Path) -> list[str]:
     Raises
     ------
     DataDirError
-        For a table that cannot be read, a key that stands twice in one, or if nothing would stay; nothing is changed then.
+        For a table that cannot be read, a key that appears twice in one, or if nothing would stay; nothing is changed then.
     """
     path = Path(path)
     tables, notes = _tables(path), []

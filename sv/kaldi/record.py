@@ -21,7 +21,7 @@ _CHUNK = 1 << 24  # a damaged header may announce terabytes: what is not there i
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """What a binary record says of itself.
+    """Header of a binary record: its type and sizes.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ def read_header(stream: BinaryIO, name: str, within: bool = False) -> Header:
 
 
 def _is_possible(shape: Sequence[int]) -> bool:
-    """Whether sizes are none that only damage leaves: negative, or rows without columns (which would take for ever to print)."""
+    """False for sizes that only a damaged file can have: negative, or rows without columns."""
     return min(shape) >= 0 and (len(shape) == 1 or shape[1] > 0 or shape[0] == 0)
 
 
@@ -113,7 +113,7 @@ def read_binary(stream: BinaryIO, name: str, within: bool = False) -> np.ndarray
 
 
 def read_text(stream: BinaryIO, name: str, dtype: type = np.float32) -> np.ndarray:
-    """Read Kaldi's text form: `[ 1 2 ]`, or a matrix with a line a row; the stream is left after its line."""
+    """Read Kaldi's text form: `[ 1 2 ]`, or a matrix with one line per row; the stream is left after its line."""
     lines: list[bytes] = []
     while not lines or b"]" not in lines[-1]:
         line = stream.readline()

@@ -72,7 +72,7 @@ def read_table(path: str | Path, *, value: str = "value") -> dict[str, str]:
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):
         key, text = split_line(line, path, number, value)
         if key in table:
-            raise DataDirError(f"{path}:{number}: key {key!r} stands twice")
+            raise DataDirError(f"{path}:{number}: key {key!r} appears twice")
         table[key] = text
     return table
 

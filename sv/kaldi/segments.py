@@ -34,7 +34,7 @@ def read_segments(path: str | Path) -> dict[str, Segment]:
     Raises
     ------
     DataDirError
-        `path:line: ...` as `read_table` does, and for a line that is no segment.
+        `path:line: ...` as `read_table` does, and for a line that is not a segment.
     """
     segments = {}
     for number, (utt, text) in enumerate(read_table(path, value="recording> <start> <end").items(), start=1):

@@ -12,7 +12,7 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 
 
 def gradients(tmp_path, script, *arguments):
-    """What the script saves when run by one process and by two."""
+    """Gradients that the script saves when run by one process and by two."""
     for name, launcher in (("one.pt", [sys.executable]), ("two.pt", TORCHRUN)):
         command = [*launcher, HERE / script, *arguments, tmp_path / name]
         done = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=300)

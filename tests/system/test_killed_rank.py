@@ -49,7 +49,7 @@ def trained(tmp_path_factory):
 
 
 def test_every_architecture_that_trains_in_ranks_is_here():
-    """What enhances embeddings has a trainer of its own; test_enhancement_run_sh.py runs it in two ranks."""
+    """Embedding enhancement has a trainer of its own; test_enhancement_run_sh.py runs it in two ranks."""
     enhance = {"embedding_mlp", "embedding_linear"}
     assert {load_toml(CONF / f"{name}.toml")["model"]["type"] for name in SYSTEMS} == MODELS.keys() - enhance
 

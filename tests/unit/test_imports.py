@@ -93,7 +93,7 @@ def test_no_part_imports_itself_in_a_circle() -> None:
 
 
 def everything_imported(module: str) -> set[str]:
-    """What importing a module imports, at first and second hand, before any of its functions is called."""
+    """Names that importing a module imports, at first and second hand, before any of its functions is called."""
     seen, todo = set(), [module]
     while todo:
         names = imported(todo.pop(), at_import_time_only=True)

@@ -54,7 +54,7 @@ def test_every_condition_and_back_end_gets_scores_and_a_row(model) -> None:
 
 
 def sv_score(model: Path, kind: str, *options: object) -> bytes:
-    """What `sv score` writes for data/test."""
+    """Scores that `sv score` writes for data/test."""
     table, out = model / "embeddings" / "test" / "xvector.scp", model.parents[1] / "scores"
     score.main([str(a) for a in (kind, model.parents[1] / "data/test/trials", table, table, out, *options)])
     return out.read_bytes()

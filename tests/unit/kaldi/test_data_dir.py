@@ -29,7 +29,7 @@ def test_a_written_directory_is_valid(data_dir):
     ("name", "content", "problem"),
     [
         ("utt2spk", "s1-a s1\ns2-a s2\ns1-b s1\n", "utt2spk:3: 's1-b' after 's2-a'; sort with LC_ALL=C"),
-        ("utt2spk", "s1-a s1\ns1-a s1\n", "utt2spk:2: key 's1-a' stands twice"),
+        ("utt2spk", "s1-a s1\ns1-a s1\n", "utt2spk:2: key 's1-a' appears twice"),
         ("utt2spk", "s1-a s1\ns1-b s1\ns2-a x2\n", "utt2spk:3: speaker 'x2' is not a prefix of utterance 's2-a'"),
         ("spk2utt", "s1 s1-a\ns2 s2-a\n", "spk2utt: does not agree with utt2spk"),
         ("utt2dur", "s1-a 1\ns2-a 1\n", "utt2dur: 1 utterances of utt2spk are missing, e.g. 's1-b'"),

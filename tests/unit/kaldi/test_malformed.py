@@ -40,7 +40,7 @@ def folder():
 
 
 def ours(read, start: str):
-    """What a reader gives; None if it fails by our own error, whose message starts as told."""
+    """Result of a reader; None if it fails by our own error, whose message starts as told."""
     try:
         return read()
     except DataDirError as error:
@@ -205,7 +205,7 @@ LOCATIONS = ["x.ark", "x.ark:6", "x.ark:6[0:0]", "x.ark:6[0:1,1:2]", "y.wav", "c
 
 
 def a_location(program: bytes) -> str:
-    """What might stand in an scp; nothing that leads out of this folder."""
+    """Lines that an scp may hold; nothing that leads out of this folder."""
     kind, program = program[0] % 5, program[1:]
     if kind == 0:
         return LOCATIONS[program[0] % len(LOCATIONS)]

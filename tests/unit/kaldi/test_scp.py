@@ -8,7 +8,7 @@ from sv.kaldi import DataDirError, read_spk2utt, read_table, read_utt2dur, write
     [
         (b"a 1\nb\n", "table:2: expected '<key> <value>', got 'b'"),
         (b"a 1\n\nb 2\n", "table:2: expected"),
-        (b"a 1\nb 2\na 3\n", "table:3: key 'a' stands twice"),
+        (b"a 1\nb 2\na 3\n", "table:3: key 'a' appears twice"),
         (b"a 1\nb \xff\n", "table:2: not UTF-8 text"),
     ],
 )

@@ -78,7 +78,7 @@ def gaussian_score(state: Tensor, prior: Tensor, times: Tensor) -> Tensor:
 
 
 def gaussian_flow(start: Tensor, prior: Tensor) -> Tensor:
-    """Where the flow takes a state from time 1 to time 0: quantiles stay quantiles."""
+    """State at time 0 to which the flow takes one of time 1: quantiles stay quantiles."""
     one = torch.ones(1, dtype=start.dtype)
     scale, variance = signal_scale(one), noise_variance(one)
     quantile = (start - prior - scale * (CLEAN_MEAN - prior)) / (scale**2 * CLEAN_STD**2 + variance).sqrt()

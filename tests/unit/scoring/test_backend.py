@@ -23,7 +23,7 @@ def corpus(num_speakers: int, num_utts: int, dim: int, seed: int = 0) -> tuple[n
 
 @pytest.fixture
 def warnings(monkeypatch) -> list[str]:
-    """What the back end's logger says."""
+    """Lines of the back end's logger."""
     said: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())

@@ -210,7 +210,7 @@ def test_fixing_sorts_and_keeps_what_stands_everywhere(kaldis):
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("utt2spk", "s1-a s1\ns1-a s1\n", "utt2spk:2: key 's1-a' stands twice"),
+        ("utt2spk", "s1-a s1\ns1-a s1\n", "utt2spk:2: key 's1-a' appears twice"),
         ("utt2spk", "s1-a\n", "utt2spk:1: expected '<key> <value>'"),
         ("text", "other x\n", "no utterance stands in all of"),
     ],

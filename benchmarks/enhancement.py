@@ -71,7 +71,7 @@ def main() -> None:
 
             def update(batch, step=step, optimizer=optimizer) -> None:
                 optimizer.zero_grad(set_to_none=True)
-                step(batch.waveforms, batch.references, batch.speaker_ids)["loss"].backward()
+                step(batch)["loss"].backward()
                 optimizer.step()
 
             cases = {

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from common import best_seconds, print_table
 from torch import Tensor
 
-from sv.losses.ge2e import GE2E
+from sv.losses.ge2e import GE2E, GE2EConfig
 from sv.models.ge2e_lstm import GE2ELSTM, GE2ELSTMConfig
 
 NUM_SPEAKERS, NUM_UTTERANCES, NUM_FRAMES = 64, 10, 80
@@ -103,7 +103,7 @@ def position_loop(embeddings: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
 
 def vectorised(embeddings: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     """Ours, with the parameters of the others."""
-    criterion = GE2E()
+    criterion = GE2E(GE2EConfig())
     criterion.scale, criterion.bias = torch.nn.Parameter(scale), torch.nn.Parameter(bias)
     return criterion(embeddings)
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from common import best_seconds, matrix_products, print_table, product_rate, training_step
 from torch import Tensor, nn
 
-from sv.losses import NormSoftmaxLoss
+from sv.losses import NormSoftmaxConfig, NormSoftmaxLoss
 from sv.models.blocks import initialise
 from sv.models.folding import for_inference
 from sv.models.frame_layers import FrameNorm, SameConv
@@ -122,7 +122,7 @@ def extraction(name: str, model: nn.Module) -> dict[str, Callable[[], Tensor]]:
 def step_of(model: nn.Module, *, plain: bool) -> Callable[[], Tensor]:
     """A call that updates the model once; both ways start from the same weights."""
     torch.manual_seed(0)
-    criterion = NormSoftmaxLoss(model.config.embedding_dim, NUM_SPEAKERS).apply(initialise)
+    criterion = NormSoftmaxLoss(model.config.embedding_dim, NUM_SPEAKERS, NormSoftmaxConfig()).apply(initialise)
     waveforms = 0.1 * torch.randn(TRAINING_BATCH, 1, NUM_SAMPLES["rawnet2"])
 
     def loss() -> Tensor:

@@ -49,6 +49,25 @@ def to_dict(record: Any) -> Any:
     return record
 
 
+def require(
+    record: object,
+    *,
+    at_least_one: typing.Iterable[str] = (),
+    not_negative: typing.Iterable[str] = (),
+    positive: typing.Iterable[str] = (),
+) -> None:
+    """Raise ValueError naming the first of the record's fields that is out of range; NaN is out of every range."""
+    for name in at_least_one:
+        if not getattr(record, name) >= 1:
+            raise ValueError(f"{name} must be at least 1, got {getattr(record, name)}")
+    for name in not_negative:
+        if not getattr(record, name) >= 0:
+            raise ValueError(f"{name} must not be negative, got {getattr(record, name)}")
+    for name in positive:
+        if not getattr(record, name) > 0:
+            raise ValueError(f"{name} must be positive, got {getattr(record, name)}")
+
+
 def check_keys(table: Mapping[str, Any], known: typing.Collection[str], where: str, prefix: str = "") -> None:
     """Raise ConfigError if `table` has a key that is not `known`."""
     for key in table:

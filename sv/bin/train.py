@@ -32,7 +32,7 @@ from sv.system.config import SystemConfig, load_system, system_to_dict, with_spe
 from sv.system.folder import BEST, build_frontend, build_model, write_system
 from sv.train import checkpoint, distributed
 from sv.train.loop import NonFiniteError, Run, Trainer, fit
-from sv.train.steps import STEPS
+from sv.train.steps import waveform_step
 
 
 class EpochPlan:
@@ -204,6 +204,7 @@ def main(argv: list[str] | None = None) -> None:
 def train(args: argparse.Namespace, world: distributed.World) -> None:
     """Put the parts together and run the loop."""
     system = load_system(args.config)
+    step_class = waveform_step(system.loss_type, str(args.config))
     dataset = make_training_set(args, system)
     if shared := set(dataset.index.speakers) & set(read_utt2spk(args.valid_dir / "utt2spk").values()):
         raise ValueError(f"{len(shared)} speakers of {args.valid_dir} are in training, e.g. {min(shared)}")
@@ -214,7 +215,7 @@ def train(args: argparse.Namespace, world: distributed.World) -> None:
     frontend, model = build_frontend(system), build_model(system)
     if system.train.initial and state is None:
         load_initial(model, args.exp_dir.parent / system.train.initial)
-    step = STEPS[system.loss_type][1](frontend, model, system.loss, system.num_speakers)
+    step = step_class(frontend, model, system.loss, system.num_speakers)
     trainer = Trainer(step, system.train, world, args.seed)
     get_logger("train").info(
         "%s: %d parameters, %d speakers (%d with too few utterances are left out), %d utterances, %d steps an epoch, "

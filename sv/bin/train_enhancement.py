@@ -86,8 +86,7 @@ def make_validation_loss(
         step = EnhancementStep(frontend, model, replace(loss, terms=terms), num_speakers=0).eval()
         device, total = next(model.parameters()).device, 0.0
         for block in blocks:
-            batch = dataset.batch(block).to(device)
-            total += len(block) * float(step(batch.waveforms, batch.references, batch.speaker_ids)["loss"])
+            total += len(block) * float(step(dataset.batch(block).to(device))["loss"])
         return total / len(items)
 
     return evaluate

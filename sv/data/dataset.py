@@ -21,14 +21,14 @@ from sv.data.speed import change_speed, samples_before, speed_ratio
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What a training step sees.
+    """Crops of utterances, in the order of the sampler's items.
 
     Attributes
     ----------
     waveforms : (batch, samples) torch.Tensor
-        Disturbed or not.
+        Augmented or not.
     references : (batch, samples) torch.Tensor
-        The same crops, undisturbed.
+        The same crops without augmentation.
     speaker_ids : (batch,) torch.Tensor
     utterances : tuple of str
     """
@@ -40,15 +40,12 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on another device."""
-        moved = {
-            name: getattr(self, name).to(device, non_blocking=True)
-            for name in ("waveforms", "references", "speaker_ids")
-        }
-        return replace(self, **moved)
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **{name: value.to(device, non_blocking=True) for name, value in tensors.items()})
 
 
 class TrainingSet(Dataset):
-    """Random crops, disturbed where asked; each a pure function of (seed, epoch, utterance, view).
+    """Random crops, augmented where asked; each a pure function of (seed, epoch, utterance, view).
 
     Its rows are the utterances of the index at the first speed, then all of them at the second, and so on; a speaker at
     another speed is another speaker.
@@ -86,7 +83,7 @@ class TrainingSet(Dataset):
         return row, self.augment.speeds[copy]
 
     def name(self, item: Item) -> str:
-        """The utterance's id, after its speed if that is not 1: `sp0.9-id10001-...`, as Kaldi has it."""
+        """The utterance's id, after its speed if that is not 1: `sp0.9-id10001-...`, as in Kaldi."""
         row, speed = self.locate(item)
         return self.index.utterances[row] if speed == 1 else f"sp{speed:g}-{self.index.utterances[row]}"
 
@@ -101,7 +98,7 @@ class TrainingSet(Dataset):
         return int(rng.integers((available - wanted) // grid + 1)) * grid, wanted
 
     def draw(self, item: Item):
-        """What disturbs the item."""
+        """Draw the item's augmentation: room, channel and noise."""
         rng = generator(self.seed, "augment", item.epoch, self.name(item), item.view)
         return self.noise.draw(rng, self.augment, self.num_samples)
 
@@ -113,12 +110,12 @@ class TrainingSet(Dataset):
     def __getitem__(self, item: Item) -> tuple[np.ndarray, np.ndarray, int, str]:
         try:
             reference = self._reference(item)
-            disturbed = self._disturb(item, reference) if item.augment else reference
+            waveform = self._augmented(item, reference) if item.augment else reference
         except (BadAudio, OSError) as error:
             raise BadAudio(f"utterance {self.name(item)}: {error}") from error
-        return disturbed, reference, int(self.speaker_ids[item.utterance]), self.name(item)
+        return waveform, reference, int(self.speaker_ids[item.utterance]), self.name(item)
 
-    def _disturb(self, item: Item, reference: np.ndarray) -> np.ndarray:
+    def _augmented(self, item: Item, reference: np.ndarray) -> np.ndarray:
         rng = generator(self.seed, "perturb", item.epoch, self.name(item), item.view)
         speech = perturb(reference, rng, self.augment.perturb)
         return self.noise.apply(self.draw(item), speech, self.augment.snr_floor)
@@ -129,7 +126,7 @@ class TrainingSet(Dataset):
         Raises
         ------
         ValueError
-            If the item is disturbed and the configuration perturbs level, pitch or colour, of which lhotse knows nothing.
+            If the item is augmented and the configuration perturbs level, pitch or colour, of which lhotse knows nothing.
         """
         if item.augment and not self.augment.perturb.is_off:
             raise ValueError("[augment.perturb] cannot be written as lhotse cuts; set its probabilities to 0")

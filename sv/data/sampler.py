@@ -1,4 +1,4 @@
-"""Which utterances make which batch: a pure function of seed and epoch."""
+"""Plans of batches, from a training set's speakers to the utterances of each batch: a pure function of seed and epoch."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sv.base.config import require
 from sv.base.seeding import generator
 
 
@@ -18,9 +19,9 @@ class Item(NamedTuple):
     utterance : int
         Row of the training set.
     epoch : int
-        From 0; with `view`, part of the key of its random crop and disturbance.
+        From 0; with `view`, part of the key of its random crop and augmentation.
     augment : bool
-        Whether it is disturbed.
+        True if it is to be augmented.
     view : int
         Its place among the utterances of its speaker in the batch.
     """
@@ -70,6 +71,8 @@ class GroupSampler:
     per_batch : int
         Groups in a batch, over all ranks; a multiple of `world_size`.
     seed : int
+    key : str
+        What [batches] calls `per_batch`, for errors.
     max_utterances : int
         Of one speaker in one epoch.
     repeat_single : bool
@@ -98,13 +101,14 @@ class GroupSampler:
         per_batch: int,
         seed: int,
         *,
+        key: str,
         max_utterances: int,
         world_size: int,
         rank: int,
         repeat_single: bool = False,
         frozen: bool = False,
     ) -> None:
-        share_of(per_batch, world_size, rank, "groups")
+        self.share = share_of(key, per_batch, world_size, rank)
         speaker_ids = np.asarray(speaker_ids)
         order = np.argsort(speaker_ids, kind="stable")
         bounds = np.flatnonzero(np.diff(speaker_ids[order])) + 1
@@ -114,12 +118,13 @@ class GroupSampler:
         self.speakers = [rows for rows in speakers if len(rows) >= size]
         self.num_left_out = len(speakers) - len(self.speakers)
         if len(self.speakers) < per_batch:
+            found = len(self.speakers)
+            remedy = f"lower it to {found} or less" if found else "train on more utterances per speaker"
             raise ValueError(
-                f"a batch is to hold {per_batch} speakers, but only {len(self.speakers)} have {size} utterances or more; "
-                "it holds each speaker once, so make it smaller"
+                f"[batches] {key} is {per_batch}, but only {found} speakers have at least {size} utterances; {remedy}"
             )
         self.size, self.per_batch, self.seed, self.max_utterances = size, per_batch, seed, max_utterances
-        self.world_size, self.rank, self.frozen = world_size, rank, frozen
+        self.frozen = frozen
         self.steps_per_epoch = len(self._plan(0))
         num_groups = sum(min(len(rows), max_utterances) // size for rows in self.speakers)
         self.num_left_over = num_groups - self.steps_per_epoch * per_batch
@@ -131,7 +136,7 @@ class GroupSampler:
         while len(groups) < self.steps_per_epoch:
             groups = np.concatenate([groups, self._plan(key, shuffles)])
             shuffles += 1
-        return groups[: self.steps_per_epoch, share_of(self.per_batch, self.world_size, self.rank, "groups")]
+        return groups[: self.steps_per_epoch, self.share]
 
     def _plan(self, *key: int) -> np.ndarray:
         """Global batches of one shuffle, (num_batches, per_batch, size) utterances."""
@@ -147,10 +152,12 @@ class GroupSampler:
         return groups[shuffle[np.array(batches, dtype=np.int64).reshape(-1, self.per_batch)]]
 
 
-def share_of(per_batch: int, world_size: int, rank: int, what: str) -> slice:
-    """The part of a global batch that is this rank's; raises ValueError if the ranks cannot share it evenly."""
+def share_of(key: str, per_batch: int, world_size: int, rank: int) -> slice:
+    """The part of a global batch that is this rank's; raises ValueError naming the key if ranks cannot share evenly."""
     if per_batch % world_size:
-        raise ValueError(f"a batch of {per_batch} {what} is not a multiple of the {world_size} ranks")
+        raise ValueError(
+            f"[batches] {key} is {per_batch}, which {world_size} ranks cannot share evenly; make it a multiple of {world_size}"
+        )
     share = per_batch // world_size
     return slice(rank * share, (rank + 1) * share)
 
@@ -166,7 +173,7 @@ class PairsConfig:
     max_utterances : int
         Of one speaker in one epoch.
     augment_both : bool
-        Disturb the first views too, each by a draw of its own; the published ExU-Net code leaves them clean.
+        Augment the first views too, each by a draw of its own; the published ExU-Net code leaves them clean.
     repeat_single : bool
         Pair a speaker's only utterance with another crop of itself; else such speakers are left out.
     frozen : bool
@@ -180,17 +187,17 @@ class PairsConfig:
     frozen: bool = False
 
     def __post_init__(self) -> None:
-        _check_positive(self, "pairs_per_batch", "max_utterances")
+        require(self, at_least_one=("pairs_per_batch", "max_utterances"))
 
 
 class PairSampler(GroupSampler):
-    """Batches for clean/disturbed pairs (Kim et al. 2022, arXiv:2206.13044); see `PairsConfig`."""
+    """Batches for clean/augmented pairs (Kim et al. 2022, arXiv:2206.13044); see `PairsConfig`."""
 
     def __init__(
         self, speaker_ids: Sequence[int], config: PairsConfig, seed: int, world_size: int = 1, rank: int = 0
     ) -> None:
         super().__init__(
-            speaker_ids, 2, config.pairs_per_batch, seed, max_utterances=config.max_utterances,
+            speaker_ids, 2, config.pairs_per_batch, seed, key="pairs_per_batch", max_utterances=config.max_utterances,
             world_size=world_size, rank=rank, repeat_single=config.repeat_single, frozen=config.frozen,
         )  # fmt: skip
         self.augment_both = config.augment_both
@@ -227,7 +234,7 @@ class SpeakersConfig:
     augment: bool = True
 
     def __post_init__(self) -> None:
-        _check_positive(self, "speakers_per_batch", "utterances_per_speaker", "max_utterances")
+        require(self, at_least_one=("speakers_per_batch", "utterances_per_speaker", "max_utterances"))
 
 
 class SpeakerSampler(GroupSampler):
@@ -238,7 +245,7 @@ class SpeakerSampler(GroupSampler):
     ) -> None:
         super().__init__(
             speaker_ids, config.utterances_per_speaker, config.speakers_per_batch, seed,
-            max_utterances=config.max_utterances, world_size=world_size, rank=rank,
+            key="speakers_per_batch", max_utterances=config.max_utterances, world_size=world_size, rank=rank,
         )  # fmt: skip
         self.augment = config.augment
 
@@ -253,7 +260,7 @@ class SpeakerSampler(GroupSampler):
 
 @dataclass(frozen=True, kw_only=True)
 class ShuffledConfig:
-    """Every utterance once an epoch, in random order.
+    """Every utterance once per epoch, in random order.
 
     Attributes
     ----------
@@ -266,7 +273,7 @@ class ShuffledConfig:
     augment: bool = True
 
     def __post_init__(self) -> None:
-        _check_positive(self, "batch_size")
+        require(self, at_least_one=("batch_size",))
 
 
 class ShuffledSampler:
@@ -289,10 +296,13 @@ class ShuffledSampler:
         self, speaker_ids: Sequence[int], config: ShuffledConfig, seed: int, world_size: int = 1, rank: int = 0
     ) -> None:
         self.num_utterances, self.config, self.seed = len(speaker_ids), config, seed
-        self.share = share_of(config.batch_size, world_size, rank, "utterances")
+        self.share = share_of("batch_size", config.batch_size, world_size, rank)
         self.steps_per_epoch, self.num_left_over = divmod(self.num_utterances, config.batch_size)
         if not self.steps_per_epoch:
-            raise ValueError(f"a batch is to hold {config.batch_size} utterances, but there are {self.num_utterances}")
+            raise ValueError(
+                f"[batches] batch_size is {config.batch_size}, but there are only {self.num_utterances} utterances; "
+                f"lower it to {self.num_utterances} or less"
+            )
 
     def epoch(self, epoch: int) -> Batches:
         """This rank's batches."""
@@ -301,14 +311,8 @@ class ShuffledSampler:
         return Batches(rows[:, self.share], lambda batch: [Item(i, epoch, self.config.augment) for i in batch.tolist()])
 
 
-def _check_positive(config: object, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
-
-
 def distinct_batches(labels: np.ndarray, size: int) -> list[list[int]]:
-    """Fill batches of `size` rows in order, each label once a batch; a row that clashes waits for the next batch."""
+    """Fill batches of `size` rows in order, each label once per batch; a row that clashes waits for the next batch."""
     batches: list[list[int]] = []
     waiting: deque[int] = deque()
     labels = labels.tolist()

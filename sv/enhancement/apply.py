@@ -35,8 +35,6 @@ def load_enhancement(path: str | Path, embedding_dim: int) -> SystemConfig:
             f'{path}: not an enhancement of embeddings; it needs [features] type = "{FEATURES_TYPE}", and [loss] and [model] '
             + " or ".join(f'type = "{loss}" and "{model}"' for loss, model in PAIRED.items())
         )
-    if system.loss_type == "enhancement" and system.batches_type != "shuffled":
-        raise ConfigError(f"{path}: 'batches.type' must be 'shuffled', got {system.batches_type!r}")
     check_dim(system, embedding_dim, str(path))
     return system
 

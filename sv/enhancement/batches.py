@@ -22,29 +22,31 @@ ListKind = Literal["normal", "triplet", "distribution"]
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingBatch:
-    """What a step of enhancement sees, under the names that the loop passes on.
+    """Embeddings and their targets; from a distribution list, rows 2i and 2i + 1 are the utterances of pair i.
 
     Attributes
     ----------
-    waveforms : (batch, dim) torch.Tensor
-        Embeddings of utterances; (pairs, 2, dim) from a distribution list.
-    references : (batch, dim) torch.Tensor
-        Targets; (batch, 2, dim), the own and another speaker's, from a triplet list; as `waveforms` from a distribution
-        list.
+    embeddings : (batch, dim) torch.Tensor
+    targets : (batch, dim) torch.Tensor
     speaker_ids : (batch,) torch.Tensor
-        (pairs, 2) from a distribution list: the speaker, and 1 for pairs of one session.
     utterances : tuple of str
+    other_targets : (batch, dim) torch.Tensor, optional
+        Target of another speaker per row; from a triplet list.
+    same_session : (batch / 2,) bool torch.Tensor, optional
+        True for pairs of one session; from a distribution list.
     """
 
-    waveforms: Tensor
-    references: Tensor
+    embeddings: Tensor
+    targets: Tensor
     speaker_ids: Tensor
     utterances: tuple[str, ...]
+    other_targets: Tensor | None = None
+    same_session: Tensor | None = None
 
     def to(self, device: torch.device) -> "EmbeddingBatch":
         """The batch on another device."""
-        names = ("waveforms", "references", "speaker_ids")
-        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **{name: value.to(device, non_blocking=True) for name, value in tensors.items()})
 
 
 class EnhancementSet:
@@ -117,32 +119,23 @@ class EnhancementSet:
 
     def batch(self, items: Sequence[Item]) -> EmbeddingBatch:
         """Read a batch."""
-        lines = np.concatenate([self._items[item.utterance] for item in items])
-        keys = self.archives[0].keys
-        shape = (len(lines), *(() if self._rows.shape[2] == 1 else (2,)))
-        clean_rows = self._rows[0, lines].reshape(-1)
-        as_stored = not self.num_crops and (len(self.archives) == 1 or not items[0].augment)
-        inputs = (
-            self.archives[0].rows(clean_rows) if as_stored else self._drawn(items[0].epoch, items[0].augment, lines)
-        )
+        lines, first = np.concatenate([self._items[item.utterance] for item in items]), items[0]
+        rows = self._rows[0, lines].reshape(-1)
         speakers = np.repeat(self._speaker[lines], self._rows.shape[2])
+        as_stored = not self.num_crops and (len(self.archives) == 1 or not first.augment)
+        inputs = self.archives[0].rows(rows) if as_stored else self._drawn(first.epoch, first.augment, lines)
         if self.leave_one_out:
-            targets = self.targets.leaving_out(speakers, inputs if as_stored else self.archives[0].rows(clean_rows))
+            targets = self.targets.leaving_out(speakers, inputs if as_stored else self.archives[0].rows(rows))
         else:
             targets = self.targets.of_speakers(speakers)
-        speaker_ids = self._speaker[lines]
-        if self._other is not None:
-            targets = np.stack([targets, self.targets.of_speakers(self._other[lines])], axis=1)
-            references = torch.from_numpy(targets)
-        else:
-            references = torch.from_numpy(targets).reshape(*shape, -1)
-        if self._same is not None:
-            speaker_ids = np.stack([speaker_ids, self._same[lines]], axis=1)
+        others = None if self._other is None else torch.from_numpy(self.targets.of_speakers(self._other[lines]))
         return EmbeddingBatch(
-            waveforms=torch.from_numpy(inputs).reshape(*shape, -1),
-            references=references,
-            speaker_ids=torch.from_numpy(speaker_ids.astype(np.int64)),
-            utterances=tuple(keys[row] for row in clean_rows),
+            embeddings=torch.from_numpy(inputs),
+            targets=torch.from_numpy(targets),
+            speaker_ids=torch.from_numpy(speakers.astype(np.int64)),
+            utterances=tuple(self.archives[0].keys[row] for row in rows),
+            other_targets=others,
+            same_session=None if self._same is None else torch.from_numpy(self._same[lines]),
         )
 
     def batches(self, plan: Iterable[Sequence[Item]]) -> Iterator[EmbeddingBatch]:

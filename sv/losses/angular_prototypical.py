@@ -4,8 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.losses.base import NO_OPTIONS, NoOptions
 from sv.losses.prototypes import PrototypeLoss
 
+SCALE, BIAS = 10.0, -5.0  # before training
 MIN_SCALE = 1e-6
 
 
@@ -16,10 +18,10 @@ class AngularPrototypical(PrototypeLoss):
     clamped value. The bias has no gradient but rounding, since a softmax does not see what all its logits share.
     """
 
-    def __init__(self, scale: float = 10.0, bias: float = -5.0) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.tensor(scale))
-        self.bias = nn.Parameter(torch.tensor(bias))
+    def __init__(self, config: NoOptions = NO_OPTIONS) -> None:
+        super().__init__(config)
+        self.scale = nn.Parameter(torch.tensor(SCALE))
+        self.bias = nn.Parameter(torch.tensor(BIAS))
 
     def similarities(self, queries: Tensor, prototypes: Tensor) -> Tensor:
         """Scaled cosines, (queries, prototypes)."""

@@ -7,7 +7,7 @@ EPSILON = 1e-4  # added to the norm's ratio
 
 
 def between_speaker(weight: Tensor) -> Tensor:
-    """How alike the speakers' weight vectors are: about five times their mean cosine (Heo et al. 2019, arXiv:1902.02455).
+    """Likeness of the speakers' weight vectors: about five times their mean cosine (Heo et al. 2019, arXiv:1902.02455).
 
     Parameters
     ----------

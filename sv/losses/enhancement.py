@@ -1,10 +1,12 @@
-"""Losses that bring an utterance's embedding to its speaker's: regression, classification apart, and session matching."""
+"""Losses that bring an utterance's embedding to its speaker's: regression, triplets of targets, session matching."""
 
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from sv.losses.base import TargetLoss
 
 Distance = Literal["cosine", "rms"]
 
@@ -16,8 +18,32 @@ def cosine_loss(outputs: Tensor, targets: Tensor) -> Tensor:
     return 1 - F.cosine_similarity(outputs, targets, dim=1).mean()
 
 
+class MSELoss(TargetLoss):
+    """Mean squared error."""
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean squared difference of (batch, dim) outputs and targets."""
+        return F.mse_loss(outputs, targets)
+
+
+class MAELoss(TargetLoss):
+    """Mean absolute error."""
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean absolute difference of (batch, dim) outputs and targets."""
+        return F.l1_loss(outputs, targets)
+
+
+class CosineLoss(TargetLoss):
+    """Cosine distance to the target."""
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """1 - the mean cosine of (batch, dim) outputs and targets."""
+        return cosine_loss(outputs, targets)
+
+
 def centroid_triplet(outputs: Tensor, own: Tensor, other: Tensor, margin: float | None = None) -> Tensor:
-    """Closer to the own speaker's target than to another's.
+    """Triplet loss on targets: closer to the own speaker's target than to another's.
 
     Parameters
     ----------
@@ -42,11 +68,11 @@ def pair_distances(pairs: Tensor, distance: Distance) -> Tensor:
 
 
 def session_mmd(distances: Tensor, same_session: Tensor, speakers: Tensor, sigma: float | None = None) -> Tensor:
-    """How much a pair's distance tells whether both utterances come from one session; mean over the speakers.
+    """Session information in the distances within pairs: 0 if they do not tell pairs of one session from others.
 
     The squared maximum mean discrepancy (Gretton et al. 2012, JMLR 13, eq. 3, biased estimate) between a speaker's
-    same-session and different-session distances, with a Gaussian kernel. All speakers at once: with weights
-    c = 1 / (same pairs of the speaker) or -1 / (different pairs), it is c^T K c within each speaker.
+    same-session and different-session distances, with a Gaussian kernel; the mean over the speakers. All speakers at once:
+    with weights c = 1 / (same pairs of the speaker) or -1 / (different pairs), it is c^T K c within each speaker.
 
     Parameters
     ----------

@@ -1,5 +1,6 @@
 """Generalised end-to-end loss (Wan et al. 2018, arXiv:1710.10467)."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -15,7 +16,7 @@ def centroid_cosines(embeddings: Tensor) -> Tensor:
     Parameters
     ----------
     embeddings : (speakers, utterances, dim) torch.Tensor
-        Need not be length-normalised; at least two utterances a speaker.
+        Need not be length-normalised; at least two utterances per speaker.
 
     Returns
     -------
@@ -33,7 +34,7 @@ def centroid_cosines(embeddings: Tensor) -> Tensor:
     """
     num_speakers, num_utterances, _ = embeddings.shape
     if num_utterances < 2:
-        raise ValueError("GE2E needs at least 2 utterances a speaker: with 1 there is no centroid of the others")
+        raise ValueError("GE2E needs at least 2 utterances per speaker: with 1 there is no centroid of the others")
     unit = F.normalize(embeddings, dim=2)
     sums = unit.sum(dim=1)  # (speakers, dim)
     cosines = unit.flatten(0, 1) @ F.normalize(sums, dim=1).t()
@@ -55,13 +56,14 @@ def contrast_loss(similarities: Tensor, own: Tensor) -> Tensor:
     return (1 - target.sigmoid()).sum() + hardest.sigmoid().sum()
 
 
-LOSSES = {"softmax": softmax_loss, "contrast": contrast_loss}
+FORMS = {"softmax": softmax_loss, "contrast": contrast_loss}
 
 
-class GE2E(nn.Module):
-    """GE2E loss with a learned scale, kept positive, and a learned bias.
+@dataclass(frozen=True, kw_only=True)
+class GE2EConfig:
+    """Options of GE2E.
 
-    Parameters
+    Attributes
     ----------
     form : "softmax" or "contrast"
         The paper finds contrast better for one fixed phrase, softmax for any text.
@@ -69,13 +71,24 @@ class GE2E(nn.Module):
         w and b of eq. 5 before training. With the softmax form b cancels and never moves.
     """
 
-    def __init__(
-        self, form: Literal["softmax", "contrast"] = "softmax", scale: float = 10.0, bias: float = -5.0
-    ) -> None:
+    form: Literal["softmax", "contrast"] = "softmax"
+    scale: float = 10.0
+    bias: float = -5.0
+
+
+class GE2E(nn.Module):
+    """GE2E loss with a learned scale, kept positive, and a learned bias.
+
+    Parameters
+    ----------
+    config : GE2EConfig
+    """
+
+    def __init__(self, config: GE2EConfig) -> None:
         super().__init__()
-        self.loss = LOSSES[form]
-        self.scale = nn.Parameter(torch.tensor(scale))
-        self.bias = nn.Parameter(torch.tensor(bias))
+        self.config = config
+        self.scale = nn.Parameter(torch.tensor(config.scale))
+        self.bias = nn.Parameter(torch.tensor(config.bias))
 
     def similarities(self, embeddings: Tensor) -> Tensor:
         """Scaled cosines (eq. 9) of (speakers, utterances, dim) embeddings: (speakers * utterances, speakers)."""
@@ -84,4 +97,4 @@ class GE2E(nn.Module):
     def forward(self, embeddings: Tensor) -> Tensor:
         """Loss of (speakers, utterances, dim) embeddings: the sum over all utterances, as in the paper, not the mean."""
         own = torch.arange(len(embeddings), device=embeddings.device).repeat_interleave(embeddings.shape[1])
-        return self.loss(self.similarities(embeddings), own)
+        return FORMS[self.config.form](self.similarities(embeddings), own)

@@ -1,8 +1,10 @@
-"""What the prototypical losses share: each query is classified as one of the batch's prototypes."""
+"""Prototypical losses: each query is classified as one of the batch's prototypes."""
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from sv.losses.base import MetricLoss
 
 
 def split_queries(embeddings: Tensor) -> tuple[Tensor, Tensor]:
@@ -20,7 +22,7 @@ def split_queries(embeddings: Tensor) -> tuple[Tensor, Tensor]:
     return embeddings[:, 0], embeddings[:, 1:].mean(dim=1)
 
 
-class PrototypeLoss(nn.Module):
+class PrototypeLoss(MetricLoss):
     """Cross-entropy over similarities of each query with all prototypes; a subclass defines `similarities`."""
 
     def similarities(self, queries: Tensor, prototypes: Tensor) -> Tensor:
@@ -31,3 +33,7 @@ class PrototypeLoss(nn.Module):
         """Mean loss of (n, dim) queries, of which i belongs to prototype i of (n, dim)."""
         logits = self.similarities(queries, prototypes)
         return F.cross_entropy(logits, torch.arange(len(queries), device=logits.device))
+
+    def of_groups(self, embeddings: Tensor, draws: Tensor | None = None) -> Tensor:
+        """Mean loss of (speakers, utterances, dim) embeddings, the first of each speaker as the query."""
+        return self(*split_queries(embeddings))

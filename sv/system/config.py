@@ -1,18 +1,19 @@
-"""A system: everything scientific about it in one frozen record."""
+"""Record of a system: everything scientific about it, frozen, parsed and checked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sv.base.config import ConfigError, check_keys, from_dict, load_json, load_toml, to_dict
+from sv.data.audio import SAMPLING_RATE
 from sv.data.augment import AugmentConfig
 from sv.data.sampler import BATCHES, PairsConfig
 from sv.features import FEATURES
 from sv.features.segments import SegmentConfig
 from sv.models import MODELS
 from sv.train.config import TrainConfig
-from sv.train.steps import STEPS
+from sv.train.steps import LOSS_TYPES, loss_record
 from sv.train.steps.pairs import PairLossConfig
 
 
@@ -25,7 +26,7 @@ class SystemConfig:
     name : str
     features, model, loss, batches : dataclass
         Of the types named by `features_type` (see `sv.features.FEATURES`), `model_type` (`sv.models.MODELS`), `loss_type`
-        (`sv.train.steps.STEPS`) and `batches_type` (`sv.data.sampler.BATCHES`).
+        (`sv.train.steps.LOSS_TYPES`) and `batches_type` (`sv.data.sampler.BATCHES`).
     seed : int
     num_speakers : int
         Of the training set, speed-perturbed copies included; 0 before training.
@@ -47,38 +48,84 @@ class SystemConfig:
     num_speakers: int = 0
 
 
-_TYPED = {"features": FEATURES, "model": MODELS, "loss": STEPS, "batches": BATCHES}
+_TYPED = {"features": FEATURES, "model": MODELS, "loss": LOSS_TYPES, "batches": BATCHES}
 _DEFAULT_TYPES = {"loss": "pairs", "batches": "pairs"}
 _SECTIONS = {"augment": AugmentConfig, "train": TrainConfig, "extract": SegmentConfig}
 _SCALARS = ("name", "seed", "num_speakers")
+_EMBEDDINGS = "embedding"  # the type of [features] that reads embeddings; all others read waveforms
 
 
 def parse_system(table: Mapping[str, Any], where: str) -> SystemConfig:
-    """Build a system's record from the tables of its TOML or JSON file; raises ConfigError naming file and key."""
+    """Build a system's record from the tables of its TOML or JSON file.
+
+    Raises
+    ------
+    ConfigError
+        Naming file and key: for unknown keys and wrong values, and for sections that do not go together.
+    """
     check_keys(table, (*_SECTIONS, *_TYPED, *_SCALARS), where)
     typed = {}
     for key in _TYPED:
         typed[f"{key}_type"], typed[key] = _typed_section(table, key, where)
-    bins = {key: getattr(typed[key], "num_mel_bins", None) for key in ("model", "features")}
-    if bins["model"] != bins["features"]:
-        raise ConfigError(
-            f"{where}: model.num_mel_bins is {bins['model']}, features.num_mel_bins {bins['features']}; they must agree"
-        )
     sections = {key: from_dict(cls, table.get(key, {}), where, f"{key}.") for key, cls in _SECTIONS.items()}
     scalars = {key: table[key] for key in _SCALARS if key in table}
-    return SystemConfig(
-        **({"name": Path(where).stem} | scalars),
-        **typed,
-        **sections,
-    )
+    system = SystemConfig(**({"name": Path(where).stem} | scalars), **typed, **sections)
+    _check_features(system, where)
+    _check_loss(system, where)
+    return system
 
 
 def _typed_section(table: Mapping[str, Any], key: str, where: str) -> tuple[str, Any]:
     section, known = dict(table.get(key, {})), _TYPED[key]
-    kind = section.pop("type", _DEFAULT_TYPES.get(key))
+    kind = section.pop("type", _default_type(table, key))
     if kind not in known:
         raise ConfigError(f"{where}: '{key}.type' must be one of {', '.join(sorted(known))}, got {kind!r}")
-    return kind, from_dict(known[kind][0], section, where, f"{key}.")
+    record = loss_record(kind, section) if key == "loss" else known[kind][0]
+    return kind, from_dict(record, section, where, f"{key}.")
+
+
+def _default_type(table: Mapping[str, Any], key: str) -> str | None:
+    """Type of a section that names none; that of [batches] is one that the loss can be fed with."""
+    default = _DEFAULT_TYPES.get(key)
+    if key != "batches":
+        return default
+    allowed = LOSS_TYPES[table.get("loss", {}).get("type", _DEFAULT_TYPES["loss"])][1].batches
+    return default if default in allowed else allowed[0]
+
+
+def _check_features(system: SystemConfig, where: str) -> None:
+    """Raise ConfigError unless the front end reads what there is, and makes what the model reads."""
+    features, model = system.features, system.model
+    rate = next((key for key in ("input_rate", "sampling_rate") if hasattr(features, key)), None)
+    if rate and getattr(features, rate) != SAMPLING_RATE:
+        raise ConfigError(
+            f"{where}: features.{rate} is {getattr(features, rate)}, but all audio is {SAMPLING_RATE} Hz after stage 0; "
+            "remove the key"
+        )
+    step, loss = LOSS_TYPES[system.loss_type][1], f'{where}: loss.type = "{system.loss_type}"'
+    needed = [kind for kind in FEATURES if (kind == _EMBEDDINGS) == (step.reads == "embeddings")]
+    if system.features_type not in needed:
+        raise ConfigError(f'{loss} needs features.type {_quoted(needed)}, got "{system.features_type}"')
+    bins = {key: getattr(record, "num_mel_bins", None) for key, record in (("model", model), ("features", features))}
+    if bins["model"] != bins["features"]:
+        raise ConfigError(
+            f"{where}: model.num_mel_bins is {bins['model']}, features.num_mel_bins {bins['features']}; they must agree"
+        )
+
+
+def _check_loss(system: SystemConfig, where: str) -> None:
+    """Raise ConfigError unless the loss can be computed of such batches."""
+    step, loss = LOSS_TYPES[system.loss_type][1], f'{where}: loss.type = "{system.loss_type}"'
+    if system.batches_type not in step.batches:
+        raise ConfigError(f'{loss} needs batches.type {_quoted(step.batches)}, got "{system.batches_type}"')
+    try:
+        step.check(system.loss, system.batches, system.train)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return " or ".join(f'"{name}"' for name in names)
 
 
 def load_system(path: str | Path) -> SystemConfig:

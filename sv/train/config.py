@@ -1,7 +1,9 @@
-"""What is optimised, and how."""
+"""Options of the training loop: optimiser, schedules, checkpoints."""
 
 from dataclasses import dataclass
 from typing import Literal
+
+from sv.base.config import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,20 +33,20 @@ class TrainConfig:
     weight_decay : float
         L2; coupled but for adamw.
     decayed : "all", "all_but_bn" or "matrices"
-        Which parameters: every one; those without `bn` in their name, as the published RawNet code has it; or those
-        with more than one row and column, that is no biases, gains or cut-off frequencies.
+        Parameters with weight decay: every one; those without `bn` in their name, as in the published RawNet code; or
+        those with more than one row and column, that is no biases, gains or cut-off frequencies.
     max_grad_norm : float, optional
     precision : "float32", "bf16" or "fp16"
         The last two on GPUs only.
     num_workers : int
-        Reading processes a rank.
+        Reading processes per rank.
     log_interval : int
         Steps.
     checkpoint_interval : int
         Steps; 0 for the ends of epochs only.
     keep_checkpoints : int
     average_epochs : int
-        The weights to be used are the mean of those after so many last epochs, as WeSpeaker's average_model.py makes it;
+        The weights to be used are the mean of those after so many last epochs, as in WeSpeaker's average_model.py;
         0: those after the epoch of the lowest EER on the held-out speakers.
     initial : str, optional
         Folder of another system, beside this one's, whose weights of the same names and shapes training starts from.
@@ -78,30 +80,22 @@ class TrainConfig:
     initial: str | None = None
 
     def __post_init__(self) -> None:
-        for name in (
-            "num_epochs",
-            "crop_samples",
-            "log_interval",
-            "keep_checkpoints",
-            "lr_decay_epochs",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in (
-            "num_workers",
-            "warmup_steps",
-            "lr_decay_steps",
-            "checkpoint_interval",
-            "restart_epochs",
-            "average_epochs",
-            "weight_decay",
-        ):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        require(
+            self,
+            at_least_one=("num_epochs", "crop_samples", "log_interval", "keep_checkpoints", "lr_decay_epochs"),
+            not_negative=(
+                "num_workers",
+                "warmup_steps",
+                "lr_decay_steps",
+                "checkpoint_interval",
+                "restart_epochs",
+                "average_epochs",
+                "weight_decay",
+            ),
+            positive=("lr",),
+        )
         if self.average_epochs > self.num_epochs:
             raise ValueError(f"average_epochs must be at most num_epochs, {self.num_epochs}, got {self.average_epochs}")
-        if not self.lr > 0:
-            raise ValueError(f"lr must be positive, got {self.lr}")
         if self.schedule == "warm_restarts":
             self._check_restarts()
 

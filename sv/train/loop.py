@@ -21,6 +21,7 @@ from sv.train import checkpoint
 from sv.train.config import TrainConfig
 from sv.train.distributed import World, any_rank, barrier, mean_over_ranks
 from sv.train.schedules import learning_rate
+from sv.train.steps.protocol import Batch, Step
 
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -30,17 +31,17 @@ class NonFiniteError(RuntimeError):
 
 
 class Plan(Protocol):
-    """What a training set offers the loop."""
+    """Batches of a training set, as the loop reads them."""
 
     steps_per_epoch: int
 
-    def batches(self, epoch: int, first_step: int) -> Iterable[Any]:
+    def batches(self, epoch: int, first_step: int) -> Iterable[Batch]:
         """This rank's batches of an epoch from its step `first_step` on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Where a run writes, and what identifies it.
+    """Folder and identity of a run.
 
     Attributes
     ----------
@@ -59,19 +60,18 @@ class Run:
 
 
 class Trainer:
-    """State of a training run: `step_module`, optimiser, position, best score.
+    """State of a training run: step module, optimiser, position, best score.
 
     Parameters
     ----------
-    step_module : torch.nn.Module
-        As `sv.train.steps` describes.
+    step_module : sv.train.steps.protocol.Step
     config : TrainConfig
     world : World
     seed : int
         Keys torch's generators anew before each step, so that what a step draws does not depend on what was drawn before.
     """
 
-    def __init__(self, step_module: nn.Module, config: TrainConfig, world: World, seed: int = 0) -> None:
+    def __init__(self, step_module: Step, config: TrainConfig, world: World, seed: int = 0) -> None:
         self.config, self.world, self.seed = config, world, seed
         dtype = PRECISIONS[config.precision]
         if dtype is not None and world.device.type != "cuda":
@@ -112,7 +112,7 @@ class Trainer:
         self.step, self.best_eer = state["step"], state["best_eer"]
         checkpoint.restore_rng(state["rng"])
 
-    def train_step(self, batch: Any, lr: float, epoch: float = 0.0) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    def train_step(self, batch: Batch, lr: float, epoch: float = 0.0) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """One update; returns this rank's detached losses and the norm of the gradient over all ranks.
 
         Raises
@@ -126,12 +126,11 @@ class Trainer:
         torch.manual_seed(derive_seed(self.seed, "step", self.step, self.world.rank))
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.world.device.type, dtype=self.dtype, enabled=self.dtype is not None):
-            losses = self.parallel(batch.waveforms, batch.references, batch.speaker_ids, epoch)
+            losses = self.parallel(batch, epoch)
         self._refuse(not bool(torch.isfinite(losses["loss"])), "loss", batch)
         self.scaler.scale(losses["loss"]).backward()
         self.scaler.unscale_(self.optimizer)
-        if hasattr(self.module, "after_backward"):
-            self.module.after_backward()
+        self.module.after_backward()
         gradients = [parameter.grad for parameter in self.module.parameters() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if self.config.precision != "fp16":  # there the scaler skips an overflown step and lowers its scale
@@ -143,18 +142,15 @@ class Trainer:
         self.step += 1
         return {name: value.detach() for name, value in losses.items()}, norm
 
-    def _refuse(self, bad_here: bool, what: str, batch: Any) -> None:
+    def _refuse(self, bad_here: bool, what: str, batch: Batch) -> None:
         if any_rank(bad_here, self.world.device):
             where = f"rank {self.world.rank}, utterances {' '.join(batch.utterances)}" if bad_here else "another rank"
             raise NonFiniteError(f"step {self.step}: the {what} is not finite ({where}); stopped before the update")
 
 
-def make_optimizer(step_module: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """The configured optimiser over the step's parameter groups, or over all its parameters."""
-    if hasattr(step_module, "parameter_groups"):
-        groups = step_module.parameter_groups()
-    else:
-        groups = decay_groups(step_module, config.decayed)
+def make_optimizer(step_module: Step, config: TrainConfig) -> torch.optim.Optimizer:
+    """Build the configured optimiser over the step's parameter groups."""
+    groups = step_module.parameter_groups(config.decayed)
     common = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=config.momentum, **common)
@@ -162,23 +158,8 @@ def make_optimizer(step_module: nn.Module, config: TrainConfig) -> torch.optim.O
     return kind(groups, amsgrad=config.amsgrad, **common)
 
 
-def decay_groups(module: nn.Module, decayed: str) -> list[dict[str, Any]]:
-    """Parameters with weight decay, and those without if there are any; see `TrainConfig.decayed`."""
-
-    def decays(name: str, parameter: nn.Parameter) -> bool:
-        if decayed == "matrices":
-            return parameter.numel() > max(parameter.shape, default=1)
-        return decayed == "all" or "bn" not in name
-
-    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
-    for name, parameter in module.named_parameters():
-        groups[decays(name, parameter)].append(parameter)
-    exempt = [{"params": groups[False], "weight_decay": 0.0}] if groups[False] else []
-    return [{"params": groups[True]}, *exempt]
-
-
 def _is_wide(module: nn.Module) -> bool:
-    """Whether every convolution has at least 16 channels: on CPUs, channels-last is slower below."""
+    """True if every convolution has at least 16 channels: on CPUs, channels-last is slower below."""
     widths = [layer.out_channels for layer in module.modules() if isinstance(layer, nn.Conv2d)]
     return min(widths, default=0) >= 16
 
@@ -290,7 +271,7 @@ def _use_mean(trainer: Trainer, evaluate: Callable[[nn.Module], dict[str, float]
 
 
 class Journal:
-    """train.jsonl, one record a line, and the same numbers for TensorBoard; lines after the resumed step are dropped."""
+    """train.jsonl, one record per line, and the same numbers for TensorBoard; lines after the resumed step are dropped."""
 
     def __init__(self, exp_dir: Path, step: int, enabled: bool) -> None:
         self.enabled = enabled

@@ -7,6 +7,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from sv.base.config import load_toml
+from sv.data.dataset import Batch
 from sv.system.config import parse_system
 from sv.system.folder import build_frontend, build_model
 from sv.train import distributed
@@ -23,7 +24,8 @@ clean, disturbed = torch.randn(2, 4, 8000, generator=generator)  # four pairs
 speakers = torch.tensor([3, 0, 4, 1])
 share = slice(world.rank * 4 // world.size, (world.rank + 1) * 4 // world.size)
 waveforms = torch.cat([clean[share], disturbed[share]])
-losses = parallel(waveforms, waveforms.flip(1), speakers[share].repeat(2))
+batch = Batch(waveforms=waveforms, references=waveforms.flip(1), speaker_ids=speakers[share].repeat(2), utterances=())
+losses = parallel(batch)
 losses["loss"].backward()
 if world.is_main:
     torch.save({name: parameter.grad for name, parameter in step.named_parameters()}, sys.argv[1])

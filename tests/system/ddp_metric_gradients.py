@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from sv.data.dataset import Batch
 from sv.train import distributed
 from sv.train.steps.metric import MetricConfig, MetricStep
 
@@ -25,7 +26,8 @@ parallel = DistributedDataParallel(step) if world.size > 1 else step
 waveforms = torch.randn(8, 8, generator=torch.Generator().manual_seed(1))
 speakers = torch.tensor([3, 3, 0, 0, 6, 6, 1, 1])
 share = slice(world.rank * 8 // world.size, (world.rank + 1) * 8 // world.size)
-parallel(waveforms[share], waveforms[share], speakers[share])["loss"].backward()
+batch = Batch(waveforms=waveforms[share], references=waveforms[share], speaker_ids=speakers[share], utterances=())
+parallel(batch)["loss"].backward()
 if world.is_main:
     torch.save({name: parameter.grad for name, parameter in step.named_parameters()}, sys.argv[2])
 distributed.stop()

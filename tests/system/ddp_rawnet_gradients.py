@@ -5,6 +5,7 @@ import sys
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+from sv.data.dataset import Batch
 from sv.features.waveform import Waveform, WaveformConfig
 from sv.models import MODELS
 from sv.train import distributed
@@ -26,7 +27,8 @@ parallel = DistributedDataParallel(step) if world.size > 1 else step
 waveforms = 0.1 * torch.randn(8, 2000, generator=torch.Generator().manual_seed(1))
 speakers = torch.tensor([3, 0, 4, 1, 3, 3, 0, 2])
 share = slice(world.rank * 8 // world.size, (world.rank + 1) * 8 // world.size)
-parallel(waveforms[share], waveforms[share], speakers[share], 0.0)["loss"].backward()
+batch = Batch(waveforms=waveforms[share], references=waveforms[share], speaker_ids=speakers[share], utterances=())
+parallel(batch, 0.0)["loss"].backward()
 if world.is_main:
     gradients = {name: parameter.grad for name, parameter in step.named_parameters()}
     centres = {name: value for name, value in step.state_dict().items() if name.endswith("centres")}

@@ -1,37 +1,41 @@
-"""The step of speaker classification: softmax, AM-softmax or AAM-softmax over all speakers of the training set."""
+"""The step of speaker classification over all speakers of the training set."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from sv.losses import AAMSoftmax, AMSoftmax, SoftmaxLoss
+from sv.base.config import require
+from sv.losses import ClassifierLoss
 from sv.losses.aam_softmax import Tail
 from sv.train.schedules import MarginRise, rising_margin
+from sv.train.steps.criteria import CriterionConfig, make_criterion, options_of
+from sv.train.steps.protocol import StepModule, WaveformBatch
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassificationConfig:
-    """Which classifier; all but `criterion` are of the margin softmax losses.
+class ClassificationConfig(CriterionConfig):
+    """The classifier; all but `criterion` are of the margin softmax losses.
 
     Attributes
     ----------
-    criterion : "softmax", "am" or "aam"
+    criterion : str
+        "softmax", "am", "aam" or any other `ClassifierLoss` of `sv.losses.LOSSES`.
     margin : float
         Of the cosine ("am") or in radians ("aam").
     scale : float
     tail : "continuous", "published" or "easy"
-        Of "aam"; see `sv.losses.AAMSoftmax`.
+        Of "aam"; see `sv.losses.AAMSoftmaxConfig`.
     subcenters : int
-        Class vectors of a speaker.
+        Class vectors per speaker.
     margin_rise : "exponential" or "linear"
         How the margin grows from 0 between the epochs `margin_from` and `margin_until`, fractions included; it is
         `margin` from the start if both are 0.
     margin_from, margin_until : float
     """
 
-    criterion: Literal["softmax", "am", "aam"] = "aam"
+    kind = ClassifierLoss
+    criterion: str = "aam"
     margin: float = 0.2
     scale: float = 30.0
     tail: Tail = "continuous"
@@ -41,19 +45,16 @@ class ClassificationConfig:
     margin_until: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.margin < 0:
-            raise ValueError(f"margin must not be negative, got {self.margin}")
-        if not self.scale > 0:
-            raise ValueError(f"scale must be positive, got {self.scale}")
-        if self.subcenters < 1:
-            raise ValueError(f"subcenters must be at least 1, got {self.subcenters}")
+        super().__post_init__()
+        options_of("aam", self)  # checked whatever the criterion is
+        require(self, not_negative=("margin",))
         if not 0 <= self.margin_from <= self.margin_until:
             raise ValueError(
                 f"margin_from and margin_until must be epochs in order, got {self.margin_from} and {self.margin_until}"
             )
 
 
-class ClassificationStep(nn.Module):
+class ClassificationStep(StepModule):
     """Classify every utterance of the batch.
 
     Parameters
@@ -64,23 +65,12 @@ class ClassificationStep(nn.Module):
     """
 
     def __init__(self, frontend: nn.Module, model: nn.Module, config: ClassificationConfig, num_speakers: int) -> None:
-        super().__init__()
-        self.frontend, self.model, self.config = frontend, model, config
-        dim = model.config.embedding_dim
-        if config.criterion == "softmax":
-            self.criterion: nn.Module = SoftmaxLoss(dim, num_speakers)
-        elif config.criterion == "am":
-            self.criterion = AMSoftmax(dim, num_speakers, config.scale, config.subcenters)
-        else:
-            self.criterion = AAMSoftmax(dim, num_speakers, config.scale, config.tail, config.subcenters)
+        super().__init__(frontend, model, config)
+        self.criterion = make_criterion(config.criterion, config, model.config.embedding_dim, num_speakers)
 
-    def forward(
-        self, waveforms: Tensor, references: Tensor, speaker_ids: Tensor, epoch: float = 0.0
-    ) -> dict[str, Tensor]:
-        """Loss of (batch, samples) waveforms of the speakers (batch,)."""
-        embeddings = self.model.embed(self.frontend(waveforms))
-        config, margin = self.config, ()
-        if config.criterion != "softmax":
-            margin = (rising_margin(epoch, config.margin, config.margin_from, config.margin_until, config.margin_rise),)
-        with torch.autocast(waveforms.device.type, enabled=False):
-            return {"loss": self.criterion(embeddings.float(), speaker_ids, *margin)}
+    def forward(self, batch: WaveformBatch, epoch: float = 0.0) -> dict[str, Tensor]:
+        """Loss of a batch of waveforms."""
+        embeddings, config = self.model.embed(self.frontend(batch.waveforms)), self.config
+        margin = rising_margin(epoch, config.margin, config.margin_from, config.margin_until, config.margin_rise)
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return {"loss": self.criterion(embeddings.float(), batch.speaker_ids, margin)}

@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.losses import AAMSoftmax
+from sv.base.config import require
 from sv.models.diffusion import TIME_MARGIN, diffusion_loss
+from sv.train.steps.criteria import make_criterion
+from sv.train.steps.protocol import StepModule, WaveformBatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,7 @@ class DiffSVLossConfig:
     margin, scale : float
         Of AAM-softmax; margin in radians.
     feature_mse : float
-        Mean squared error of the enhancer's estimate against the features of the undisturbed crop.
+        Mean squared error of the enhancer's estimate against the features of the crop without augmentation.
     diffusion : float
         Denoising score matching, which trains the score network and, through the prior, the enhancer.
     num_steps, solver : int, "euler" or "exponential"
@@ -43,11 +45,10 @@ class DiffSVLossConfig:
             raise ValueError(
                 "speaker, feature_mse and diffusion must be positive: each part of Diff-SV has its own loss"
             )
-        if self.num_steps < 1:
-            raise ValueError(f"num_steps must be positive, got {self.num_steps}")
+        require(self, at_least_one=("num_steps",))
 
 
-class DiffSVStep(nn.Module):
+class DiffSVStep(StepModule):
     """Speaker classification, enhancement and diffusion losses of one batch (Kim et al. 2023, arXiv:2309.08320).
 
     The classification loss reaches the extractor and, through its second input map, the enhancer; the denoised features
@@ -63,28 +64,22 @@ class DiffSVStep(nn.Module):
     """
 
     def __init__(self, frontend: nn.Module, model: nn.Module, config: DiffSVLossConfig, num_speakers: int) -> None:
-        super().__init__()
-        self.frontend, self.model, self.config = frontend, model, config
-        self.criterion = AAMSoftmax(model.config.embedding_dim, num_speakers, config.scale)
+        super().__init__(frontend, model, config)
+        self.criterion = make_criterion("aam", config, model.config.embedding_dim, num_speakers)
         nn.init.xavier_normal_(self.criterion.weight)
 
-    def forward(
-        self, waveforms: Tensor, references: Tensor, speaker_ids: Tensor, epoch: float = 0.0
-    ) -> dict[str, Tensor]:
-        """Losses of (batch, samples) waveforms and their undisturbed references: each term unweighted, and their `loss`.
-
-        `epoch` is not used: nothing in this loss has a schedule.
-        """
-        features, clean = self.frontend(waveforms), self.frontend(references)
+    def forward(self, batch: WaveformBatch, epoch: float = 0.0) -> dict[str, Tensor]:
+        """Losses of waveforms and their references: each term by name, unweighted, and their weighted sum as `loss`."""
+        features, clean = self.frontend(batch.waveforms), self.frontend(batch.references)
         prior = self.model.enhancer(features)
         noise = torch.randn_like(features)
         denoised = self.model.denoise(prior.detach(), noise, self.config.num_steps, self.config.solver)
         embeddings = self.model.extract(features, prior, denoised)
         times = torch.rand(len(features), device=features.device).clamp(TIME_MARGIN, 1 - TIME_MARGIN)
         diffusion = diffusion_loss(self.model.score, clean, prior, times, torch.randn_like(features))
-        with torch.autocast(waveforms.device.type, enabled=False):
+        with torch.autocast(features.device.type, enabled=False):
             losses = {
-                "speaker": self.criterion(embeddings.float(), speaker_ids, self.config.margin),
+                "speaker": self.criterion(embeddings.float(), batch.speaker_ids, self.config.margin),
                 "feature_mse": F.mse_loss(prior.float(), clean),
                 "diffusion": diffusion.float(),
             }

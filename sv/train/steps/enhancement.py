@@ -4,24 +4,27 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.losses import SoftmaxLoss
-from sv.losses.enhancement import Distance, centroid_triplet, cosine_loss, pair_distances, session_mmd
+from sv.base.config import require
+from sv.losses import TargetLoss
+from sv.losses.enhancement import Distance, centroid_triplet, pair_distances, session_mmd
+from sv.train.steps.criteria import make_criterion, names_of
+from sv.train.steps.protocol import EmbeddingBatch, StepModule
 
-Term = Literal["mse", "mae", "cosine", "softmax", "triplet", "mmd"]
+OF_LISTS = {"triplet": "triplet", "mmd": "distribution"}  # terms that need a list of their own
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnhancementConfig:
-    """What embeddings are trained to become.
+    """Targets and losses of embeddings.
 
     Attributes
     ----------
     terms : tuple of (name, weight)
-        mse, mae, cosine: to the speaker's target. softmax: speaker classification. triplet: closer to the own target than
-        to another speaker's. mmd: a pair's distance does not tell whether it is of one session.
+        mse, mae, cosine, or any other `TargetLoss` of `sv.losses.LOSSES`: to the speaker's target. softmax: speaker
+        classification. triplet: closer to the own target than to another speaker's. mmd: a pair's distance does not tell
+        whether it is of one session.
     target : "B" or "C"
         See `sv.enhancement.targets`.
     leave_one_out : bool
@@ -29,7 +32,7 @@ class EnhancementConfig:
     crops : int
         Average as many random segments of an utterance, a free simulation of short recordings; 0: all.
     noisy_copies : int
-        Of each utterance, disturbed as [augment] says. An input is drawn from the copies and the clean utterance; the
+        Of each utterance, augmented as [augment] says. An input is drawn from the copies and the clean utterance; the
         target is made of clean ones.
     triplet_margin : float, optional
         Of a hinge; without it the published difference.
@@ -38,7 +41,7 @@ class EnhancementConfig:
         Width of the kernel; without it the median of the batch's distances. Published: 1 and 0.1.
     """
 
-    terms: tuple[tuple[Term, float], ...] = (("cosine", 1.0),)
+    terms: tuple[tuple[str, float], ...] = (("cosine", 1.0),)
     target: Literal["B", "C"] = "C"
     leave_one_out: bool = True
     crops: int = 0
@@ -48,27 +51,26 @@ class EnhancementConfig:
     mmd_sigma: float | None = None
 
     def __post_init__(self) -> None:
-        names = [name for name, _ in self.terms]
+        names, known = [name for name, _ in self.terms], [*names_of(TargetLoss), "softmax", *OF_LISTS]
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(f"terms must be of {', '.join(map(repr, known))}, got {unknown[0]!r}")
         if not names or len(set(names)) < len(names) or min(weight for _, weight in self.terms) <= 0:
             raise ValueError(f"terms must be different losses with positive weights, got {self.terms}")
         if {"triplet", "mmd"} <= set(names):
             raise ValueError("triplet and mmd need different lists; train with one of them")
-        if self.mmd_sigma is not None and not self.mmd_sigma > 0:
-            raise ValueError(f"mmd_sigma must be positive, got {self.mmd_sigma}")
-        for name in ("crops", "noisy_copies"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        require(self, not_negative=("crops", "noisy_copies"))
+        if self.mmd_sigma is not None:
+            require(self, positive=("mmd_sigma",))
 
     @property
     def list_kind(self) -> Literal["normal", "triplet", "distribution"]:
         """The list that these terms train on."""
-        names = {name for name, _ in self.terms}
-        return "triplet" if "triplet" in names else "distribution" if "mmd" in names else "normal"
+        return next((OF_LISTS[name] for name, _ in self.terms if name in OF_LISTS), "normal")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinearConfig:
-    """A linear map of embeddings in closed form: what a network has to beat. All subtract the training set's mean.
+    """A linear map of embeddings in closed form, the baseline of a network. All subtract the training set's mean.
 
     Attributes
     ----------
@@ -86,8 +88,7 @@ class LinearConfig:
     noisy_copies: int = 0
 
     def __post_init__(self) -> None:
-        if self.dim < 1 or self.noisy_copies < 0:
-            raise ValueError(f"dim must be positive and noisy_copies not negative, got {self.dim}, {self.noisy_copies}")
+        require(self, at_least_one=("dim",), not_negative=("noisy_copies",))
 
     @property
     def list_kind(self) -> Literal["normal"]:
@@ -95,8 +96,16 @@ class LinearConfig:
         return "normal"
 
 
-class EnhancementStep(nn.Module):
-    """Losses of an embedding model; batches are those of `sv.enhancement.batches`.
+class ClosedForm:
+    """Stands for the step of a system that is fitted by `sv.enhancement.apply.fit_linear`; [batches] are not used."""
+
+    batches = StepModule.batches
+    reads = "embeddings"
+    check = StepModule.check
+
+
+class EnhancementStep(StepModule):
+    """Losses of an embedding model.
 
     Parameters
     ----------
@@ -105,49 +114,30 @@ class EnhancementStep(nn.Module):
     num_speakers : int
     """
 
+    batches = ("shuffled",)
+    reads = "embeddings"
+
     def __init__(self, frontend: nn.Module, model: nn.Module, config: EnhancementConfig, num_speakers: int) -> None:
-        super().__init__()
-        self.frontend, self.model, self.config = frontend, model, config
+        super().__init__(frontend, model, config)
         self.criteria = nn.ModuleDict()
-        if any(name == "softmax" for name, _ in config.terms):
-            self.criteria["softmax"] = SoftmaxLoss(model.config.embedding_dim, num_speakers)
-
-    def forward(
-        self, waveforms: Tensor, references: Tensor, speaker_ids: Tensor, epoch: float = 0.0
-    ) -> dict[str, Tensor]:
-        """Losses of embeddings, their targets and speakers: each term unweighted by its name, their sum as `loss`.
-
-        Parameters
-        ----------
-        waveforms : (batch, dim) or (pairs, 2, dim) torch.Tensor
-            Embeddings.
-        references : (batch, dim), (batch, 2, dim) or (pairs, 2, dim) torch.Tensor
-        speaker_ids : (batch,) or (pairs, 2) torch.Tensor
-        """
-        outputs = self.model.embed(self.frontend(waveforms.flatten(0, -2)))
-        with torch.autocast(waveforms.device.type, enabled=False):
-            losses = self._losses(outputs.float(), references, speaker_ids)
-        total = sum(weight * losses[name] for name, weight in self.config.terms)
-        return {"loss": total, **losses}
-
-    def _losses(self, outputs: Tensor, references: Tensor, speaker_ids: Tensor) -> dict[str, Tensor]:
-        config, other = self.config, None
-        if config.list_kind == "triplet":
-            targets, other = references.unbind(1)
-        else:
-            targets = references.flatten(0, -2)
-        speakers = speaker_ids
-        if config.list_kind == "distribution":
-            speakers = speaker_ids[:, 0].repeat_interleave(2)
-        losses = {}
         for name, _ in config.terms:
             if name == "softmax":
-                losses[name] = self.criteria["softmax"](outputs, speakers)
-            elif name == "triplet":
-                losses[name] = centroid_triplet(outputs, targets, other, config.triplet_margin)
-            elif name == "mmd":
-                distances = pair_distances(outputs.unflatten(0, (-1, 2)), config.mmd_distance)
-                losses[name] = session_mmd(distances, speaker_ids[:, 1].bool(), speaker_ids[:, 0], config.mmd_sigma)
-            else:
-                losses[name] = {"mse": F.mse_loss, "mae": F.l1_loss, "cosine": cosine_loss}[name](outputs, targets)
-        return losses
+                self.criteria[name] = make_criterion(name, config, model.config.embedding_dim, num_speakers)
+            elif name not in OF_LISTS:
+                self.criteria[name] = make_criterion(name, config)
+
+    def forward(self, batch: EmbeddingBatch, epoch: float = 0.0) -> dict[str, Tensor]:
+        """Losses of a batch: each term by name, unweighted, and their weighted sum as `loss`."""
+        outputs = self.model.embed(self.frontend(batch.embeddings))
+        with torch.autocast(outputs.device.type, enabled=False):
+            losses = {name: self._term(name, outputs.float(), batch) for name, _ in self.config.terms}
+        return {"loss": sum(weight * losses[name] for name, weight in self.config.terms), **losses}
+
+    def _term(self, name: str, outputs: Tensor, batch: EmbeddingBatch) -> Tensor:
+        config = self.config
+        if name == "triplet":
+            return centroid_triplet(outputs, batch.targets, batch.other_targets, config.triplet_margin)
+        if name == "mmd":
+            distances = pair_distances(outputs.unflatten(0, (-1, 2)), config.mmd_distance)
+            return session_mmd(distances, batch.same_session, batch.speaker_ids[::2], config.mmd_sigma)
+        return self.criteria[name](outputs, batch.speaker_ids if name == "softmax" else batch.targets)

@@ -6,10 +6,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from sv.base.config import require
 from sv.base.seeding import generator
-from sv.losses.ge2e import GE2E
-from sv.losses.te2e import TE2E
+from sv.losses import GE2E, TE2E, GE2EConfig, TE2EConfig
+from sv.train.config import TrainConfig
 from sv.train.distributed import gather_rows
+from sv.train.steps.metric import by_speaker
+from sv.train.steps.protocol import StepModule, WaveformBatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +37,10 @@ class GE2ELossConfig:
     projection_grad_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("min_samples", "criterion_grad_scale", "projection_grad_scale"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        require(self, not_negative=("min_samples", "criterion_grad_scale", "projection_grad_scale"))
 
 
-class GE2EStep(nn.Module):
+class GE2EStep(StepModule):
     """GE2E or TE2E over the batch of all ranks.
 
     Parameters
@@ -55,13 +56,27 @@ class GE2EStep(nn.Module):
     and `bias` included. With SGD both are the same; adaptive optimisers would undo a scale on the gradient itself.
     """
 
-    def __init__(self, frontend: nn.Module, model: nn.Module, config: GE2ELossConfig, num_speakers: int) -> None:
-        super().__init__()
-        self.frontend, self.model, self.config = frontend, model, config
-        self.criterion = TE2E() if config.criterion == "te2e" else GE2E(config.criterion)
+    batches = ("speakers",)
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """The trained parameters; those whose gradients are scaled in groups of their own."""
+    def __init__(self, frontend: nn.Module, model: nn.Module, config: GE2ELossConfig, num_speakers: int) -> None:
+        super().__init__(frontend, model, config)
+        self.criterion = TE2E(TE2EConfig()) if config.criterion == "te2e" else GE2E(GE2EConfig(form=config.criterion))
+
+    @classmethod
+    def check(cls, loss: GE2ELossConfig, batches: Any, train: TrainConfig) -> None:
+        """Raise ValueError if a speaker has a single utterance in a batch, or crops are shorter than `min_samples`."""
+        if batches.utterances_per_speaker < 2:
+            raise ValueError(
+                'loss.type = "ge2e" compares the utterances of each speaker and needs batches.utterances_per_speaker '
+                f"of 2 or more, got {batches.utterances_per_speaker}"
+            )
+        if loss.min_samples > train.crop_samples:
+            raise ValueError(
+                f"loss.min_samples is {loss.min_samples}, but train.crop_samples only {train.crop_samples}"
+            )
+
+    def parameter_groups(self, decayed: str = "all") -> list[dict[str, Any]]:
+        """The trained parameters, all decayed; those whose gradients are scaled in groups of their own."""
         projections = self.model.projections() if hasattr(self.model, "projections") else []
         apart = {id(parameter) for parameter in projections}
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -72,39 +87,17 @@ class GE2EStep(nn.Module):
         ]
         return [group for group in groups if group["params"]]
 
-    def forward(
-        self, waveforms: Tensor, references: Tensor, speaker_ids: Tensor, epoch: float = 0.0
-    ) -> dict[str, Tensor]:
-        """Loss of (speakers * utterances, samples) waveforms, one speaker after the other: the sum over all utterances.
-
-        Raises
-        ------
-        ValueError
-            If the speakers have different numbers of utterances, or a single one, or crops are shorter than `min_samples`.
-        """
-        num_utterances = utterances_per_speaker(speaker_ids)
+    def forward(self, batch: WaveformBatch, epoch: float = 0.0) -> dict[str, Tensor]:
+        """Loss of the waveforms of speakers, one after the other, with equally many utterances: the sum over all of them."""
+        waveforms = batch.waveforms
         rng = generator("ge2e", repr(epoch))  # keyed by the step alone: the same on all ranks
-        if self.config.min_samples > waveforms.shape[1]:
-            raise ValueError(
-                f"[loss] min_samples is {self.config.min_samples}, but [train] crop_samples only {waveforms.shape[1]}"
-            )
         if self.config.min_samples:
             waveforms = waveforms[:, : int(rng.integers(self.config.min_samples, waveforms.shape[1], endpoint=True))]
         embeddings = self.model.embed(self.frontend(waveforms))
-        with torch.autocast(waveforms.device.type, enabled=False):
-            everyone = gather_rows(embeddings.float()).unflatten(0, (-1, num_utterances))
+        with torch.autocast(embeddings.device.type, enabled=False):
+            everyone = gather_rows(by_speaker(embeddings.float(), batch.speaker_ids))
             if isinstance(self.criterion, TE2E):
                 loss = self.criterion(everyone, shift=int(rng.integers(1, max(2, len(everyone)))))
             else:
                 loss = self.criterion(everyone)
         return {"loss": loss}
-
-
-def utterances_per_speaker(speaker_ids: Tensor) -> int:
-    """Utterances of each speaker of a batch, (speakers * utterances,); raises ValueError if they are not equally many."""
-    _, counts = torch.unique_consecutive(speaker_ids, return_counts=True)
-    if (counts != counts[0]).any() or len(counts) != len(speaker_ids.unique()):
-        raise ValueError(
-            'GE2E needs batches of equally many utterances a speaker, one speaker after the other: [batches] type = "speakers"'
-        )
-    return int(counts[0])

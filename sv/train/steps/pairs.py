@@ -1,15 +1,16 @@
 """The step of clean/augmented pairs: the joint loss of ExU-Net and its relatives."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.losses import AAMSoftmax, AngularPrototypical, SoftmaxLoss
+from sv.losses import AngularPrototypical, ClassifierLoss
 from sv.models.output import Embedded
 from sv.train.distributed import gather_rows
+from sv.train.steps.criteria import check_name, make_criterion, options_of
+from sv.train.steps.protocol import StepModule, WaveformBatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,34 +21,37 @@ class PairLossConfig:
     ----------
     speaker : float
         Speaker classification of all views.
-    speaker_type : "softmax" or "aam"
+    speaker_type : str
+        "softmax", "aam" or any other `ClassifierLoss` of `sv.losses.LOSSES`.
     margin, scale : float
-        Of AAM-softmax; margin in radians.
+        Of the margin softmax losses; margin of the cosine ("am") or in radians ("aam").
     feature_mse : float
-        Mean squared error of the enhanced features against those of the undisturbed crop.
+        Mean squared error of the enhanced features against those of the crop without augmentation.
     angular_prototypical : float
-        Disturbed views as queries against clean views as prototypes, over the batch of all ranks.
+        Augmented views as queries against clean views as prototypes, over the batch of all ranks.
     """
 
     speaker: float = 1.0
-    speaker_type: Literal["softmax", "aam"] = "softmax"
+    speaker_type: str = "softmax"
     margin: float = 0.2
     scale: float = 30.0
     feature_mse: float = 0.0
     angular_prototypical: float = 0.0
 
     def __post_init__(self) -> None:
+        check_name("speaker_type", self.speaker_type, ClassifierLoss)
+        options_of(self.speaker_type, self)  # which checks them
         if min(self.speaker, self.feature_mse, self.angular_prototypical) < 0:
             raise ValueError("loss weights must not be negative")
         if self.speaker + self.angular_prototypical == 0:
             raise ValueError("speaker or angular_prototypical must be positive, or no loss reaches the embedding")
 
 
-class PairStep(nn.Module):
-    """Joint loss on clean/disturbed pairs (Kim et al. 2022, arXiv:2206.13044).
+class PairStep(StepModule):
+    """Joint loss on clean/augmented pairs (Kim et al. 2022, arXiv:2206.13044).
 
-    A batch is n clean first views, then n disturbed second views of the same speakers. All views are classified; the
-    enhanced features are regressed to those of the undisturbed crops; disturbed embeddings query clean ones.
+    A batch is n clean first views, then n augmented second views of the same speakers. All views are classified; the
+    enhanced features are regressed to those of the crops without augmentation; augmented embeddings query clean ones.
 
     Parameters
     ----------
@@ -61,39 +65,35 @@ class PairStep(nn.Module):
         If `feature_mse` has a weight but the model does not enhance (found at the first step).
     """
 
+    batches = ("pairs",)
+
     def __init__(self, frontend: nn.Module, model: nn.Module, config: PairLossConfig, num_speakers: int) -> None:
-        super().__init__()
-        self.frontend, self.model, self.config = frontend, model, config
+        super().__init__(frontend, model, config)
         self.criteria = nn.ModuleDict()
-        embedding_dim = model.config.embedding_dim
-        if config.speaker and config.speaker_type == "softmax":
-            self.criteria["speaker"] = SoftmaxLoss(embedding_dim, num_speakers)
-        elif config.speaker:
-            self.criteria["speaker"] = AAMSoftmax(embedding_dim, num_speakers, config.scale)
+        if config.speaker:
+            sizes = model.config.embedding_dim, num_speakers
+            self.criteria["speaker"] = make_criterion(config.speaker_type, config, *sizes)
         if config.angular_prototypical:
             self.criteria["angular_prototypical"] = AngularPrototypical()
 
-    def forward(
-        self, waveforms: Tensor, references: Tensor, speaker_ids: Tensor, epoch: float = 0.0
-    ) -> dict[str, Tensor]:
-        """Losses of (batch, samples) waveforms: each weighted term by name, unweighted, and their sum as `loss`."""
-        features = self.frontend(waveforms)
+    def forward(self, batch: WaveformBatch, epoch: float = 0.0) -> dict[str, Tensor]:
+        """Losses of a batch: each weighted term by name, unweighted, and their weighted sum as `loss`."""
+        features = self.frontend(batch.waveforms)
         embedded = self.model(features) if self.config.feature_mse else Embedded(self.model.embed(features), None)
-        with torch.autocast(waveforms.device.type, enabled=False):
-            losses = self._losses(embedded, references, speaker_ids)
+        with torch.autocast(features.device.type, enabled=False):
+            losses = self._losses(embedded, batch)
         total = sum(getattr(self.config, name) * value for name, value in losses.items())
         return {"loss": total, **losses}
 
-    def _losses(self, embedded: Embedded, references: Tensor, speaker_ids: Tensor) -> dict[str, Tensor]:
+    def _losses(self, embedded: Embedded, batch: WaveformBatch) -> dict[str, Tensor]:
         embeddings, losses = embedded.embedding.float(), {}
         if self.config.speaker:
-            margin = (self.config.margin,) if self.config.speaker_type == "aam" else ()
-            losses["speaker"] = self.criteria["speaker"](embeddings, speaker_ids, *margin)
+            losses["speaker"] = self.criteria["speaker"](embeddings, batch.speaker_ids, self.config.margin)
         if self.config.feature_mse:
             if embedded.enhanced is None:
                 raise ValueError("[loss] feature_mse is set, but this model does not enhance features; set it to 0")
-            losses["feature_mse"] = F.mse_loss(embedded.enhanced.float(), self.frontend(references))
+            losses["feature_mse"] = F.mse_loss(embedded.enhanced.float(), self.frontend(batch.references))
         if self.config.angular_prototypical:
-            clean, disturbed = (gather_rows(half) for half in embeddings.chunk(2))
-            losses["angular_prototypical"] = self.criteria["angular_prototypical"](disturbed, clean)
+            clean, augmented = (gather_rows(half) for half in embeddings.chunk(2))
+            losses["angular_prototypical"] = self.criteria["angular_prototypical"](augmented, clean)
         return losses

@@ -1,34 +1,20 @@
 """The steps of RawNet1 and RawNet2."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.losses import CentreLoss, NormSoftmaxLoss, between_speaker
+from sv.losses import CentreConfig, CentreLoss, NormSoftmaxConfig, NormSoftmaxLoss, between_speaker
 from sv.models.blocks import initialise
 from sv.models.rawnet1 import initialise_keras
 from sv.train.distributed import gather_rows
+from sv.train.steps.protocol import StepModule, WaveformBatch
 
 
-@dataclass(frozen=True, kw_only=True)
-class NormSoftmaxConfig:
-    """Classification of embeddings scaled to one norm.
-
-    Attributes
-    ----------
-    norm : float
-    """
-
-    norm: float = 10.0
-
-    def __post_init__(self) -> None:
-        if not self.norm > 0:
-            raise ValueError(f"norm must be positive, got {self.norm}")
-
-
-class NormSoftmaxStep(nn.Module):
+class NormSoftmaxStep(StepModule):
     """Classify every utterance by its embedding's direction (RawNet2, and the PyTorch port of RawNet1).
 
     Parameters
@@ -39,18 +25,15 @@ class NormSoftmaxStep(nn.Module):
     """
 
     def __init__(self, frontend: nn.Module, model: nn.Module, config: NormSoftmaxConfig, num_speakers: int) -> None:
-        super().__init__()
-        self.frontend, self.model = frontend, model
-        self.criterion = NormSoftmaxLoss(model.config.embedding_dim, num_speakers, config.norm)
+        super().__init__(frontend, model, config)
+        self.criterion = NormSoftmaxLoss(model.config.embedding_dim, num_speakers, config)
         self.criterion.apply(initialise)
 
-    def forward(
-        self, waveforms: Tensor, references: Tensor, speaker_ids: Tensor, epoch: float = 0.0
-    ) -> dict[str, Tensor]:
-        """Loss of (batch, samples) waveforms of the speakers (batch,)."""
-        embeddings = self.model.embed(self.frontend(waveforms))
-        with torch.autocast(waveforms.device.type, enabled=False):
-            return {"loss": self.criterion(embeddings.float(), speaker_ids)}
+    def forward(self, batch: WaveformBatch, epoch: float = 0.0) -> dict[str, Tensor]:
+        """Loss of a batch of waveforms."""
+        embeddings = self.model.embed(self.frontend(batch.waveforms))
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return {"loss": self.criterion(embeddings.float(), batch.speaker_ids)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +55,10 @@ class RawNet1LossConfig:
             raise ValueError(f"loss weights must not be negative, got {self}")
 
 
-class RawNet1Step(nn.Module):
+class RawNet1Step(StepModule):
     """Classification without bias, between-speaker loss and centre loss (Jung et al. 2019, arXiv:1904.08104, section 3).
 
-    Weight decay is for kernels alone, as Keras' regularisers have it. Those add wd |w|^2 to the loss: half of our
+    Weight decay is for kernels alone, as with Keras' regularisers. Those add wd |w|^2 to the loss: half of our
     `weight_decay`.
 
     Parameters
@@ -86,26 +69,23 @@ class RawNet1Step(nn.Module):
     """
 
     def __init__(self, frontend: nn.Module, model: nn.Module, config: RawNet1LossConfig, num_speakers: int) -> None:
-        super().__init__()
-        self.frontend, self.model, self.config = frontend, model, config
+        super().__init__(frontend, model, config)
         dim = model.config.embedding_dim
         self.classifier = nn.Linear(dim, num_speakers)
         initialise_keras(self.classifier)
         self.classifier.bias = None
-        self.centre_loss = CentreLoss(dim, num_speakers) if config.centre else None
+        self.centre_loss = CentreLoss(dim, num_speakers, CentreConfig()) if config.centre else None
 
-    def parameter_groups(self) -> list[dict]:
-        """Kernels, decayed, and the rest."""
+    def parameter_groups(self, decayed: str = "all") -> list[dict[str, Any]]:
+        """Kernels, decayed, and the rest, whatever `decayed` says."""
         parameters = list(self.parameters())
         kernels = [parameter for parameter in parameters if parameter.ndim > 1]
         return [{"params": kernels}, {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}]
 
-    def forward(
-        self, waveforms: Tensor, references: Tensor, speaker_ids: Tensor, epoch: float = 0.0
-    ) -> dict[str, Tensor]:
-        """Losses of (batch, samples) waveforms: each term by name, unweighted, and their sum as `loss`."""
-        embeddings = self.model.embed(self.frontend(waveforms))
-        with torch.autocast(waveforms.device.type, enabled=False):
+    def forward(self, batch: WaveformBatch, epoch: float = 0.0) -> dict[str, Tensor]:
+        """Losses of waveforms: each term by name, unweighted, and their weighted sum as `loss`."""
+        embeddings, speaker_ids = self.model.embed(self.frontend(batch.waveforms)), batch.speaker_ids
+        with torch.autocast(embeddings.device.type, enabled=False):
             embeddings = embeddings.float()
             losses = {"speaker": F.cross_entropy(self.classifier(embeddings), speaker_ids)}
             total = losses["speaker"]

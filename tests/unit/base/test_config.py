@@ -3,7 +3,7 @@ from typing import Literal
 
 import pytest
 
-from sv.base.config import ConfigError, from_dict, load_json, load_toml, to_dict, write_json
+from sv.base.config import ConfigError, from_dict, load_json, load_toml, require, to_dict, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,3 +66,21 @@ def test_files_that_do_not_parse_are_named_with_the_line(tmp_path):
 def test_json_round_trip(tmp_path):
     write_json(tmp_path / "c.json", Outer(count=2))
     assert from_dict(Outer, load_json(tmp_path / "c.json"), "c.json") == Outer(count=2)
+
+
+@pytest.mark.parametrize(
+    ("rules", "value", "message"),
+    [
+        ({"at_least_one": ("count",)}, 0, "count must be at least 1, got 0"),
+        ({"not_negative": ("flag", "count")}, -1, "count must not be negative, got -1"),
+        ({"positive": ("count",)}, 0, "count must be positive, got 0"),
+        ({"positive": ("count",)}, float("nan"), "count must be positive, got nan"),
+    ],
+)
+def test_fields_out_of_range_are_named(rules, value, message):
+    with pytest.raises(ValueError, match=message):
+        require(Outer(count=value), **rules)
+
+
+def test_fields_within_range_pass():
+    require(Outer(count=1, limit=0.0), at_least_one=("count",), not_negative=("limit",), positive=("count",))

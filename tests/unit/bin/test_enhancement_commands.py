@@ -345,8 +345,8 @@ def bad(world, kind):
     [
         ("dimension", "mlp.toml: model.embedding_dim is 512, the embeddings have dimension 8"),
         ("valid dimension", "its embeddings have dimension 3, those of"),
-        ("features", "num_mel_bins"),
-        ("batches", "'batches.type' must be 'shuffled', got 'speakers'"),
+        ("features", 'mlp.toml: loss.type = "enhancement" needs features.type "embedding", got "log_mel"'),
+        ("batches", 'mlp.toml: loss.type = "enhancement" needs batches.type "shuffled", got "speakers"'),
         ("absent", "train_normal_list.txt:2: no embedding of 'id10-sz-0' in"),
         ("classifier", r"its classifier softmax.fc.weight is \(5994, 8\), wanted \(8, 8\)"),
     ],

@@ -108,24 +108,34 @@ def test_a_single_utterance_can_be_paired_with_itself_under_another_view():
     assert [item.view for item in alone] == [0, 1]
 
 
-def test_both_views_can_be_disturbed():
+def test_both_views_can_be_augmented():
     for both in (False, True):
         (batch,) = pairs([0, 0, 1, 1], 2, seed=0, augment_both=both).epoch(0)
         assert [item.augment for item in batch] == [both, both, True, True]
 
 
 def test_no_speaker_with_two_utterances():
-    with pytest.raises(ValueError, match="a batch is to hold 1 speakers, but only 0 have 2 utterances or more"):
+    message = r"\[batches\] pairs_per_batch is 1, but only 0 speakers have at least 2 utterances; train on more"
+    with pytest.raises(ValueError, match=message):
         pairs([0, 1, 2], 1, seed=0)
 
 
 def test_more_pairs_in_a_batch_than_speakers():
-    with pytest.raises(ValueError, match=r"a batch is to hold 3 speakers, but only 2 have .* so make it smaller"):
+    message = r"\[batches\] pairs_per_batch is 3, but only 2 speakers have at least 2 utterances; lower it to 2 or less"
+    with pytest.raises(ValueError, match=message):
         pairs([0, 0, 1, 1, 2], 3, seed=0)
 
 
+def test_more_speakers_in_a_batch_than_there_are():
+    config = SpeakersConfig(speakers_per_batch=60, utterances_per_speaker=3)
+    message = r"\[batches\] speakers_per_batch is 60, but only 2 speakers have at least 3 utterances; lower it to 2 or"
+    with pytest.raises(ValueError, match=message):
+        SpeakerSampler([0, 0, 0, 1, 1, 1, 2], config, seed=0)
+
+
 def test_ranks_must_share_a_batch_evenly():
-    with pytest.raises(ValueError, match="a batch of 8 groups is not a multiple of the 3 ranks"):
+    message = r"\[batches\] pairs_per_batch is 8, which 3 ranks cannot share evenly; make it a multiple of 3"
+    with pytest.raises(ValueError, match=message):
         pairs(SPEAKERS, 8, seed=0, world_size=3)
 
 
@@ -174,7 +184,9 @@ def test_the_union_of_the_ranks_of_shuffled_batches_is_the_batch_of_one_rank():
 
 
 def test_a_batch_larger_than_the_set():
-    with pytest.raises(ValueError, match="a batch is to hold 8 utterances, but there are 3"):
+    with pytest.raises(
+        ValueError, match=r"\[batches\] batch_size is 8, but there are only 3 utterances; lower it to 3 or"
+    ):
         ShuffledSampler([0, 1, 2], ShuffledConfig(batch_size=8), seed=0)
 
 

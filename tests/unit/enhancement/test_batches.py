@@ -51,11 +51,11 @@ def test_normal_list_with_and_without_the_utterance_itself(archive, listed) -> N
         dataset = EnhancementSet(listed(*NORMAL), "normal", [archive()], target="C", leave_one_out=leave_one_out)
         batch = dataset.batch(items(7, 0))
         assert batch.utterances == (own[1], UTTERANCES[0])
-        np.testing.assert_array_equal(batch.waveforms[0], VECTORS[own[1]])
+        np.testing.assert_array_equal(batch.embeddings[0], VECTORS[own[1]])
         expected = mean_of(*used)
-        np.testing.assert_allclose(batch.references[0], expected / np.linalg.norm(expected), atol=1e-6)
+        np.testing.assert_allclose(batch.targets[0], expected / np.linalg.norm(expected), atol=1e-6)
         assert batch.speaker_ids.tolist() == [1, 0]
-        assert batch.references.shape == batch.waveforms.shape == (2, 4)
+        assert batch.targets.shape == batch.embeddings.shape == (2, 4)
 
 
 def test_triplet_list_brings_the_other_speakers_target(archive, listed) -> None:
@@ -64,8 +64,11 @@ def test_triplet_list_brings_the_other_speakers_target(archive, listed) -> None:
     batch = dataset.batch(items(17))
     first = [utt for utt in UTTERANCES if utt.startswith("id0")]
     expected = np.mean([VECTORS[utt] / np.linalg.norm(VECTORS[utt]) for utt in first], axis=0)
-    assert batch.references.shape == (1, 2, 4)
-    np.testing.assert_allclose(batch.references[0, 1], expected, atol=1e-6)
+    assert batch.targets.shape == batch.other_targets.shape == (1, 4)
+    np.testing.assert_allclose(batch.other_targets[0], expected, atol=1e-6)
+    moved = batch.to(torch.device("meta"))
+    assert {moved.embeddings.device, moved.targets.device, moved.other_targets.device} == {torch.device("meta")}
+    assert (moved.utterances, moved.same_session) == (batch.utterances, None)
 
 
 PAIRS = [
@@ -82,35 +85,37 @@ def test_distribution_list_brings_speakers_with_all_their_pairs(archive, listed)
     dataset = EnhancementSet(listed(*PAIRS), "distribution", [archive()])
     assert (len(dataset), dataset.left_out, dataset.speaker_ids) == (2, ["id1"], [0, 2])
     batch = dataset.batch(items(1, 0))
-    assert batch.waveforms.shape == batch.references.shape == (5, 2, 4)
-    assert batch.speaker_ids.tolist() == [[2, 1], [2, 1], [2, 0], [0, 1], [0, 0]]
-    np.testing.assert_array_equal(batch.waveforms[2, 1], VECTORS["id2-sb-2"])
+    assert batch.embeddings.shape == batch.targets.shape == (10, 4)
+    assert batch.speaker_ids.tolist() == [2] * 6 + [0] * 4
+    assert batch.same_session.tolist() == [True, True, False, True, False]
+    assert batch.utterances[4:6] == ("id2-sa-2", "id2-sb-2")
+    np.testing.assert_array_equal(batch.embeddings[5], VECTORS["id2-sb-2"])
     others = mean_of(
         *(f"id2-s{session}-{number}" for session in "ab" for number in range(3) if (session, number) != ("b", 2))
     )
-    np.testing.assert_allclose(batch.references[2, 1], others / np.linalg.norm(others), atol=1e-6)
+    np.testing.assert_allclose(batch.targets[5], others / np.linalg.norm(others), atol=1e-6)
 
 
 def test_conditions_are_drawn_by_utterance_and_epoch_and_targets_stay_clean(archive, listed) -> None:
     noisy = {utt: vector + 100 for utt, vector in VECTORS.items()}
     dataset = EnhancementSet(listed(*NORMAL), "normal", [archive(), archive("noisy", noisy)], seed=5)
     plain = dataset.batch(items(*range(18)))
-    assert plain.waveforms.max() < 50
+    assert plain.embeddings.max() < 50
     first, again, later = (dataset.batch(items(*range(18), epoch=epoch, augment=True)) for epoch in (0, 0, 1))
-    is_noisy = first.waveforms[:, 0] > 50
+    is_noisy = first.embeddings[:, 0] > 50
     assert 3 < int(is_noisy.sum()) < 15
-    torch.testing.assert_close(first.waveforms, again.waveforms)
-    assert (later.waveforms != first.waveforms).any()
-    torch.testing.assert_close(first.references, plain.references)
+    torch.testing.assert_close(first.embeddings, again.embeddings)
+    assert (later.embeddings != first.embeddings).any()
+    torch.testing.assert_close(first.targets, plain.targets)
     reordered = dataset.batch(items(3, 1, augment=True))
-    torch.testing.assert_close(reordered.waveforms, first.waveforms[[3, 1]])
+    torch.testing.assert_close(reordered.embeddings, first.embeddings[[3, 1]])
 
 
 def test_crops_average_a_few_segments(archive, listed) -> None:
     segments = {utt: RNG.normal(size=(6, 4)).astype(np.float32) for utt in UTTERANCES}
     dataset = EnhancementSet(listed(*NORMAL), "normal", [archive(vectors=segments)], num_crops=1)
     batch = dataset.batch(items(*range(18)))
-    for vector, utt in zip(batch.waveforms.numpy(), batch.utterances):
+    for vector, utt in zip(batch.embeddings.numpy(), batch.utterances):
         assert any((vector == row).all() for row in segments[utt])
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sv.losses.ge2e import GE2E, centroid_cosines
+from sv.losses.ge2e import GE2E, GE2EConfig, centroid_cosines
 
 
 def chirp(n, a, b, c):
@@ -23,7 +23,7 @@ def vectors(speakers, utterances, dim):
 
 
 def ge2e(form, **options):
-    return GE2E(form, **options).double()
+    return GE2E(GE2EConfig(form=form, **options)).double()
 
 
 def by_loops(embeddings, form, scale, bias):
@@ -125,8 +125,8 @@ def test_a_scale_below_zero_counts_as_barely_positive():
 
 
 def test_one_utterance_a_speaker_is_refused():
-    with pytest.raises(ValueError, match="GE2E needs at least 2 utterances a speaker"):
-        GE2E()(torch.randn(4, 1, 6))
+    with pytest.raises(ValueError, match="GE2E needs at least 2 utterances per speaker"):
+        GE2E(GE2EConfig())(torch.randn(4, 1, 6))
 
 
 def test_cosines_are_those_of_voxceleb_trainer_but_for_its_clamp_and_its_long_vectors():

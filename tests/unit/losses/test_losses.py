@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sv.losses import AAMSoftmax, AngularPrototypical, SoftmaxLoss
+from sv.losses import AAMSoftmax, AAMSoftmaxConfig, AngularPrototypical, SoftmaxLoss
 
 
 def golden_aam(hashed, scale: float, tail: str) -> AAMSoftmax:
-    loss = AAMSoftmax(8, 5, scale=scale, tail=tail).double()
+    loss = AAMSoftmax(8, 5, AAMSoftmaxConfig(scale=scale, tail=tail)).double()
     with torch.no_grad():
         loss.weight.copy_(torch.from_numpy(hashed(602, (5, 8))))
     return loss
@@ -43,7 +43,7 @@ def test_aam_of_margin_zero_is_the_softmax_of_scaled_cosines(hashed) -> None:
 
 def target_logit(degrees: float, margin: float, tail: str) -> float:
     """Logit of the target at an angle, recovered from the loss against a second, orthogonal speaker."""
-    loss = AAMSoftmax(3, 2, scale=1.0, tail=tail).double()
+    loss = AAMSoftmax(3, 2, AAMSoftmaxConfig(scale=1.0, tail=tail)).double()
     with torch.no_grad():
         loss.weight.copy_(torch.tensor([[1.0, 0, 0], [0, 0, 1.0]]))
     angle = math.radians(degrees)
@@ -81,7 +81,7 @@ def test_continuous_tail_has_no_jump() -> None:
 
 
 def test_aam_gradient_is_finite_on_the_class_weight_itself() -> None:
-    loss = AAMSoftmax(4, 3)
+    loss = AAMSoftmax(4, 3, AAMSoftmaxConfig())
     embeddings = loss.weight.detach().clone().requires_grad_()
     loss(embeddings, torch.arange(3), 0.2).backward()
     assert torch.isfinite(embeddings.grad).all()
@@ -90,7 +90,7 @@ def test_aam_gradient_is_finite_on_the_class_weight_itself() -> None:
 
 def test_aam_names_an_unknown_tail() -> None:
     with pytest.raises(ValueError, match="tail must be continuous, published or easy, got 'hard'"):
-        AAMSoftmax(4, 3, tail="hard")
+        AAMSoftmaxConfig(tail="hard")
 
 
 def test_golden_angular_prototypical(hashed) -> None:
@@ -107,7 +107,7 @@ def test_angular_prototypical_of_orthogonal_pairs_by_hand() -> None:
 
 
 def test_angular_prototypical_learns_its_scale() -> None:
-    loss = AngularPrototypical(scale=2.0, bias=1.0)
+    loss = AngularPrototypical()
     loss(torch.randn(4, 8), torch.randn(4, 8)).backward()
     assert loss.scale.grad is not None
     assert loss.bias.grad.item() == pytest.approx(0, abs=1e-6)  # a softmax does not see a common bias

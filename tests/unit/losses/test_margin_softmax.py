@@ -6,9 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sv.losses import AAMSoftmax, AMSoftmax, SoftmaxLoss
+from sv.losses import AAMSoftmax, AAMSoftmaxConfig, AMSoftmax, MarginSoftmaxConfig, SoftmaxLoss
 
 SPEAKERS = torch.tensor([0, 1, 3, 4])
+
+
+CONFIG = {AMSoftmax: MarginSoftmaxConfig, AAMSoftmax: AAMSoftmaxConfig}
 
 
 def gradients(loss, embeddings, *arguments):
@@ -44,7 +47,7 @@ def test_softmax_of_voxceleb_trainer(speech_like, class_weight) -> None:
 def test_values_and_gradients_of_voxceleb_trainer(
     kind, margin, scale, expected, dtype, tolerance, speech_like, class_weight
 ) -> None:
-    loss = kind(6, 5, scale=scale).to(dtype)
+    loss = kind(6, 5, CONFIG[kind](scale=scale)).to(dtype)
     with torch.no_grad():
         loss.weight.copy_(class_weight)
     found = gradients(loss, speech_like(4, 3, 6)[:, 0].to(dtype), margin)
@@ -53,13 +56,13 @@ def test_values_and_gradients_of_voxceleb_trainer(
 
 @pytest.mark.parametrize("kind", [AMSoftmax, AAMSoftmax])
 def test_margin_zero_is_the_softmax_of_scaled_cosines(kind, speech_like, class_weight) -> None:
-    loss, embeddings = kind(6, 5, scale=17.0).double(), speech_like(4, 3, 6)[:, 0]
+    loss, embeddings = kind(6, 5, CONFIG[kind](scale=17.0)).double(), speech_like(4, 3, 6)[:, 0]
     cos = F.cosine_similarity(embeddings[:, None], loss.weight[None], dim=-1)
     torch.testing.assert_close(loss(embeddings, SPEAKERS, 0.0), F.cross_entropy(17.0 * cos, SPEAKERS))
 
 
 def test_am_lowers_the_target_cosine_by_the_margin_by_hand() -> None:
-    loss = AMSoftmax(2, 2, scale=3.0).double()
+    loss = AMSoftmax(2, 2, MarginSoftmaxConfig(scale=3.0)).double()
     with torch.no_grad():
         loss.weight.copy_(torch.eye(2))
     embedding = torch.tensor([[0.6, 0.8]], dtype=torch.float64)
@@ -68,8 +71,8 @@ def test_am_lowers_the_target_cosine_by_the_margin_by_hand() -> None:
 
 
 def test_only_the_nearest_sub_centre_counts_and_learns() -> None:
-    loss = AMSoftmax(2, 2, scale=5.0, subcenters=2).double()
-    plain = AMSoftmax(2, 2, scale=5.0).double()
+    loss = AMSoftmax(2, 2, MarginSoftmaxConfig(scale=5.0, subcenters=2)).double()
+    plain = AMSoftmax(2, 2, MarginSoftmaxConfig(scale=5.0)).double()
     with torch.no_grad():
         loss.weight.copy_(torch.tensor([[1.0, 0], [0, 1], [-1, 0], [-1, -1]]))
         plain.weight.copy_(torch.tensor([[0.0, 1], [-1, 0]]))
@@ -82,7 +85,7 @@ def test_only_the_nearest_sub_centre_counts_and_learns() -> None:
 
 @pytest.mark.parametrize("kind", [AMSoftmax, AAMSoftmax])
 def test_one_sub_centre_repeated_changes_nothing(kind, speech_like, class_weight) -> None:
-    plain, doubled = kind(6, 5).double(), kind(6, 5, subcenters=2).double()
+    plain, doubled = (kind(6, 5, CONFIG[kind](subcenters=count)).double() for count in (1, 2))
     with torch.no_grad():
         plain.weight.copy_(class_weight)
         doubled.weight.copy_(class_weight.repeat_interleave(2, dim=0))
@@ -96,4 +99,4 @@ def test_one_sub_centre_repeated_changes_nothing(kind, speech_like, class_weight
 )
 def test_bad_parameters_are_named(arguments, message) -> None:
     with pytest.raises(ValueError, match=message):
-        AMSoftmax(4, 3, **arguments)
+        MarginSoftmaxConfig(**arguments)

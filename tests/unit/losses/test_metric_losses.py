@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sv.losses import AngularPrototypical, Prototypical, SoftmaxPrototypical, Triplet, split_queries
+from sv.losses import AngularPrototypical, Prototypical, SoftmaxLoss, Triplet, TripletConfig, split_queries
 
 NO_DRAWS = torch.zeros(4, 2)
 
@@ -42,23 +42,28 @@ def test_prototypical_of_voxceleb_trainer(speech_like) -> None:
     torch.testing.assert_close(loss.similarities(queries, prototypes), -torch.cdist(queries, prototypes).square())
 
 
-def test_softmax_prototypical_of_voxceleb_trainer(speech_like, class_weight) -> None:
-    embeddings, loss = speech_like(4, 2, 6).requires_grad_(), SoftmaxPrototypical(6, 5).double()
+def test_softmax_with_angular_prototypical_of_voxceleb_trainer(speech_like, class_weight) -> None:
+    embeddings, softmax, prototypical = speech_like(4, 2, 6).requires_grad_(), SoftmaxLoss(6, 5), AngularPrototypical()
     with torch.no_grad():
-        loss.softmax.classifier.weight.copy_(class_weight)
-        loss.softmax.classifier.bias.copy_(torch.linspace(-0.1, 0.1, 5))
-    found = loss(embeddings, torch.tensor([0, 1, 3, 4]))
+        softmax.classifier.weight.copy_(class_weight)
+        softmax.classifier.bias.copy_(torch.linspace(-0.1, 0.1, 5))
+    speakers = torch.tensor([0, 1, 3, 4]).repeat_interleave(2)
+    found = softmax.double()(embeddings.flatten(0, 1), speakers) + prototypical.double().of_groups(embeddings)
     found.backward()
     assert [found.item(), embeddings.grad.norm().item()] == pytest.approx([2.166976, 4.744154], abs=1e-6)
-    assert abs(loss.angular_prototypical.scale.grad.item()) == pytest.approx(0.056436, abs=1e-6)
+    assert abs(prototypical.scale.grad.item()) == pytest.approx(0.056436, abs=1e-6)
+
+
+def triplet(margin: float, hard_rank: int = 10, hard_prob: float = 0.5) -> Triplet:
+    return Triplet(TripletConfig(margin=margin, hard_rank=hard_rank, hard_prob=hard_prob))
 
 
 @pytest.mark.parametrize(
     ("margin", "value", "gradient"), [(0.1, 0.225995, 1.204143), (0.3, 0.375995, 1.204143), (1.0, 1.034281, 1.386803)]
 )
 def test_triplet_with_the_hardest_negatives(margin, value, gradient, speech_like) -> None:
-    embeddings, loss = speech_like(4, 2, 6).requires_grad_(), Triplet(margin, hard_rank=0, hard_prob=1.0)
-    found = loss(embeddings, NO_DRAWS)
+    embeddings, loss = speech_like(4, 2, 6).requires_grad_(), triplet(margin, hard_rank=0, hard_prob=1.0)
+    found = loss.of_groups(embeddings, NO_DRAWS)
     found.backward()
     assert [found.item(), embeddings.grad.norm().item()] == pytest.approx([value, gradient], abs=2e-6)
     anchors, positives = F.normalize(embeddings.detach(), dim=2).unbind(1)
@@ -75,25 +80,25 @@ def mined(loss: Triplet) -> set[int]:
 
 
 def test_mining_by_rank() -> None:
-    assert mined(Triplet(0.1, hard_rank=0, hard_prob=1.0)) == {1}
-    assert mined(Triplet(0.1, hard_rank=1, hard_prob=1.0)) == {1, 3}
-    assert mined(Triplet(0.1, hard_rank=1, hard_prob=0.0)) == {1, 2, 3, 4}
+    assert mined(triplet(0.1, hard_rank=0, hard_prob=1.0)) == {1}
+    assert mined(triplet(0.1, hard_rank=1, hard_prob=1.0)) == {1, 3}
+    assert mined(triplet(0.1, hard_rank=1, hard_prob=0.0)) == {1, 2, 3, 4}
 
 
 def test_hard_prob_is_the_share_of_hard_negatives() -> None:
     generator = torch.Generator().manual_seed(0)
-    loss, count = Triplet(0.1, hard_rank=0, hard_prob=0.25), 4000
+    loss, count = triplet(0.1, hard_rank=0, hard_prob=0.25), 4000
     hits = sum(int(loss.mine(DISTANCES, torch.rand(5, 2, generator=generator))[0]) == 1 for _ in range(count))
     assert hits / count == pytest.approx(0.25 + 0.75 / 4, abs=0.03)
 
 
 @pytest.mark.parametrize(("margin", "expected"), [(0.1, {3}), (0.5, {2, 3}), (0.01, {1, 2, 3, 4})])
 def test_semi_hard_negatives_are_beyond_the_positive_within_the_margin(margin, expected) -> None:
-    assert mined(Triplet(margin, hard_rank=-1)) == expected
+    assert mined(triplet(margin, hard_rank=-1)) == expected
 
 
 def test_the_own_speaker_is_never_its_negative() -> None:
-    for loss in (Triplet(0.1, 2, 0.5), Triplet(0.0, -1), Triplet(10.0, -1)):
+    for loss in (triplet(0.1, 2, 0.5), triplet(0.0, -1), triplet(10.0, -1)):
         for seed in range(20):
             embeddings = torch.randn(5, 2, 3, generator=torch.Generator().manual_seed(seed))
             distances = 2 - 2 * torch.mm(*(F.normalize(side) for side in (embeddings[:, 0], embeddings[:, 1].T)))
@@ -103,8 +108,8 @@ def test_the_own_speaker_is_never_its_negative() -> None:
 
 def test_triplet_beyond_the_margin_is_zero_by_hand() -> None:
     embeddings = torch.eye(3)[:, None].repeat(1, 2, 1)  # positives at distance 0, negatives at 2
-    assert Triplet(1.5, 0, 1.0)(embeddings, torch.zeros(3, 2)).item() == 0
-    assert Triplet(2.25, 0, 1.0)(embeddings, torch.zeros(3, 2)).item() == pytest.approx(0.25)
+    assert triplet(1.5, 0, 1.0).of_groups(embeddings, torch.zeros(3, 2)).item() == 0
+    assert triplet(2.25, 0, 1.0).of_groups(embeddings, torch.zeros(3, 2)).item() == pytest.approx(0.25)
 
 
 def test_one_speaker_has_nothing_to_learn(speech_like) -> None:
@@ -114,7 +119,8 @@ def test_one_speaker_has_nothing_to_learn(speech_like) -> None:
 
 
 def test_a_negative_scale_is_not_used() -> None:
-    loss = AngularPrototypical(scale=-3.0)
+    loss = AngularPrototypical()
+    torch.nn.init.constant_(loss.scale, -3.0)
     assert loss(torch.randn(4, 6), torch.randn(4, 6)).item() == pytest.approx(math.log(4), abs=1e-4)
 
 
@@ -127,19 +133,19 @@ def test_prototypes_are_means_of_all_utterances_but_the_first() -> None:
 @pytest.mark.parametrize(
     ("loss", "shape", "message"),
     [
-        (Triplet(), (12, 3, 4), "triplets need 2 utterances of 2 speakers or more, got 3 of 12"),
-        (Triplet(hard_rank=10), (11, 2, 4), "hard_rank 10 needs 12 speakers a batch, got 11"),
+        (triplet(0.1), (12, 3, 4), "triplets need 2 utterances of 2 speakers or more, got 3 of 12"),
+        (triplet(0.1, hard_rank=10), (11, 2, 4), "hard_rank 10 needs 12 speakers per batch, got 11"),
     ],
 )
 def test_batches_that_make_no_triplets_are_refused(loss, shape, message) -> None:
     with pytest.raises(ValueError, match=message):
-        loss(torch.randn(shape), torch.rand(shape[0], 2))
+        loss.of_groups(torch.randn(shape), torch.rand(shape[0], 2))
 
 
 def test_parameters_and_shapes_out_of_range_are_named() -> None:
     with pytest.raises(ValueError, match=r"hard_prob must be in \[0, 1\], got 1.5"):
-        Triplet(hard_prob=1.5)
+        TripletConfig(hard_prob=1.5)
     with pytest.raises(ValueError, match="margin must not be negative, got -1"):
-        Triplet(margin=-1)
+        triplet(margin=-1)
     with pytest.raises(ValueError, match=r"2 utterances or more, got \(4, 1, 6\)"):
         split_queries(torch.zeros(4, 1, 6))

@@ -5,7 +5,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sv.losses import AAMSoftmax, AMSoftmax, CentreLoss, NormSoftmaxLoss, between_speaker
+from sv.losses import (
+    LOSSES,
+    AAMSoftmax,
+    AAMSoftmaxConfig,
+    CentreConfig,
+    CentreLoss,
+    NormSoftmaxConfig,
+    NormSoftmaxLoss,
+    between_speaker,
+)
 
 IDS = torch.tensor([0, 3, 7, 49])
 
@@ -19,24 +28,24 @@ def published(seeded_uniform):
 
 @pytest.mark.parametrize(
     ("loss", "margin", "scale", "expected"),
-    [(AAMSoftmax, 0.1, 30.0, 9.112752), (AAMSoftmax, 0.3, 15.0, 8.966572), (AMSoftmax, 0.1, 30.0, 9.123817)],
+    [("aam", 0.1, 30.0, 9.112752), ("aam", 0.3, 15.0, 8.966572), ("am", 0.1, 30.0, 9.123817)],
 )
 def test_golden_margin_losses(published, loss, margin: float, scale: float, expected: float) -> None:
-    weight, embeddings = published
-    criterion = loss(256, 50, scale=scale).double()
+    (weight, embeddings), (config, kind) = published, LOSSES[loss]
+    criterion = kind(256, 50, config(scale=scale)).double()
     criterion.weight.data.copy_(weight)
     assert criterion(embeddings, IDS, margin).item() == pytest.approx(expected, abs=2e-6)
 
 
 def test_golden_margin_loss_of_opposite_embeddings(published) -> None:
     weight, _ = published
-    criterion = AAMSoftmax(256, 50, scale=30.0, tail="published").double()
+    criterion = AAMSoftmax(256, 50, AAMSoftmaxConfig(scale=30.0, tail="published")).double()
     criterion.weight.data.copy_(weight)
     assert criterion(-weight[IDS], IDS, 0.3).item() == pytest.approx(37.892181, abs=2e-6)
 
 
 def test_norm_softmax_classifies_embeddings_of_norm_ten() -> None:
-    criterion = NormSoftmaxLoss(8, 5)
+    criterion = NormSoftmaxLoss(8, 5, NormSoftmaxConfig())
     embeddings = torch.randn(4, 8)
     scaled = 10 * embeddings / embeddings.norm(dim=1, keepdim=True)
     ids = torch.tensor([0, 1, 4, 2])
@@ -62,7 +71,7 @@ def test_between_speaker_loss_of_orthogonal_and_of_equal_weights() -> None:
 
 
 def test_centre_loss_and_its_gradient_by_hand() -> None:
-    loss = CentreLoss(2, 3)
+    loss = CentreLoss(2, 3, CentreConfig())
     loss.centres.copy_(torch.tensor([[0.0, 0.0], [1.0, 1.0], [5.0, 5.0]]))
     embeddings = torch.tensor([[3.0, 4.0], [1.0, 3.0]], requires_grad=True)
     value = loss(embeddings, torch.tensor([0, 1]))
@@ -74,7 +83,7 @@ def test_centre_loss_and_its_gradient_by_hand() -> None:
 
 def test_centres_move_as_the_published_rule_says() -> None:
     rng = np.random.default_rng(0)
-    loss, ids = CentreLoss(4, 3), np.array([2, 0, 2, 2])
+    loss, ids = CentreLoss(4, 3, CentreConfig()), np.array([2, 0, 2, 2])
     before, embeddings = loss.centres.numpy().copy(), rng.normal(size=(4, 4)).astype(np.float32)
     loss.update(torch.from_numpy(embeddings), torch.from_numpy(ids))
     for speaker in range(3):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sv.losses.te2e import TE2E
+from sv.losses.te2e import TE2E, TE2EConfig
 
 
 def by_hand(test, enrolment, target, cost):
@@ -20,7 +20,9 @@ def test_tuples_by_hand(cost):
     test, enrolment = torch.randn(3, 5, dtype=torch.float64), torch.randn(3, 4, 5, dtype=torch.float64)
     labels = [True, False, True]
     expected = sum(by_hand(test[i], enrolment[i], labels[i], cost) for i in range(3))
-    torch.testing.assert_close(TE2E(cost).double().tuples(test, enrolment, torch.tensor(labels)), expected)
+    torch.testing.assert_close(
+        TE2E(TE2EConfig(cost=cost)).double().tuples(test, enrolment, torch.tensor(labels)), expected
+    )
 
 
 @pytest.mark.parametrize("shift", [1, 2])
@@ -33,11 +35,11 @@ def test_a_batch_is_a_target_and_a_nontarget_tuple_an_utterance(shift):
         others = [m for m in range(3) if m != i]
         expected = expected + by_hand(x[j, i], [x[j, m] for m in others], True, "sigmoid")
         expected = expected + by_hand(x[j, i], [stranger[m] for m in others], False, "sigmoid")
-    torch.testing.assert_close(TE2E().double()(x, shift), expected)
+    torch.testing.assert_close(TE2E(TE2EConfig()).double()(x, shift), expected)
 
 
 def test_what_makes_no_tuple_is_refused():
-    with pytest.raises(ValueError, match="TE2E needs at least 2 utterances a speaker"):
-        TE2E()(torch.randn(3, 1, 4))
+    with pytest.raises(ValueError, match="TE2E needs at least 2 utterances per speaker"):
+        TE2E(TE2EConfig())(torch.randn(3, 1, 4))
     with pytest.raises(ValueError, match="shift 3 pairs each of the 3 speakers with itself"):
-        TE2E()(torch.randn(3, 2, 4), shift=3)
+        TE2E(TE2EConfig())(torch.randn(3, 2, 4), shift=3)

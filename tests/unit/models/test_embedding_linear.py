@@ -61,7 +61,7 @@ def test_too_few_utterances_are_refused(labelled) -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match="dim must be positive"):
+    with pytest.raises(ValueError, match="dim must be at least 1, got 0"):
         LinearConfig(dim=0)
     with pytest.raises(ValueError, match="embedding_dim and output_dim must be positive"):
         EmbeddingLinearConfig(output_dim=-1)

@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sv.data.dataset import Batch
+
 
 class Frontend(nn.Module):
     def forward(self, waveforms: Tensor) -> Tensor:
@@ -27,3 +29,15 @@ def tiny():
     """(front end, model), the model mapping waveforms to three dimensions."""
     torch.manual_seed(0)
     return Frontend(), Model()
+
+
+@pytest.fixture
+def batch_of():
+    """(waveforms, speaker_ids, references=waveforms) -> batch."""
+
+    def build(waveforms: Tensor, speaker_ids: Tensor, references: Tensor | None = None) -> Batch:
+        references = waveforms if references is None else references
+        names = tuple(f"utt-{number}" for number in range(len(waveforms)))
+        return Batch(waveforms=waveforms, references=references, speaker_ids=speaker_ids, utterances=names)
+
+    return build

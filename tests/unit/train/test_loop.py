@@ -9,15 +9,16 @@ from sv.train import checkpoint
 from sv.train.config import TrainConfig
 from sv.train.distributed import World
 from sv.train.loop import NonFiniteError, Run, Trainer, fit, make_optimizer
+from sv.train.steps.protocol import StepModule
 
 CONFIG = TrainConfig(num_epochs=3, schedule="constant", lr=0.1, log_interval=1, weight_decay=0.0, checkpoint_interval=2)
 
 
 @dataclass(frozen=True)
 class Batch:
-    waveforms: torch.Tensor
-    references: torch.Tensor
-    speaker_ids: torch.Tensor
+    """What the loop itself needs of a batch, and something that only the step knows."""
+
+    rows: torch.Tensor
     utterances: tuple
 
     def to(self, device):
@@ -36,17 +37,16 @@ class Plan:
             x = torch.randn(4, 3, generator=generator)
             if self.poisoned == (epoch, step):
                 x[0, 0] = float("nan")
-            yield Batch(x, x, torch.zeros(4), tuple(f"utt-{epoch}-{step}-{i}" for i in range(4)))
+            yield Batch(x, tuple(f"utt-{epoch}-{step}-{i}" for i in range(4)))
 
 
-class Step(nn.Module):
+class Step(StepModule):
     def __init__(self):
-        super().__init__()
         torch.manual_seed(0)
-        self.model = nn.Linear(3, 1)
+        super().__init__(nn.Identity(), nn.Linear(3, 1))
 
-    def forward(self, waveforms, references, speaker_ids, epoch):
-        return {"loss": (self.model(waveforms) - waveforms.sum(dim=1, keepdim=True)).square().mean()}
+    def forward(self, batch, epoch):
+        return {"loss": (self.model(batch.rows) - batch.rows.sum(dim=1, keepdim=True)).square().mean()}
 
 
 def evaluate(model):
@@ -173,12 +173,12 @@ def test_clipping_bounds_the_update():
 
 
 class Noisy(Step):
-    def forward(self, waveforms, references, speaker_ids, epoch):
+    def forward(self, batch, epoch):
         self.seen = getattr(self, "seen", [])
         self.seen.append((round(epoch, 3), float(torch.rand(()))))
-        return super().forward(waveforms, references, speaker_ids, epoch)
+        return super().forward(batch, epoch)
 
-    def parameter_groups(self):
+    def parameter_groups(self, decayed):
         return [{"params": [self.model.weight], "lr_scale": 0.0}, {"params": [self.model.bias]}]
 
     def after_backward(self):
@@ -213,9 +213,9 @@ def test_half_precision_needs_a_gpu():
         Trainer(Step(), replace(CONFIG, precision="bf16"), World())
 
 
-class Layers(nn.Module):
+class Layers(StepModule):
     def __init__(self):
-        super().__init__()
+        super().__init__(nn.Identity(), nn.Identity())
         self.linear = nn.Linear(3, 2)
         self.bn1 = nn.BatchNorm1d(2)
         self.norm = nn.BatchNorm1d(2)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sv.data.dataset import Batch
-from sv.losses import AAMSoftmax
+from sv.losses import AAMSoftmax, AAMSoftmaxConfig
 from sv.models.diff_sv import DiffSV, DiffSVConfig
 from sv.models.diffusion import diffusion_loss
 from sv.train.config import TrainConfig
@@ -27,10 +27,10 @@ class Frontend(nn.Module):
 
 
 @pytest.fixture
-def batch() -> tuple[Tensor, Tensor, Tensor]:
+def batch(batch_of) -> Batch:
     generator = torch.Generator().manual_seed(0)
     references, noise = torch.randn(2, 4, 16 * 12, generator=generator)
-    return references + 0.3 * noise, references, torch.tensor([1, 0, 1, 0])
+    return batch_of(references + 0.3 * noise, torch.tensor([1, 0, 1, 0]), references)
 
 
 def step_of(**config) -> DiffSVStep:
@@ -59,15 +59,15 @@ def gradients_of(step: DiffSVStep, loss: Tensor) -> dict[str, float]:
 def test_terms_by_hand(solver, batch) -> None:
     step = step_of(speaker=2.0, feature_mse=3.0, diffusion=0.5, num_steps=4, solver=solver)
     torch.manual_seed(7)
-    losses = step(*batch)
-    features, clean = step.frontend(batch[0]), step.frontend(batch[1])
+    losses = step(batch)
+    features, clean = step.frontend(batch.waveforms), step.frontend(batch.references)
     torch.manual_seed(7)
     start_noise, times, noise = torch.randn(4, 16, 12), torch.rand(4), torch.randn(4, 16, 12)
     prior = step.model.enhancer(features)
     embeddings = step.model.extract(features, prior, step.model.denoise(prior, start_noise, 4, solver))
-    criterion = AAMSoftmax(6, 3, 30.0)
+    criterion = AAMSoftmax(6, 3, AAMSoftmaxConfig(scale=30.0))
     criterion.load_state_dict(step.criterion.state_dict())
-    torch.testing.assert_close(losses["speaker"], criterion(embeddings, batch[2], 0.2))
+    torch.testing.assert_close(losses["speaker"], criterion(embeddings, batch.speaker_ids, 0.2))
     torch.testing.assert_close(losses["feature_mse"], F.mse_loss(prior, clean))
     torch.testing.assert_close(losses["diffusion"], diffusion_loss(step.model.score, clean, prior, times, noise))
     total = 2 * losses["speaker"] + 3 * losses["feature_mse"] + 0.5 * losses["diffusion"]
@@ -77,7 +77,7 @@ def test_terms_by_hand(solver, batch) -> None:
 def test_every_loss_reaches_its_parts_and_no_other(batch) -> None:
     step = step_of()
     reached = {
-        name: {part for part, value in gradients_of(step, step(*batch)[name]).items() if value > 0}
+        name: {part for part, value in gradients_of(step, step(batch)[name]).items() if value > 0}
         for name in ("speaker", "feature_mse", "diffusion")
     }
     assert reached == {
@@ -89,7 +89,7 @@ def test_every_loss_reaches_its_parts_and_no_other(batch) -> None:
 
 def test_every_parameter_gets_a_gradient(batch) -> None:
     step = step_of()
-    step(*batch)["loss"].backward()
+    step(batch)["loss"].backward()
     assert [name for name, parameter in step.named_parameters() if parameter.grad is None] == []
 
 
@@ -97,7 +97,7 @@ def test_draws_follow_torchs_generator(batch) -> None:
     step, found = step_of(), []
     for seed in (3, 3, 4):
         torch.manual_seed(seed)
-        found.append(step.eval()(*batch)["loss"].item())
+        found.append(step.eval()(batch)["loss"].item())
     assert found[0] == found[1] != found[2]
 
 
@@ -107,7 +107,7 @@ def test_a_few_updates_lower_the_losses(batch) -> None:
     history = []
     for number in range(60):
         torch.manual_seed(number)
-        losses = step(*batch)
+        losses = step(batch)
         optimizer.zero_grad()
         losses["loss"].backward()
         optimizer.step()
@@ -138,7 +138,7 @@ def test_it_is_registered_with_the_published_weights() -> None:
             {"diffusion": 0.0},
             "speaker, feature_mse and diffusion must be positive: each part of Diff-SV has its own loss",
         ),
-        ({"num_steps": 0}, "num_steps must be positive, got 0"),
+        ({"num_steps": 0}, "num_steps must be at least 1, got 0"),
     ],
 )
 def test_config_names_what_is_wrong(values: dict, message: str) -> None:

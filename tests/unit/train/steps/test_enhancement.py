@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from sv.enhancement.batches import EmbeddingBatch
 from sv.features.embedding import EmbeddingConfig, EmbeddingInput
 from sv.losses.enhancement import centroid_triplet, cosine_loss, pair_distances, session_mmd
 from sv.models.embedding_mlp import PUBLISHED, EmbeddingMLP, EmbeddingMLPConfig
@@ -23,10 +24,14 @@ def step_of(**loss) -> EnhancementStep:
     return EnhancementStep(EmbeddingInput(EmbeddingConfig()), model, EnhancementConfig(**loss), 3)
 
 
+def batch_of(embeddings: torch.Tensor, targets: torch.Tensor, speaker_ids: torch.Tensor, **more) -> EmbeddingBatch:
+    return EmbeddingBatch(embeddings=embeddings, targets=targets, speaker_ids=speaker_ids, utterances=(), **more)
+
+
 def test_regression_and_classification_are_summed_by_weight() -> None:
     step = step_of(terms=(("mse", 2.0), ("mae", 0.5), ("cosine", 1.0), ("softmax", 3.0)))
     outputs, targets = step.model.embed(F.normalize(ROWS)), TARGETS[:, 0]
-    losses = step(ROWS, targets, SPEAKERS)
+    losses = step(batch_of(ROWS, targets, SPEAKERS))
     expected = {
         "mse": F.mse_loss(outputs, targets),
         "mae": F.l1_loss(outputs, targets),
@@ -43,19 +48,21 @@ def test_triplet_takes_the_own_target_and_the_others() -> None:
     step = step_of(terms=(("triplet", 1.0),), triplet_margin=0.5)
     outputs = step.model.embed(F.normalize(ROWS))
     expected = centroid_triplet(outputs, TARGETS[:, 0], TARGETS[:, 1], 0.5)
-    torch.testing.assert_close(step(ROWS, TARGETS, SPEAKERS)["loss"], expected)
+    batch = batch_of(ROWS, TARGETS[:, 0], SPEAKERS, other_targets=TARGETS[:, 1])
+    torch.testing.assert_close(step(batch)["loss"], expected)
 
 
 def test_session_matching_takes_pairs() -> None:
     step = step_of(terms=(("mmd", 1.0), ("cosine", 1.0), ("softmax", 1.0)), mmd_distance="rms", mmd_sigma=0.1)
-    pairs, ids = ROWS.repeat(2, 1).reshape(6, 2, DIM), torch.tensor([[0, 1], [0, 0], [2, 1], [2, 1], [2, 0], [0, 0]])
-    outputs = step.model.embed(F.normalize(pairs.flatten(0, 1)))
-    losses = step(pairs, TARGETS, ids)
+    rows, targets = ROWS.repeat(2, 1), TARGETS.flatten(0, 1)
+    speakers, same = torch.tensor([0, 0, 2, 2, 2, 0]), torch.tensor([True, False, True, True, False, False])
+    outputs = step.model.embed(F.normalize(rows))
+    losses = step(batch_of(rows, targets, speakers.repeat_interleave(2), same_session=same))
     distances = pair_distances(outputs.unflatten(0, (6, 2)), "rms")
-    torch.testing.assert_close(losses["mmd"], session_mmd(distances, ids[:, 1].bool(), ids[:, 0], 0.1))
-    torch.testing.assert_close(losses["cosine"], cosine_loss(outputs, TARGETS.flatten(0, 1)))
-    speakers = torch.tensor([0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 0, 0])
-    torch.testing.assert_close(losses["softmax"], step.criteria["softmax"](outputs, speakers))
+    torch.testing.assert_close(losses["mmd"], session_mmd(distances, same, speakers, 0.1))
+    torch.testing.assert_close(losses["cosine"], cosine_loss(outputs, targets))
+    by_row = torch.tensor([0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 0, 0])
+    torch.testing.assert_close(losses["softmax"], step.criteria["softmax"](outputs, by_row))
 
 
 @pytest.mark.parametrize(
@@ -73,6 +80,10 @@ def test_terms_decide_the_list(terms, kind) -> None:
         ({"terms": (("mse", 1.0), ("mse", 2.0))}, "terms must be different losses"),
         ({"terms": (("mse", 0.0),)}, "with positive weights"),
         ({"terms": (("mmd", 1.0), ("triplet", 1.0))}, "triplet and mmd need different lists"),
+        (
+            {"terms": (("msse", 1.0),)},
+            "terms must be of 'mse', 'mae', 'cosine', 'softmax', 'triplet', 'mmd', got 'msse'",
+        ),
         ({"mmd_sigma": 0.0}, "mmd_sigma must be positive, got 0.0"),
         ({"crops": -1}, "crops must not be negative, got -1"),
     ],
@@ -129,7 +140,7 @@ def trained_eer(drawn, steps: int, terms, **model) -> float:
     for _ in range(steps):
         rows = torch.randint(len(vectors), (500,))
         optimizer.zero_grad()
-        step(vectors[rows], targets[rows], torch.from_numpy(speakers)[rows])["loss"].backward()
+        step(batch_of(vectors[rows], targets[rows], torch.from_numpy(speakers)[rows]))["loss"].backward()
         optimizer.step()
     with torch.no_grad():
         return eer_across_sessions(step.eval().model.embed(test[0]), *test[1:])

@@ -19,27 +19,27 @@ def step_of(name: str, step, config, **sizes) -> torch.nn.Module:
 
 
 @pytest.fixture
-def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def batch(batch_of):
     generator = torch.Generator().manual_seed(1)
     waveforms = 0.1 * torch.randn(4, 800, generator=generator)
-    return waveforms, waveforms, torch.tensor([0, 3, 3, 1])
+    return batch_of(waveforms, torch.tensor([0, 3, 3, 1]))
 
 
 def test_norm_softmax_step_is_the_loss_of_the_embeddings(batch) -> None:
     step = step_of("rawnet2", NormSoftmaxStep, NormSoftmaxConfig(norm=7.0), ln_affine="none", gru_dim=8).eval()
-    embeddings = 7 * F.normalize(step.model.embed(batch[0][:, None]))
-    expected = F.cross_entropy(step.criterion.classifier(embeddings), batch[2])
-    torch.testing.assert_close(step(*batch)["loss"], expected)
+    embeddings = 7 * F.normalize(step.model.embed(batch.waveforms[:, None]))
+    expected = F.cross_entropy(step.criterion.classifier(embeddings), batch.speaker_ids)
+    torch.testing.assert_close(step(batch)["loss"], expected)
 
 
 def test_rawnet1_step_weighs_its_three_terms(batch) -> None:
     config = RawNet1LossConfig(between_speaker=0.5, centre=0.1)
     step = step_of("rawnet1_cnn", RawNet1Step, config).eval()
-    losses = step(*batch)
-    embeddings = step.model.embed(batch[0][:, None])
-    expected = F.cross_entropy(embeddings @ step.classifier.weight.T, batch[2])
+    losses = step(batch)
+    embeddings = step.model.embed(batch.waveforms[:, None])
+    expected = F.cross_entropy(embeddings @ step.classifier.weight.T, batch.speaker_ids)
     torch.testing.assert_close(losses["speaker"], expected)
-    torch.testing.assert_close(losses["centre"], step.centre_loss(embeddings, batch[2]))
+    torch.testing.assert_close(losses["centre"], step.centre_loss(embeddings, batch.speaker_ids))
     total = losses["speaker"] + 0.5 * losses["between_speaker"] + 0.1 * losses["centre"]
     torch.testing.assert_close(losses["loss"], total)
 
@@ -47,16 +47,16 @@ def test_rawnet1_step_weighs_its_three_terms(batch) -> None:
 def test_centres_move_in_training_only(batch) -> None:
     step = step_of("rawnet1_cnn", RawNet1Step, RawNet1LossConfig(centre=0.1)).eval()
     before = step.centre_loss.centres.clone()
-    step(*batch)
+    step(batch)
     torch.testing.assert_close(step.centre_loss.centres, before, rtol=0, atol=0)
-    step.train()(*batch)
+    step.train()(batch)
     moved = (step.centre_loss.centres != before).any(dim=1)
     assert moved.tolist() == [True, True, False, True, False]
 
 
 def test_terms_of_weight_zero_are_left_out(batch) -> None:
     step = step_of("rawnet1", RawNet1Step, RawNet1LossConfig(between_speaker=0.0), gru_dim=8)
-    assert sorted(step(*batch)) == ["loss", "speaker"]
+    assert sorted(step(batch)) == ["loss", "speaker"]
     assert step.centre_loss is None
 
 

@@ -29,23 +29,23 @@ class Model(nn.Module):
 
 
 @pytest.fixture
-def batch():
+def batch(batch_of):
     generator = torch.Generator().manual_seed(0)
     waveforms, references = torch.randn(2, 4, 16, generator=generator)
-    return waveforms, references, torch.tensor([1, 0, 1, 0])
+    return batch_of(waveforms, torch.tensor([1, 0, 1, 0]), references)
 
 
 def test_terms_by_hand(batch):
     torch.manual_seed(0)
     weights = PairLossConfig(speaker=2.0, feature_mse=3.0, angular_prototypical=0.5)
     step = PairStep(Frontend(), Model(), weights, num_speakers=2)
-    losses = step(*batch)
-    waveforms, references, speakers = batch
+    losses = step(batch)
+    waveforms, references, speakers = batch.waveforms, batch.references, batch.speaker_ids
     embeddings = step.model.embed(step.frontend(waveforms))
     classifier = step.criteria["speaker"].classifier
     speaker = F.cross_entropy(classifier(embeddings), speakers)
     mse = (0.5 * step.frontend(waveforms) - step.frontend(references)).square().mean()
-    cos = F.cosine_similarity(embeddings[2:, None], embeddings[None, :2], dim=2)  # disturbed query clean
+    cos = F.cosine_similarity(embeddings[2:, None], embeddings[None, :2], dim=2)  # augmented query clean
     prototypical = F.cross_entropy(10 * cos - 5, torch.arange(2))
     torch.testing.assert_close(losses["loss"], 2 * speaker + 3 * mse + 0.5 * prototypical)
     assert set(losses) == {"loss", "speaker", "feature_mse", "angular_prototypical"}
@@ -53,7 +53,7 @@ def test_terms_by_hand(batch):
 
 def test_terms_of_weight_zero_are_left_out(batch):
     step = PairStep(Frontend(), Model(enhances=False), PairLossConfig(), num_speakers=2)
-    assert set(step(*batch)) == {"loss", "speaker"}
+    assert set(step(batch)) == {"loss", "speaker"}
     step = PairStep(Frontend(), Model(), PairLossConfig(speaker_type="aam"), num_speakers=2)
     assert step.criteria["speaker"].weight.shape == (2, 3)
 
@@ -61,4 +61,4 @@ def test_terms_of_weight_zero_are_left_out(batch):
 def test_regression_of_a_model_that_does_not_enhance_is_refused(batch):
     step = PairStep(Frontend(), Model(enhances=False), PairLossConfig(feature_mse=1.0), num_speakers=2)
     with pytest.raises(ValueError, match="feature_mse is set, but this model does not enhance"):
-        step(*batch)
+        step(batch)

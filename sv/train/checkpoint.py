@@ -86,7 +86,7 @@ def load_newest(folder: Path) -> State | None:
 
 
 def epoch_weights(folder: Path, epoch: int) -> Path:
-    """Where the weights after an epoch are kept for their mean."""
+    """File of the weights after an epoch, kept for their mean."""
     return folder / f"epoch-{epoch:04d}.pt"
 
 

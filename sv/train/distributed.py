@@ -22,7 +22,7 @@ class World:
 
     @property
     def is_main(self) -> bool:
-        """Whether this rank writes files."""
+        """True for the rank that writes files."""
         return self.rank == 0
 
 
@@ -77,7 +77,7 @@ def gather_rows(rows: Tensor) -> Tensor:
 
 
 def any_rank(flag: bool, device: torch.device) -> bool:
-    """Whether the flag is set on at least one rank."""
+    """True on every rank if the flag is set on at least one."""
     if not dist.is_initialized():
         return flag
     value = torch.tensor(float(flag), device=device)

@@ -37,7 +37,7 @@ def loss_record(loss_type: str, table: Mapping[str, Any]) -> type:
     record = LOSS_TYPES[loss_type][0]
     if issubclass(record, CriterionConfig):
         name = table.get("criterion", record.criterion)
-        return with_options(record, name) if name in list(LOSSES) else record
+        return with_options(record, name) if name in list(LOSSES) else record  # whose checks name the known ones
     return record
 
 

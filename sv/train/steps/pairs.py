@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.base.config import require
 from sv.losses import AngularPrototypical, ClassifierLoss
 from sv.models.output import Embedded
 from sv.train.distributed import gather_rows
@@ -41,8 +42,7 @@ class PairLossConfig:
     def __post_init__(self) -> None:
         check_name("speaker_type", self.speaker_type, ClassifierLoss)
         options_of(self.speaker_type, self)  # which checks them
-        if min(self.speaker, self.feature_mse, self.angular_prototypical) < 0:
-            raise ValueError("loss weights must not be negative")
+        require(self, not_negative=("speaker", "feature_mse", "angular_prototypical"))
         if self.speaker + self.angular_prototypical == 0:
             raise ValueError("speaker or angular_prototypical must be positive, or no loss reaches the embedding")
 

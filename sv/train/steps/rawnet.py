@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.base.config import require
 from sv.losses import CentreConfig, CentreLoss, NormSoftmaxConfig, NormSoftmaxLoss, between_speaker
 from sv.models.blocks import initialise
 from sv.models.rawnet1 import initialise_keras
@@ -51,8 +52,7 @@ class RawNet1LossConfig:
     centre: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.between_speaker, self.centre) < 0:
-            raise ValueError(f"loss weights must not be negative, got {self}")
+        require(self, not_negative=("between_speaker", "centre"))
 
 
 class RawNet1Step(StepModule):

@@ -75,7 +75,7 @@ def test_only_kernels_of_rawnet1_decay() -> None:
     ("config", "values", "message"),
     [
         (NormSoftmaxConfig, {"norm": 0.0}, "norm must be positive, got 0.0"),
-        (RawNet1LossConfig, {"centre": -1.0}, "loss weights must not be negative"),
+        (RawNet1LossConfig, {"centre": -1.0}, "centre must not be negative, got -1.0"),
     ],
 )
 def test_configs_refuse_what_makes_no_sense(config, values: dict, message: str) -> None:

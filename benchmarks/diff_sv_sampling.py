@@ -26,7 +26,7 @@ from sv.features.segments import frames_per_segment
 from sv.kaldi import Trials, read_trials
 from sv.kaldi.scp import read_utt2spk
 from sv.models.diff_sv import SamplingConfig
-from sv.scoring import CosineScorer, compute_eer, score_trials
+from sv.scoring import compute_eer, score_cosine
 from sv.system.folder import load_model
 
 CHOICES = (
@@ -45,7 +45,7 @@ def eers(embedder: Embedder, sets: dict[str, list], trials: dict[str, Trials], u
     """EER in percent on each set."""
     for name, features in sets.items():
         vectors = {utt: utterance_embedding(segments, unit) for utt, segments in embedder(features)}
-        yield 100 * compute_eer(score_trials(CosineScorer(), trials[name], vectors), trials[name].is_target)
+        yield 100 * compute_eer(score_cosine(trials[name], vectors), trials[name].is_target)
 
 
 def main() -> None:

@@ -22,16 +22,14 @@ from scipy.spatial.distance import cosine
 
 from sv.kaldi import Trials
 from sv.scoring import (
-    Backend,
     Plda,
-    PldaScorer,
     compute_eer,
     compute_min_dcf,
     eer_interval,
     neg_mean_l2,
     score_cosine,
-    score_trials,
 )
+from sv.scoring.backends import PldaBackEnd
 from sv.scoring.plda import project
 
 NUM_UTTERANCES, NUM_SPEAKERS, DIM = 4708, 40, 192
@@ -91,17 +89,17 @@ def published_loop(trials: Trials, segments: dict[str, np.ndarray]) -> np.ndarra
     return np.array(scores)
 
 
-def make_backend() -> Backend:
+def make_backend() -> PldaBackEnd:
     """A back end that keeps all dimensions, of random numbers."""
     rng = np.random.default_rng(1)
     lda, transform = rng.normal(size=(2, DIM, DIM)) / np.sqrt(DIM)
     plda = Plda(np.zeros(DIM), transform, np.sort(rng.gamma(1.0, size=DIM))[::-1])
-    return Backend(np.zeros(DIM), lda, plda)
+    return PldaBackEnd(np.zeros(DIM), lda, plda)
 
 
 def score_plda(trials: Trials, vectors: dict[str, np.ndarray]) -> np.ndarray:
     """PLDA, ours, from embeddings on."""
-    return score_trials(PldaScorer(backend=make_backend()), trials, vectors)
+    return make_backend().score(trials, vectors)
 
 
 def kaldi_loop(trials: Trials, vectors: dict[str, np.ndarray]) -> np.ndarray:

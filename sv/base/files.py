@@ -39,6 +39,14 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
         raise
 
 
+def existing_file(path: str | Path, remedy: str) -> Path:
+    """Return the path of a file; raises FileNotFoundError with the remedy if there is none."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not there; {remedy}")
+    return path
+
+
 def sync(file: IO) -> None:
     """Bring what was written to the disk itself."""
     file.flush()

@@ -8,54 +8,18 @@ reads too, and <model>/scores/<set>/<backend>-calibrated.scores of every set.
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from sv.base.files import sha256_of
 from sv.base.layout import parse_condition
 from sv.bin.common import fail_in_one_line
 from sv.kaldi import read_trials, read_utt2spk, scores_of_trials, write_scores
 from sv.kaldi.enrolment import read_enrolment, with_models
 from sv.results.rows import CALIBRATED, Row, make_row, read_results, stamp_of, update_results
-from sv.scoring.calibration import LogisticCalibration, read_calibration, write_calibration
-
-
-def fit_backends(model: Path, held_out: Path) -> dict[str, tuple[LogisticCalibration, str]]:
-    """A calibration of each back end that has scored the held-out set, written into the model folder; the trials' digest."""
-    trials, digest, fitted = read_trials(held_out / "trials"), sha256_of(held_out / "trials"), {}
-    num_speakers = len({*read_utt2spk(held_out / "utt2spk").values()})
-    for path in sorted((model / "scores" / held_out.name).glob("*.scores")):
-        scores = scores_of_trials(path, trials)[:, None]
-        calibration = LogisticCalibration().fit(scores, trials.is_target, num_speakers)
-        name = model / "calibration" / f"{path.stem}.json"
-        write_calibration(name, calibration, ["score"], digest)
-        fitted[path.stem] = calibration, digest
-    if not fitted:
-        raise FileNotFoundError(f"{model}/scores/{held_out.name}: no scores; score the held-out set first")
-    return fitted
-
-
-def stored_backends(model: Path, data_dirs: Sequence[Path]) -> dict[str, tuple[LogisticCalibration, str]]:
-    """The calibrations in the model folder, and their trials' digests, of the back ends that have scored every set."""
-    found = {}
-    for path in sorted((model / "calibration").glob("*.json")):
-        if all((model / "scores" / data_dir.name / f"{path.stem}.scores").exists() for data_dir in data_dirs):
-            calibration, record = read_calibration(path)
-            found[path.stem] = calibration, record["trials_sha256"]
-    if not found:
-        raise FileNotFoundError(f"{model}/calibration: no calibration of a back end that has scored the sets")
-    return found
-
-
-def refuse_shared_speakers(held_out: Path, data_dir: Path) -> None:
-    """Raise ValueError if a speaker is in both sets."""
-    shared = {*read_utt2spk(held_out / "utt2spk").values()} & {*read_utt2spk(data_dir / "utt2spk").values()}
-    if shared:
-        raise ValueError(f"{held_out} and {data_dir} share {len(shared)} speakers, e.g. {sorted(shared)[:3]}")
+from sv.scoring.calibration_files import fit_folder, read_folder, refuse_shared_speakers
 
 
 def known_row(rows: list[Row], set_name: str, backend: str) -> Row:
-    """What results.json says of the scores that are being calibrated."""
+    """Find the row of results.json on the scores that are being calibrated."""
     test_set, condition, *_ = parse_condition(set_name)
     key = (test_set, condition, backend)
     found = [row for row in rows if (row["test_set"], row["condition"], row["backend"]) == key]
@@ -64,9 +28,8 @@ def known_row(rows: list[Row], set_name: str, backend: str) -> Row:
     return found[0]
 
 
-@fail_in_one_line
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and calibrate."""
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--model", type=Path, required=True, help="model folder with scores")
     source = parser.add_mutually_exclusive_group(required=True)
@@ -74,13 +37,19 @@ def main(argv: list[str] | None = None) -> None:
     source.add_argument("--stored", action="store_true", help="apply the calibrations that the model folder has")
     parser.add_argument("--seed", type=int, default=0, help="of the run; also of the confidence intervals")
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR", help="with trials and utt2spk")
-    args = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+@fail_in_one_line
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and calibrate."""
+    args = parse(argv)
     if args.held_out:
         for data_dir in args.data_dirs:
             refuse_shared_speakers(args.held_out, data_dir)
-        fitted, trained_on = fit_backends(args.model, args.held_out), args.held_out.name
+        fitted, trained_on = fit_folder(args.model, args.held_out), args.held_out.name
     else:
-        fitted, trained_on = stored_backends(args.model, args.data_dirs), "the model's held-out speakers"
+        fitted, trained_on = read_folder(args.model, args.data_dirs), "the model's held-out speakers"
     known, rows = read_results(args.model / "results.json"), []
     for data_dir in args.data_dirs:
         trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")

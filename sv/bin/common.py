@@ -7,7 +7,10 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from sv.base.files import existing_file
+
 EXPECTED = (ValueError, KeyError, OSError)  # what our own checks raise: bad data, bad configuration, files
+existing_scp = existing_file
 
 
 def fail_in_one_line(main: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,8 +40,34 @@ def job_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--num-jobs", type=int, default=1, help="jobs that share the work")
 
 
-def existing_scp(path: Path, remedy: str) -> Path:
-    """The path if it is a file; else FileNotFoundError with the remedy."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: not there; {remedy}")
-    return path
+def calibration_parser(prog: str, about: str, num_scores: int | str) -> argparse.ArgumentParser:
+    """The command line of `sv calibrate` and `sv fuse`; what it parses has a `run` to call with it."""
+    from sv.scoring.calibration_files import apply_file, fit_files
+
+    parser = argparse.ArgumentParser(
+        prog=prog, description=about, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    fit = commands.add_parser("fit", help="learn the map on held-out trials", allow_abbrev=False)
+    use = commands.add_parser("apply", help="turn scores into log-likelihood ratios", allow_abbrev=False)
+    use.add_argument("calibration", type=Path, help="what fit wrote")
+    for command in (fit, use):
+        command.add_argument("trials", type=Path, help="lines of <enrolment-utt> <test-utt> target|nontarget")
+        command.add_argument("scores", type=Path, nargs=num_scores, help="score files, always in this order")
+        command.add_argument(
+            "--quality", action="append", default=[], metavar="NAME=FILE",
+            help="duration, snr or norm of the utterances: a table of numbers, or an scp of embeddings for their norm",
+        )  # fmt: skip
+    fit.add_argument("--p-target", type=float, default=0.05, help="prior about which to be best (%(default)s)")
+    fit.add_argument("--utt2spk", type=Path, help="how many speakers there are, so that few are trusted less")
+    fit.add_argument("out", type=Path, metavar="OUT.json")
+    use.add_argument("out", type=Path, help="lines of <enrolment-utt> <test-utt> <log-likelihood ratio>")
+    fit.set_defaults(
+        run=lambda args: fit_files(
+            args.trials, args.scores, args.out, qualities=args.quality, p_target=args.p_target, utt2spk=args.utt2spk
+        )
+    )
+    use.set_defaults(
+        run=lambda args: apply_file(args.calibration, args.trials, args.scores, args.out, qualities=args.quality)
+    )
+    return parser

@@ -4,14 +4,17 @@ sv fuse fit data/voxceleb1_valid/trials a/valid.scores b/valid.scores fusion.jso
 sv fuse apply fusion.json data/voxceleb1_test/trials a/test.scores b/test.scores fused.scores
 """
 
-from sv.bin.calibrate import parse, run
-from sv.bin.common import fail_in_one_line
+from sv.bin.common import calibration_parser, fail_in_one_line
 
 
 @fail_in_one_line
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and fuse."""
-    run(parse("sv fuse", __doc__, True, argv))
+    parser = calibration_parser("sv fuse", __doc__, num_scores="+")
+    args = parser.parse_args(argv)
+    if len(args.scores) < 2:
+        parser.error("fusion needs the scores of two systems or more; for one there is sv calibrate")
+    args.run(args)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,14 @@ actDCF and Cllr take the scores for natural-log likelihood ratios.
 import argparse
 import json
 import sys
-import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sv.base.seeding import generator
 from sv.bin.common import fail_in_one_line
-from sv.kaldi import DataDirError, read_trials, read_utt2spk, scores_of_trials
+from sv.kaldi import read_trials, read_utt2spk
 from sv.results.rows import speakers_of
-from sv.scoring import OperatingPoint, ScoreRuns, eer_interval, join_scores, summarise
+from sv.scoring import OperatingPoint
+from sv.scoring.evaluation import MissingScores, evaluate_file, interval_of_file
 
 DEFAULT_POINTS = (OperatingPoint(0.01), OperatingPoint(0.05), OperatingPoint(0.01, 10.0, 1.0))
 
@@ -27,32 +25,6 @@ DEFAULT_POINTS = (OperatingPoint(0.01), OperatingPoint(0.05), OperatingPoint(0.0
 def operating_point(text: str) -> OperatingPoint:
     """`P_TARGET[,C_MISS,C_FA]` of the command line."""
     return OperatingPoint(*map(float, text.split(",")))
-
-
-def metrics_of(trials: Path, scores: Path, points: list[OperatingPoint]) -> dict[str, Any]:
-    """What is printed; EERs in percent. Trials without a score are named on stderr and an error."""
-    with tempfile.TemporaryDirectory(prefix="sv-metrics-") as folder:
-        runs = ScoreRuns(Path(folder))
-        report = join_scores(trials, scores, Path(folder), runs.add)
-        for line, enrolment, test in report.missing:
-            print(f"{trials}:{line}: no score of {enrolment} {test}", file=sys.stderr)
-        if report.missing:
-            raise DataDirError(f"{scores}: {len(report.missing)} of {report.num_trials} trials have no score")
-        try:
-            summary = summarise(runs.blocks(), runs.num_target, runs.num_nontarget, points)
-        except ValueError as error:
-            raise ValueError(f"{trials}: {error}") from error
-    by_point = {name: dict(zip(map(str, points), getattr(summary, name))) for name in ("min_dcf", "act_dcf")}
-    percent = {"eer": 100 * summary.eer, "eer_kaldi": 100 * summary.eer_kaldi}
-    return asdict(summary) | percent | by_point | {"num_foreign": report.num_foreign}
-
-
-def interval_of(trials: Path, scores: Path, utt2spk: Path, seed: int) -> list[float]:
-    """95 % interval of the EER in percent; this one needs the trials in memory."""
-    read = read_trials(trials)
-    speakers = speakers_of(read, read_utt2spk(utt2spk))
-    low_high = eer_interval(scores_of_trials(scores, read), read.is_target, speakers, generator(seed, "eer-interval"))
-    return [100 * bound for bound in low_high]
 
 
 def print_metrics(found: dict[str, Any]) -> None:
@@ -81,9 +53,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
-    found = metrics_of(args.trials, args.scores, args.point or list(DEFAULT_POINTS))
+    try:
+        found = evaluate_file(args.trials, args.scores, args.point or DEFAULT_POINTS)
+    except MissingScores as error:
+        for line, enrolment, test in error.missing:
+            print(f"{args.trials}:{line}: no score of {enrolment} {test}", file=sys.stderr)
+        raise
     if args.utt2spk:
-        found["eer_interval"] = interval_of(args.trials, args.scores, args.utt2spk, args.seed)
+        trials = read_trials(args.trials)
+        speakers = speakers_of(trials, read_utt2spk(args.utt2spk))
+        found["eer_interval"] = interval_of_file(trials, args.scores, speakers, args.seed)
     if args.json:
         print(json.dumps(found))
     else:

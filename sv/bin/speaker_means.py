@@ -8,12 +8,11 @@ Reads <embeddings>/<set>/xvector.scp; writes spk_xvector.{ark,scp} and num_utts,
 import argparse
 from pathlib import Path
 
-import numpy as np
-
 from sv.bin.common import existing_scp, fail_in_one_line
 from sv.kaldi import DataDirError, open_ark_scp, read_utt2spk, read_vectors, write_table
 from sv.kaldi.data_dir import quarantined
 from sv.kaldi.scp import invert
+from sv.scoring.speakers import speaker_means
 
 
 @fail_in_one_line
@@ -29,11 +28,10 @@ def main(argv: list[str] | None = None) -> None:
         utt2spk = {utt: spk for utt, spk in read_utt2spk(data_dir / "utt2spk").items() if utt not in left_out}
         if missing := [utt for utt in utt2spk if utt not in vectors]:
             raise DataDirError(f"{out}/xvector.scp: {len(missing)} utterances are not there, e.g. {missing[:3]}")
-        spk2utt = invert(utt2spk)
         with open_ark_scp(out / "spk_xvector.ark", out / "spk_xvector.scp") as write:
-            for speaker in sorted(spk2utt, key=str.encode):
-                write(speaker, np.mean([vectors[utt] for utt in spk2utt[speaker]], axis=0))
-        write_table(out / "num_utts", {speaker: str(len(utts)) for speaker, utts in spk2utt.items()})
+            for speaker, mean in speaker_means(vectors, utt2spk).items():
+                write(speaker, mean)
+        write_table(out / "num_utts", {speaker: str(len(utts)) for speaker, utts in invert(utt2spk).items()})
 
 
 if __name__ == "__main__":

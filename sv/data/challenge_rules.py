@@ -1,12 +1,14 @@
 """Rules that a benchmark sets for training, checked on what a model was trained with."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+from sv.base.config import from_dict, load_json
 from sv.data.augment import AugmentConfig, parts_of
 
 
 def voices_rules(augment: AugmentConfig) -> list[str]:
-    """What training with this noise breaks of the VOiCES from a Distance Challenge 2019's rules; empty if nothing.
+    """Rules of the VOiCES from a Distance Challenge 2019 that this augmentation breaks; empty if none.
 
     MUSAN's speech may not be mixed into training speech as babble: it is from LibriVox, as VOiCES is (evaluation plan,
     arXiv:1902.10828). The recipes make babble of MUSAN's speech and of nothing else.
@@ -18,3 +20,9 @@ def voices_rules(augment: AugmentConfig) -> list[str]:
 
 
 RULES: dict[str, Callable[[AugmentConfig], list[str]]] = {"voices": voices_rules}
+
+
+def broken_rules(benchmark: str, config: Path) -> list[str]:
+    """List the rules of a benchmark, one of `RULES`, that the training which a model's config.json describes breaks."""
+    augment = from_dict(AugmentConfig, load_json(config).get("augment", {}), str(config), "augment.")
+    return RULES[benchmark](augment)

@@ -1,6 +1,7 @@
 """Kaldi's text tables: `<key> <value>` lines, sorted by byte, each key once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from sv.base.files import atomic_write
@@ -8,6 +9,26 @@ from sv.base.files import atomic_write
 
 class DataDirError(ValueError):
     """Bad input data; the message names file and line."""
+
+
+@contextmanager
+def naming(
+    path: str | Path, kinds: type[Exception] | tuple[type[Exception], ...] = (KeyError, ValueError)
+) -> Iterator[None]:
+    """Name the file that a block is about in its errors, which become DataDirErrors.
+
+    Parameters
+    ----------
+    path : path
+    kinds : exception type or tuple of them
+        Whose messages lack the name. A DataDirError has it already.
+    """
+    try:
+        yield
+    except DataDirError:
+        raise
+    except kinds as error:
+        raise DataDirError(f"{path}: {error.args[0]}") from error
 
 
 def byte_order(key: str) -> bytes:
@@ -105,6 +126,16 @@ def read_utt2dur(path: str | Path) -> dict[str, float]:
         if not 0 < durations[utt] < float("inf"):
             raise DataDirError(f"{path}:{number}: duration of {utt!r} must be positive seconds, got {text!r}")
     return durations
+
+
+def read_num_utts(path: str | Path) -> dict[str, int]:
+    """Read num_utts: speaker to number of utterances (>= 1); raises DataDirError with file and line."""
+    counts = {}
+    for number, (speaker, text) in enumerate(read_table(path, value="number of utterances").items(), start=1):
+        if not text.isdecimal() or int(text) < 1:
+            raise DataDirError(f"{path}:{number}: expected '<speaker> <number of utterances>', got '{speaker} {text}'")
+        counts[speaker] = int(text)
+    return counts
 
 
 def read_spk2utt(path: str | Path) -> dict[str, list[str]]:

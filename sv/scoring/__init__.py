@@ -1,9 +1,8 @@
 """Scores and what they are worth; numpy and scipy only."""
 
-from sv.scoring.backend import Backend, read_backend, train_backend, write_backend
 from sv.scoring.bootstrap import eer_interval, interval, paired_test, replicate_curves
 from sv.scoring.cosine import score_cosine
-from sv.scoring.enrolment import model_embeddings, model_segments
+from sv.scoring.enrolled import model_embeddings, model_segments
 from sv.scoring.join import join_scores
 from sv.scoring.lda import train_lda
 from sv.scoring.metrics import (
@@ -19,15 +18,12 @@ from sv.scoring.metrics import (
 from sv.scoring.pairwise import mean_cos, neg_mean_l2
 from sv.scoring.plda import Plda, adapt_plda, smooth_plda, train_plda
 from sv.scoring.score_norm import as_norm, cohort_id, cohort_statistics, s_norm, t_norm, z_norm
-from sv.scoring.scorers import CosineScorer, PldaScorer, score_trials
+from sv.scoring.scorers import score_trials
 from sv.scoring.streaming import ScoreRuns, summarise
 
 __all__ = [
-    "Backend",
-    "CosineScorer",
     "OperatingPoint",
     "Plda",
-    "PldaScorer",
     "ScoreRuns",
     "adapt_plda",
     "as_norm",
@@ -48,7 +44,6 @@ __all__ = [
     "model_segments",
     "neg_mean_l2",
     "paired_test",
-    "read_backend",
     "replicate_curves",
     "s_norm",
     "score_cosine",
@@ -56,9 +51,7 @@ __all__ = [
     "smooth_plda",
     "summarise",
     "t_norm",
-    "train_backend",
     "train_lda",
     "train_plda",
-    "write_backend",
     "z_norm",
 ]

@@ -28,6 +28,21 @@ def rows_of(known: Mapping[str, object], what: str, *sides: Sequence[str]) -> tu
     return list(row), rows
 
 
+def sides_of(
+    trials: Trials, what: str, enrolment: Mapping[str, object], test: Mapping[str, object] | None = None
+) -> tuple[tuple[list[str], np.ndarray], tuple[list[str], np.ndarray]]:
+    """Distinct utterances of the enrolment and of the test side, and the row of each trial's utterance among them.
+
+    Without `test`, `enrolment` holds both sides, and the utterances of both are one list. Raises KeyError as `rows_of`.
+    """
+    if test is None:
+        utts, (left_rows, right_rows) = rows_of(enrolment, what, trials.enrolment, trials.test)
+        return (utts, left_rows), (utts, right_rows)
+    enrolled, (left_rows,) = rows_of(enrolment, f"enrolment {what}", trials.enrolment)
+    tested, (right_rows,) = rows_of(test, f"test {what}", trials.test)
+    return (enrolled, left_rows), (tested, right_rows)
+
+
 def row_norms(vectors: np.ndarray, names: Iterable[str]) -> np.ndarray:
     """Lengths of the rows of (n, dim), (n,) float64.
 
@@ -82,12 +97,8 @@ def score_cosine(
     ValueError
         If an embedding is zero, NaN or infinite.
     """
-    if test_embeddings is None:
-        utts, (left_rows, right_rows) = rows_of(embeddings, "embedding", trials.enrolment, trials.test)
-        left = right = unit_rows(np.stack([embeddings[utt] for utt in utts]), utts)
-    else:
-        enrolled, (left_rows,) = rows_of(embeddings, "enrolment embedding", trials.enrolment)
-        tested, (right_rows,) = rows_of(test_embeddings, "test embedding", trials.test)
-        left = unit_rows(np.stack([embeddings[utt] for utt in enrolled]), enrolled)
+    (enrolled, left_rows), (tested, right_rows) = sides_of(trials, "embedding", embeddings, test_embeddings)
+    left = right = unit_rows(np.stack([embeddings[utt] for utt in enrolled]), enrolled)
+    if test_embeddings is not None:
         right = unit_rows(np.stack([test_embeddings[utt] for utt in tested]), tested)
     return row_products(left, right, left_rows, right_rows)

@@ -1,30 +1,63 @@
 """Scores over all pairs of two utterances' segments."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
 from sv.kaldi.trials import Trials
-from sv.scoring.cosine import row_products, rows_of, unit_rows
+from sv.scoring.cosine import row_products, sides_of, unit_rows
 
 DISTANCE_EPSILON = 1e-6  # what the published code's distance adds to every difference component
 
 
-def _unit_segments(segments: Mapping[str, np.ndarray], utts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Length-normalised segments of all utterances, (num_segments, dim), and how many each has."""
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """Segments of one side's utterances.
+
+    Attributes
+    ----------
+    units : (num_segments, dim) float64 numpy.ndarray
+        Length-normalised segments of all utterances, one after the other.
+    first, counts : (num_utts,) int numpy.ndarray
+        Each utterance's first row, and how many it has.
+    """
+
+    units: np.ndarray
+    first: np.ndarray
+    counts: np.ndarray
+
+
+def _side(segments: Mapping[str, np.ndarray], utts: list[str]) -> _Side:
     counts = np.array([len(segments[utt]) for utt in utts])
     names = np.repeat(np.array(utts, dtype=object), counts)
-    return unit_rows(np.concatenate([segments[utt] for utt in utts]), names), counts
+    units = unit_rows(np.concatenate([segments[utt] for utt in utts]), names)
+    return _Side(units, np.cumsum(counts) - counts, counts)
 
 
-def mean_cos(trials: Trials, segments: Mapping[str, np.ndarray]) -> np.ndarray:
+def _sides(
+    trials: Trials, segments: Mapping[str, np.ndarray], test_segments: Mapping[str, np.ndarray] | None
+) -> tuple[_Side, np.ndarray, _Side, np.ndarray]:
+    """Both sides, and the utterance of each trial on either: the same object twice if there is one table of segments."""
+    (utts, enrolment), (test_utts, test) = sides_of(trials, "segment embeddings", segments, test_segments)
+    left = right = _side(segments, utts)
+    if test_segments is not None:
+        right = _side(test_segments, test_utts)
+    return left, enrolment, right, test
+
+
+def mean_cos(
+    trials: Trials, segments: Mapping[str, np.ndarray], test_segments: Mapping[str, np.ndarray] | None = None
+) -> np.ndarray:
     """Mean cosine over all pairs of segments of each trial, (num_trials,) float64.
 
     Parameters
     ----------
     trials : Trials
     segments : mapping of utterance to (num_segments, dim) numpy.ndarray
+        Of the enrolment side, and of the test side unless that has its own.
+    test_segments : mapping, optional
 
     Raises
     ------
@@ -37,32 +70,38 @@ def mean_cos(trials: Trials, segments: Mapping[str, np.ndarray]) -> np.ndarray:
     -----
     Equal to the dot product of the means of the length-normalised segments, which is how it is computed.
     """
-    utts, (enrolment, test) = rows_of(segments, "segment embeddings", trials.enrolment, trials.test)
-    units, counts = _unit_segments(segments, utts)
-    means = np.add.reduceat(units, np.cumsum(counts) - counts) / counts[:, None]
-    return row_products(means, means, enrolment, test)
+    left, enrolment, right, test = _sides(trials, segments, test_segments)
+    means = other = _means(left)
+    if right is not left:
+        other = _means(right)
+    return row_products(means, other, enrolment, test)
 
 
-def neg_mean_l2(trials: Trials, segments: Mapping[str, np.ndarray]) -> np.ndarray:
+def _means(side: _Side) -> np.ndarray:
+    return np.add.reduceat(side.units, side.first) / side.counts[:, None]
+
+
+def neg_mean_l2(
+    trials: Trials, segments: Mapping[str, np.ndarray], test_segments: Mapping[str, np.ndarray] | None = None
+) -> np.ndarray:
     """Negative mean Euclidean distance over all pairs of length-normalised segments of each trial, (num_trials,).
 
     The score of the published ExU-Net evaluation, as it means it: current PyTorch reduces another axis of the same call.
     Parameters and errors are those of `mean_cos`.
     """
-    utts, (enrolment, test) = rows_of(segments, "segment embeddings", trials.enrolment, trials.test)
-    units, counts = _unit_segments(segments, utts)
-    shifted = units + DISTANCE_EPSILON
-    squares, first = np.einsum("ij,ij->i", shifted, shifted), np.cumsum(counts) - counts
+    left, enrolment, right, test = _sides(trials, segments, test_segments)
+    shifted = left.units + DISTANCE_EPSILON
+    squares = np.einsum("ij,ij->i", shifted, shifted)
     scores = np.empty(len(trials))
-    shapes = counts[enrolment] * (counts.max(initial=0) + 1) + counts[test]
+    shapes = left.counts[enrolment] * (right.counts.max(initial=0) + 1) + right.counts[test]
     for shape in np.unique(shapes):  # trials of equal segment counts are array operations together
-        rows = np.flatnonzero(shapes == shape)
-        left, right = first[enrolment[rows]], first[test[rows]]
-        pairs = list(product(range(counts[enrolment[rows[0]]]), range(counts[test[rows[0]]])))
-        total = np.zeros(len(rows))
+        trial = np.flatnonzero(shapes == shape)
+        first, other = left.first[enrolment[trial]], right.first[test[trial]]
+        pairs = list(product(range(left.counts[enrolment[trial[0]]]), range(right.counts[test[trial[0]]])))
+        total = np.zeros(len(trial))
         for i, j in pairs:
             # |a - b|^2 = |a|^2 + |b|^2 - 2 a b; in double precision right to 1e-8 even for equal segments.
-            products = row_products(shifted, units, left + i, right + j)
-            total += np.sqrt(np.maximum(squares[left + i] + 1 - 2 * products, 0))
-        scores[rows] = -total / len(pairs)
+            products = row_products(shifted, right.units, first + i, other + j)
+            total += np.sqrt(np.maximum(squares[first + i] + 1 - 2 * products, 0))
+        scores[trial] = -total / len(pairs)
     return scores

@@ -11,9 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from sv.kaldi.trials import Trials
-from sv.scoring.backend import Backend
-from sv.scoring.cosine import row_products, rows_of, unit_rows
-from sv.scoring.plda import LengthNorm, llr_sides, project
+from sv.scoring.cosine import row_products, sides_of
 from sv.scoring.score_norm import product_statistics, s_norm
 
 Vectors = Mapping[str, np.ndarray]
@@ -43,39 +41,6 @@ class Scorer(Protocol):
     """
 
     def __call__(self, enrolment: Side, test: Side) -> tuple[np.ndarray, np.ndarray]: ...
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class CosineScorer:
-    """Cosine similarity; after centring and LDA if there is a back end."""
-
-    backend: Backend | None = None
-
-    def __call__(self, enrolment: Side, test: Side) -> tuple[np.ndarray, np.ndarray]:
-        """As `Scorer`."""
-        units = self._units(enrolment)
-        return units, units if test is enrolment else self._units(test)
-
-    def _units(self, side: Side) -> np.ndarray:
-        vectors = self.backend.preprocess(side.vectors, side.names) if self.backend else side.vectors
-        return unit_rows(vectors, side.names)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PldaScorer:
-    """Log-likelihood ratio of two-covariance PLDA, as ivector-plda-scoring gives it; `length_norm` as in `project`."""
-
-    backend: Backend
-    length_norm: LengthNorm = "expected"
-
-    def __call__(self, enrolment: Side, test: Side) -> tuple[np.ndarray, np.ndarray]:
-        """As `Scorer`."""
-        enrolled = self._project(enrolment, enrolment.num_utts)
-        tested = enrolled if test is enrolment else self._project(test, 1)
-        return llr_sides(self.backend.plda, enrolled, enrolment.num_utts, tested)
-
-    def _project(self, side: Side, num_utts: np.ndarray | int) -> np.ndarray:
-        return project(self.backend.plda, self.backend.preprocess(side.vectors, side.names), num_utts, self.length_norm)
 
 
 def score_trials(
@@ -110,15 +75,12 @@ def score_trials(
     ValueError
         If an embedding is zero, NaN or infinite; if `top_n` and the cohort do not fit.
     """
-    if test is None and num_utts is None:
-        names, (left_rows, right_rows) = rows_of(enrolment, "embedding", trials.enrolment, trials.test)
-        enrolled = tested = _side(enrolment, names)
-    else:
-        names, (left_rows,) = rows_of(enrolment, "enrolment embedding", trials.enrolment)
-        enrolled = _side(enrolment, names, num_utts)
-        test = enrolment if test is None else test
-        names, (right_rows,) = rows_of(test, "test embedding", trials.test)
-        tested = _side(test, names)
+    if test is None and num_utts is not None:
+        test = enrolment  # of one utterance each, whatever the enrolment side averages
+    (names, left_rows), (test_names, right_rows) = sides_of(trials, "embedding", enrolment, test)
+    enrolled = tested = _side(enrolment, names, num_utts)
+    if test is not None:
+        tested = _side(test, test_names)
     others = _side(cohort, list(cohort)) if cohort is not None else enrolled
     _check_dimensions(enrolment=enrolled, test=tested, cohort=others)
     scores = row_products(*scorer(enrolled, tested), left_rows, right_rows)

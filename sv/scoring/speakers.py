@@ -1,9 +1,11 @@
-"""What LDA and PLDA need to know of a training set: each speaker's mean, and the scatter around those."""
+"""Each speaker's mean embedding, and the scatter around those."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from sv.kaldi.scp import byte_order, invert
 
 BLOCK_ROWS = 1 << 14  # made float64 at a time
 
@@ -24,11 +26,6 @@ class SpeakerStatistics:
     means: np.ndarray
     counts: np.ndarray
     scatter: np.ndarray
-
-    @property
-    def num_utts(self) -> int:
-        """Utterances of all speakers."""
-        return int(self.counts.sum())
 
 
 def speaker_statistics(vectors: np.ndarray, speakers: Sequence) -> SpeakerStatistics:
@@ -53,3 +50,19 @@ def speaker_statistics(vectors: np.ndarray, speakers: Sequence) -> SpeakerStatis
         differences = vectors[block] - means[index[block]]
         scatter += differences.T @ differences
     return SpeakerStatistics(means, counts, scatter)
+
+
+def speaker_means(vectors: Mapping[str, np.ndarray], utt2spk: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Mean of each speaker's embeddings, as Kaldi's ivector-mean computes it; speakers in byte order.
+
+    Parameters
+    ----------
+    vectors : mapping of utterance to (dim,) numpy.ndarray
+    utt2spk : mapping of utterance to speaker
+        Its utterances, which must have a vector, are averaged.
+    """
+    spk2utt = invert(utt2spk)
+    return {
+        speaker: np.mean([vectors[utt] for utt in spk2utt[speaker]], axis=0)
+        for speaker in sorted(spk2utt, key=byte_order)
+    }

@@ -1,7 +1,6 @@
 """Training of RawNet1's b-vector back end on embeddings."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -11,40 +10,10 @@ from torch import Tensor, nn
 
 from sv.base.log import get_logger
 from sv.base.seeding import derive_seed, generator
+from sv.train.b_vector_config import SLOPE, BVectorConfig
 
-SLOPE = 0.3
 INITIAL_RANGE = 0.05  # of Keras' uniform initialisation
 MIN_STD = 1e-8
-
-
-@dataclass(frozen=True, kw_only=True)
-class BVectorConfig:
-    """Network and optimisation; the defaults are the published ones.
-
-    Attributes
-    ----------
-    hidden_dim, num_layers : int
-        Of the hidden layers.
-    input_dropout, dropout : float
-    pairs_per_batch : int
-        Half of them of one speaker, each of another; fewer if there are not so many speakers.
-    steps_per_epoch, num_epochs : int
-    lr, lr_decay : float
-        Divided by 1 + lr_decay x step.
-    weight_decay : float
-        Of the weights, not of the biases; twice Keras' l2.
-    """
-
-    hidden_dim: int = 1024
-    num_layers: int = 4
-    input_dropout: float = 0.2
-    dropout: float = 0.5
-    pairs_per_batch: int = 120
-    steps_per_epoch: int = 1000
-    num_epochs: int = 1000
-    lr: float = 1e-3
-    lr_decay: float = 1e-4
-    weight_decay: float = 1e-4
 
 
 class BVectorNetwork(nn.Module):

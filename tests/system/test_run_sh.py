@@ -15,7 +15,7 @@ import soundfile
 from sv.data.manifests import iter_waveforms
 from sv.kaldi import read_table, read_trials, read_utt2spk, read_vectors, validate_data_dir, write_table
 from sv.kaldi.segments import read_segments
-from sv.scoring import read_backend
+from sv.scoring.backends import PldaBackEnd
 
 TINY = Path(__file__).with_name("tiny.toml")
 pytestmark = pytest.mark.xdist_group("recipe")
@@ -27,10 +27,10 @@ def test_a_run_ends_with_results_for_every_condition(whole):
     rows = json.loads((work / "exp/tiny/results.json").read_text())
     conditions = {(row["condition"], row["backend"]) for row in rows if row["test_set"] == "voxceleb1_test"}
     names = ["clean", *(f"{noise}-snr{snr}" for noise in ("noise", "babble") for snr in (0, 10))]
-    backends = ("cosine", "cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2")
+    backends = ("cosine", "cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2", "mean_cos")
     backends += tuple(f"{backend}-calibrated" for backend in backends)
     assert conditions == {(name, backend) for name in names for backend in backends}
-    assert {row["backend"] for row in rows if row["test_set"] == "voxceleb1_valid"} == set(backends[:5])
+    assert {row["backend"] for row in rows if row["test_set"] == "voxceleb1_valid"} == set(backends[:6])
     for row in rows:
         assert (row["cllr"] is not None) == (row["act_dcf"] is not None) == row["backend"].endswith("-calibrated")
     assert (work / "exp/tiny/calibration/cosine.json").is_file()
@@ -46,7 +46,7 @@ def test_the_back_end_is_of_the_training_set(whole):
     utts, speakers = (len(read_table(work / "data/voxceleb1_train" / name)) for name in ("utt2spk", "spk2utt"))
     embeddings = read_vectors(work / "exp/tiny/embeddings/voxceleb1_train/xvector.scp")
     assert embeddings.keys() == read_table(work / "data/voxceleb1_train/utt2spk").keys()
-    backend = read_backend(work / "exp/tiny/backend")
+    backend = PldaBackEnd.load(work / "exp/tiny/backend")
     assert (len(backend.mean), len(backend.plda.psi)) == (16, speakers - 1)
     assert f"LDA to {speakers - 1} dimensions instead of 200: {utts} utterances of {speakers} speakers in 16" in output
     np.testing.assert_allclose(backend.mean, np.mean(list(embeddings.values()), axis=0), atol=1e-6)

@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "sv.losses": (),
     "sv.data": ("sv.kaldi",),
     "sv.scoring": ("sv.kaldi",),
+    "sv.scoring.backends": ("sv.scoring", "sv.kaldi", "sv.train"),  # the last to learn with, inside fit
     "sv.train": ("sv.models", "sv.losses", "sv.features"),
     "sv.system": ("sv.features", "sv.models", "sv.train", "sv.data"),
     "sv.embed": ("sv.system", "sv.data", "sv.features", "sv.models", "sv.kaldi"),
@@ -28,7 +29,7 @@ MAY_IMPORT = {
     "local": ("sv.data", "sv.kaldi"),
     "utils": ("sv.kaldi",),
 }
-NO_TORCH = ("sv.base", "sv.kaldi", "sv.scoring", "sv.results", "utils")
+NO_TORCH = ("sv.base", "sv.kaldi", "sv.scoring", "sv.scoring.backends", "sv.results", "utils")
 SLOW = ("lhotse", "matplotlib.pyplot")  # import takes seconds, or has side effects
 
 

@@ -40,7 +40,7 @@ def test_train_and_score(folder) -> None:
 
 def test_utterances_without_a_speaker_are_named(folder) -> None:
     (folder / "few").write_text("s0-0 s0\n")
-    with pytest.raises(SystemExit, match=r"few: 23 utterances are not there, e.g. \['s0-1', 's0-2', 's0-3'\]"):
+    with pytest.raises(SystemExit, match=r"few: 23 embeddings have no speaker, e.g. \['s0-1', 's0-2', 's0-3'\]"):
         train(folder, folder / "b_vector.npz", "few")
     assert not (folder / "b_vector.npz").exists()
 

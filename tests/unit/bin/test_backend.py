@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sv.base.files import sha256_of
-from sv.bin import backend, score
+from sv.bin import b_vector, backend, score
 from sv.kaldi import open_ark_scp, read_plda, read_scores, read_vectors, write_table
 
 
@@ -141,3 +141,52 @@ def test_adapting_to_embeddings_of_another_system_is_refused(files, fails) -> No
 def test_wrong_usage(files, fails) -> None:
     said = fails(backend.main, files / "train.scp", files / "utt2spk", files / "backend", "--lda-dim", 0, code=2)
     assert "--lda-dim must be positive, got 0" in said
+    for options, message in (
+        (("--kinds", "plda,cosine"), "no back end 'cosine' to train; there are plda, b_vector"),
+        (("--set", "b_vector.num_epochs=1"), "--set: unknown key 'b_vector'; known here: plda"),
+        (("--set", "plda.lda_dims=1"), "--set: unknown key 'plda.lda_dims'; did you mean 'lda_dim'?"),
+        (("--set", "plda.lda_dim=long"), "expected NAME.KEY=VALUE as in TOML"),
+        (("--set", "plda=1"), "--set: expected NAME.KEY=VALUE, got plda=1"),
+        (("--valid-trials", "x"), "--valid-trials and --valid-scp belong together"),
+    ):
+        assert message in fails(backend.main, "x", "y", "z", *options, code=2)
+
+
+SMALL = {"hidden_dim": 8, "num_layers": 1, "steps_per_epoch": 4, "num_epochs": 2}
+
+
+def test_b_vector_trains_beside_plda_as_by_itself(files, capsys) -> None:
+    train(files)
+    before = {path.name: sha256_of(path) for path in (files / "backend").iterdir()}
+    held_out = ("--valid-trials", files / "trials", "--valid-scp", files / "eval.scp", "--seed", 3)
+    settings = [word for key, value in SMALL.items() for word in ("--set", f"b_vector.{key}={value}")]
+    train(files, "--kinds", "plda,b_vector", *held_out, *settings)
+    assert capsys.readouterr().out.endswith("40 after LDA; b-vector network of 2 layers\n")
+    after = {path.name: sha256_of(path) for path in (files / "backend").iterdir()}
+    assert after.items() - before.items() == {("b_vector.npz", after["b_vector.npz"])}
+    own = [word for key, value in SMALL.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    names = ("train.scp", "utt2spk", "trials", "eval.scp", "own.npz")
+    b_vector.main(["train", "--seed", "3", *own, *(str(files / name) for name in names)])
+    assert sha256_of(files / "own.npz") == after["b_vector.npz"]
+    scores = scores_of(files, "b_vector", ("eval", "eval"), "--backend", files / "backend")
+    sides = [str(files / name) for name in ("own.npz", "trials", "eval.scp", "eval.scp", "own.scores")]
+    b_vector.main(["score", *sides])
+    assert read_scores(files / "own.scores") == scores
+
+
+def test_b_vector_needs_held_out_trials_whose_utterances_are_there(files, fails) -> None:
+    arguments = (files / "train.scp", files / "utt2spk", files / "backend", "--kinds", "b_vector")
+    said = fails(backend.main, *arguments)
+    assert said.endswith(
+        "train.scp: b_vector keeps the best epoch on held-out trials; give --valid-trials and --valid-scp"
+    )
+    said = fails(backend.main, *arguments, "--valid-trials", files / "trials", "--valid-scp", files / "adapt.scp")
+    assert f"error: {files}/trials: " in said and "trial utterances have no embedding, e.g. ['ev000-00'" in said
+    assert not (files / "backend").exists()
+
+
+def test_a_back_end_alone_still_comes_with_the_cohort(files) -> None:
+    settings = [word for key, value in SMALL.items() for word in ("--set", f"b_vector.{key}={value}")]
+    held_out = ("--valid-trials", files / "trials", "--valid-scp", files / "eval.scp")
+    train(files, "--kinds", "b_vector", *held_out, *settings)
+    assert sorted(path.name for path in (files / "backend").iterdir()) == ["b_vector.npz", "cohort.ark", "cohort.scp"]

@@ -7,6 +7,7 @@ import pytest
 from sv.bin import calibrate, fuse
 from sv.kaldi import Trials, read_scores, write_scores, write_table, write_trials
 from sv.scoring import compute_cllr
+from sv.scoring.calibration_files import read_quality
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_speakers_may_be_told(lists) -> None:
 
 
 def test_norms_come_from_embeddings(lists, staged) -> None:
-    found = calibrate.read_quality(staged[0] / "test" / "xvector.1.scp")
+    found = read_quality(staged[0] / "test" / "xvector.1.scp")
     assert found == {utt: pytest.approx(np.linalg.norm(vector)) for utt, vector in staged[1].items()}
 
 

@@ -3,6 +3,7 @@ import pytest
 
 from sv.bin import score
 from sv.kaldi import open_ark_scp, read_scores
+from sv.kaldi.scp import read_num_utts
 
 
 @pytest.fixture
@@ -50,10 +51,10 @@ def test_counts_that_are_none_are_named(vectors, fails) -> None:
     (vectors / "num_utts").write_text("a 1\nb 0\n")
     options = ("--backend", vectors / "nowhere", "--num-utts", vectors / "num_utts")
     with pytest.raises(ValueError, match=r"num_utts:2: expected '<speaker> <number of utterances>', got 'b 0'"):
-        score.read_counts(vectors / "num_utts")
+        read_num_utts(vectors / "num_utts")
     table = vectors / "enrolled.scp"
     said = fails(score.main, "plda", vectors / "trials", table, table, vectors / "out", *options)
-    assert said == f"error: {vectors}/nowhere/plda: not there; sv backend makes it"
+    assert said == f"error: {vectors}/nowhere/plda: not there; sv backend --kinds plda makes it"
 
 
 def test_a_cohort_smaller_than_top_n_is_told(vectors, fails) -> None:
@@ -73,8 +74,35 @@ def test_a_cohort_smaller_than_top_n_is_told(vectors, fails) -> None:
         (["cosine", "--smoothing", "0.1"], "are for plda"),
         (["cosine", "--length-norm", "none"], "are for plda"),
         (["plda", "--backend", "x", "--length-norm", "some"], "invalid choice: 'some'"),
+        (["b_vector"], "b_vector needs --backend DIR, which sv backend makes"),
+        (["mean_cos", "--num-utts", "x"], "are for plda"),
+        (["neg_mean_l2", "--as-norm", "x"], "--as-norm is for cosine and plda"),
     ],
 )
 def test_options_that_do_not_fit_are_wrong_usage(vectors, fails, arguments, message) -> None:
     kind, *options = arguments
     assert message in fails(score.main, kind, "trials", "a.scp", "a.scp", "out", *options, code=2)
+
+
+def test_segments_are_scored_by_all_their_pairs(vectors) -> None:
+    rng = np.random.default_rng(1)
+    segments = {utt: rng.normal(size=(2, 4)).astype(np.float32) for utt in "abc"}
+    with open_ark_scp(vectors / "segments.ark", vectors / "segments.scp") as write:
+        for utt, rows in segments.items():
+            write(utt, rows)
+    units = {utt: rows / np.linalg.norm(rows, axis=1, keepdims=True) for utt, rows in segments.items()}
+    table = str(vectors / "segments.scp")
+    for name in ("mean_cos", "neg_mean_l2"):
+        score.main([name, str(vectors / "trials"), table, table, str(vectors / "out")])
+        pairs = [(left, right) for left in units["b"] for right in units["c"]]
+        values = {
+            "mean_cos": np.mean([left @ right for left, right in pairs]),
+            "neg_mean_l2": -np.mean([np.linalg.norm(left - right) for left, right in pairs]),
+        }
+        assert read_scores(vectors / "out")["b", "c"] == pytest.approx(values[name], abs=1e-5)
+
+
+def test_a_folder_for_what_learns_nothing_is_refused(vectors, fails) -> None:
+    table = vectors / "enrolled.scp"
+    said = fails(score.main, "mean_cos", vectors / "trials", table, table, vectors / "out", "--backend", vectors)
+    assert said == f"error: {vectors}: the back end mean_cos learns nothing, so it has no folder; leave out --backend"

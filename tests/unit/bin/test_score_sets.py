@@ -11,11 +11,11 @@ from sv.kaldi import Trials, read_scores, read_spk2utt, read_vectors, write_tria
 from sv.kaldi.enrolment import write_enrolment
 from sv.results.rows import read_results
 from sv.scoring import cohort_id
-from sv.scoring.b_vector import BVector, write_b_vector
+from sv.scoring.backends import BVectorBackEnd
 from sv.system.folder import read_system
 
 NUM_SPEAKERS = 10  # of the back end's training set
-BACK_ENDS = ("cosine", "cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2")
+BACK_ENDS = ("cosine", "cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2", "mean_cos")
 
 
 @pytest.fixture
@@ -106,13 +106,13 @@ def test_models_are_scored_by_the_mean_of_their_utterances(model) -> None:
     assert read_results(model / "results.json")[0]["num_target"] == len(everyone)
 
 
-def write_network(path: Path, dim: int) -> BVector:
+def write_network(path: Path, dim: int) -> BVectorBackEnd:
     """A b-vector network of random weights."""
     rng = np.random.default_rng(4)
     weights = (rng.normal(size=(8, 3 * dim)), rng.normal(size=(2, 8)))
     biases = (rng.normal(size=8), rng.normal(size=2))
-    network = BVector(mean=rng.normal(size=dim), std=rng.uniform(1, 2, size=dim), weights=weights, biases=biases)
-    write_b_vector(path, network)
+    network = BVectorBackEnd(mean=rng.normal(size=dim), std=rng.uniform(1, 2, size=dim), weights=weights, biases=biases)
+    network.write(path)
     return network
 
 
@@ -171,7 +171,7 @@ def test_a_model_without_a_back_end_and_the_rules_of_a_challenge(model, capsys) 
         score_sets.main(["--model", str(model), str(data)])
     score_sets.main(["--model", str(model), "--no-backend", "--rules", "voices", str(data)])
     rows = read_results(model / "results.json")
-    assert [row["backend"] for row in rows] == ["cosine", "neg_mean_l2"]
+    assert [row["backend"] for row in rows] == ["cosine", "neg_mean_l2", "mean_cos"]
     for row in rows:
         assert row["rules"] == "voices"
         assert row["broken_rules"] == voices_rules(read_system(model).augment)

@@ -6,21 +6,8 @@ import numpy as np
 import pytest
 
 from sv.kaldi import Trials, read_matrix_file, read_plda, read_vector_file
-from sv.scoring import (
-    Backend,
-    CosineScorer,
-    Plda,
-    PldaScorer,
-    adapt_plda,
-    as_norm,
-    read_backend,
-    score_cosine,
-    score_trials,
-    smooth_plda,
-    train_backend,
-    train_plda,
-    write_backend,
-)
+from sv.scoring import Plda, adapt_plda, as_norm, score_cosine, score_trials, train_plda
+from sv.scoring.backends import CosineBackEnd, PldaBackEnd, PldaConfig, Training
 from sv.scoring.cosine import row_products, rows_of
 from sv.scoring.plda import llr_sides, project
 
@@ -28,9 +15,9 @@ ATOL = 2e-5  # Kaldi rounds vectors and scores to float32; the scores span -73 t
 
 
 @pytest.fixture(scope="module")
-def kaldis(golden_dir) -> Backend:
+def kaldis(golden_dir) -> PldaBackEnd:
     """Kaldi's own model of chain A."""
-    return Backend(
+    return PldaBackEnd(
         read_vector_file(golden_dir / "A.mean.txt"),
         read_matrix_file(golden_dir / "A.lda.bin"),
         Plda(*read_plda(golden_dir / "A.plda.bin")),
@@ -38,13 +25,14 @@ def kaldis(golden_dir) -> Backend:
 
 
 @pytest.fixture(scope="module")
-def ours(golden_vectors) -> Backend:
+def ours(golden_vectors) -> PldaBackEnd:
     """Chain A, trained by us."""
     train = golden_vectors("train")
-    return train_backend(np.stack(list(train.values())), [utt[:5] for utt in train], list(train), lda_dim=24)
+    vectors, speakers = np.stack(list(train.values())), [utt[:5] for utt in train]
+    return PldaBackEnd.fit(Training(vectors=vectors, speakers=speakers, names=list(train)), PldaConfig(lda_dim=24))
 
 
-def adapted(backend: Backend, vectors: dict[str, np.ndarray], within: float, between: float) -> Backend:
+def adapted(backend: PldaBackEnd, vectors: dict[str, np.ndarray], within: float, between: float) -> PldaBackEnd:
     prepared = backend.preprocess(np.stack(list(vectors.values())), vectors)
     return replace(backend, plda=adapt_plda(backend.plda, prepared, within_scale=within, between_scale=between))
 
@@ -54,13 +42,13 @@ def adapted(backend: Backend, vectors: dict[str, np.ndarray], within: float, bet
 def test_chain_a_gives_kaldis_scores(request, golden_vectors, golden_scores, model, variant) -> None:
     backend, adapt = request.getfixturevalue(model), golden_vectors("adapt")
     scorers = {
-        "scores": lambda: PldaScorer(backend=backend),
-        "nonorm": lambda: PldaScorer(backend=backend, length_norm="none"),
-        "simple": lambda: PldaScorer(backend=backend, length_norm="simple"),
-        "smooth": lambda: PldaScorer(backend=replace(backend, plda=smooth_plda(backend.plda, 0.1))),
-        "adapt": lambda: PldaScorer(backend=adapted(backend, adapt, 0.3, 0.7)),
-        "adapt16": lambda: PldaScorer(backend=adapted(backend, adapt, 0.75, 0.25)),
-        "dot": lambda: CosineScorer(backend=backend),
+        "scores": lambda: backend,
+        "nonorm": lambda: replace(backend, length_norm="none"),
+        "simple": lambda: replace(backend, length_norm="simple"),
+        "smooth": lambda: replace(backend, smoothing=0.1),
+        "adapt": lambda: adapted(backend, adapt, 0.3, 0.7),
+        "adapt16": lambda: adapted(backend, adapt, 0.75, 0.25),
+        "dot": lambda: CosineBackEnd(plda=backend),
     }
     trials, expected = golden_scores("A.scores" if variant == "scores" else f"A.{variant}.scores")
     found = score_trials(scorers[variant](), trials, golden_vectors("eval"))
@@ -81,7 +69,7 @@ def test_enrolment_by_several_utterances_gives_kaldis_scores(
 ) -> None:
     trials, expected = golden_scores("A.enroll.scores")
     means, counts = enrolled(golden_vectors, golden_lists)
-    scorer = PldaScorer(backend=request.getfixturevalue(model))
+    scorer = request.getfixturevalue(model)
     found = score_trials(scorer, trials, means, golden_vectors("eval"), num_utts=counts)
     np.testing.assert_allclose(found, expected, rtol=0, atol=ATOL)
 
@@ -116,7 +104,7 @@ def speaker_means(vectors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("model", ["kaldis", "ours"])
 def test_scores_with_the_cohort_are_kaldis(request, golden_vectors, golden_scores, model) -> None:
     trials, expected = golden_scores("A.cohort.scores")
-    scorer, cohort = PldaScorer(backend=request.getfixturevalue(model)), speaker_means(golden_vectors("train"))
+    scorer, cohort = request.getfixturevalue(model), speaker_means(golden_vectors("train"))
     found = score_trials(scorer, trials, golden_vectors("eval"), cohort)
     np.testing.assert_allclose(found, expected, rtol=0, atol=ATOL)
 
@@ -124,7 +112,7 @@ def test_scores_with_the_cohort_are_kaldis(request, golden_vectors, golden_score
 def test_adaptive_s_norm_from_embeddings_on(ours, golden_vectors, golden_scores) -> None:
     trials, expected = golden_scores("A.asnorm_top20.numpy.scores")
     cohort = speaker_means(golden_vectors("train"))
-    found = score_trials(PldaScorer(backend=ours), trials, golden_vectors("eval"), cohort=cohort, top_n=20)
+    found = score_trials(ours, trials, golden_vectors("eval"), cohort=cohort, top_n=20)
     np.testing.assert_allclose(found, expected, rtol=0, atol=ATOL)
 
 
@@ -132,7 +120,7 @@ def test_each_side_has_its_own_cohort_scores(ours, golden_vectors, golden_lists,
     """The enrolment side's with its counts, the test side's as a test of the cohort's speakers."""
     trials, _ = golden_scores("A.enroll.scores")
     means, counts = enrolled(golden_vectors, golden_lists)
-    evaluated, cohort, scorer = golden_vectors("eval"), speaker_means(golden_vectors("train")), PldaScorer(backend=ours)
+    evaluated, cohort, scorer = golden_vectors("eval"), speaker_means(golden_vectors("train")), ours
 
     def against(names, others, first, second, num_utts=None) -> np.ndarray:
         pairs = [(name, other) for name in names for other in others]
@@ -170,10 +158,10 @@ def test_cosine_of_lists_and_cohorts_by_hand() -> None:
 
     pairs = [(vectors[a], vectors[b]) for a, b in zip(TRIALS.enrolment, TRIALS.test)]
     raw = [cos(a, b) for a, b in pairs]
-    np.testing.assert_allclose(score_trials(CosineScorer(), TRIALS, vectors), raw, atol=1e-6)
-    np.testing.assert_array_equal(score_trials(CosineScorer(), TRIALS, vectors), score_cosine(TRIALS, vectors))
+    np.testing.assert_allclose(score_trials(CosineBackEnd(), TRIALS, vectors), raw, atol=1e-6)
+    np.testing.assert_array_equal(score_trials(CosineBackEnd(), TRIALS, vectors), score_cosine(TRIALS, vectors))
     expected = [(normalised(s, a) + normalised(s, b)) / 2 for s, (a, b) in zip(raw, pairs)]
-    found = score_trials(CosineScorer(), TRIALS, vectors, cohort=cohort, top_n=3)
+    found = score_trials(CosineBackEnd(), TRIALS, vectors, cohort=cohort, top_n=3)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
@@ -181,7 +169,7 @@ def test_a_vector_of_several_utterances_is_trusted_more(ours, golden_vectors) ->
     vectors = golden_vectors("eval")
     utt = next(iter(vectors))
     trials = Trials([utt], [utt], np.ones(1, dtype=bool))
-    scorer = PldaScorer(backend=ours, length_norm="none")
+    scorer = replace(ours, length_norm="none")
     one, four = (score_trials(scorer, trials, vectors, num_utts={utt: n})[0] for n in (1, 4))
     assert one == pytest.approx(score_trials(scorer, trials, vectors)[0], abs=1e-9)
     assert four > one + 0.5
@@ -190,27 +178,27 @@ def test_a_vector_of_several_utterances_is_trusted_more(ours, golden_vectors) ->
 def test_what_is_missing_is_named() -> None:
     vectors = some_vectors("ab")
     with pytest.raises(KeyError, match=r"1 of 3 trial utterances have no embedding, e.g. \['c'\]"):
-        score_trials(CosineScorer(), TRIALS, vectors)
+        score_trials(CosineBackEnd(), TRIALS, vectors)
     with pytest.raises(KeyError, match="1 of 3 trial utterances have no test embedding"):
-        score_trials(CosineScorer(), TRIALS, some_vectors("abc"), vectors)
+        score_trials(CosineBackEnd(), TRIALS, some_vectors("abc"), vectors)
     with pytest.raises(KeyError, match=r"2 of 3 enrolled have no number of utterances, e.g. \['b', 'c'\]"):
-        score_trials(CosineScorer(), TRIALS, some_vectors("abc"), num_utts={"a": 2})
+        score_trials(CosineBackEnd(), TRIALS, some_vectors("abc"), num_utts={"a": 2})
 
 
 def test_embeddings_of_two_systems_are_refused(ours) -> None:
     with pytest.raises(ValueError, match="embeddings differ in dimension: enrolment 6, test 5, cohort 6"):
-        score_trials(CosineScorer(), TRIALS, some_vectors("abc"), some_vectors("abc", dim=5))
+        score_trials(CosineBackEnd(), TRIALS, some_vectors("abc"), some_vectors("abc", dim=5))
     with pytest.raises(ValueError, match="differ in dimension: enrolment 6, test 6, cohort 4"):
-        score_trials(CosineScorer(), TRIALS, some_vectors("abc"), cohort=some_vectors("xyz", dim=4))
+        score_trials(CosineBackEnd(), TRIALS, some_vectors("abc"), cohort=some_vectors("xyz", dim=4))
     with pytest.raises(ValueError, match="the back end is for embeddings of 40 dimensions, got 6"):
-        score_trials(PldaScorer(backend=ours), TRIALS, some_vectors("abc"))
+        score_trials(ours, TRIALS, some_vectors("abc"))
 
 
 def test_empty_lists_and_cohorts_are_refused() -> None:
     nothing = Trials([], [], np.zeros(0, dtype=bool))
     for trials, cohort in ((nothing, None), (TRIALS, {})):
         with pytest.raises(ValueError, match="nothing to score: the trial list or the cohort is empty"):
-            score_trials(CosineScorer(), trials, some_vectors("abc"), cohort=cohort)
+            score_trials(CosineBackEnd(), trials, some_vectors("abc"), cohort=cohort)
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
@@ -223,13 +211,13 @@ def test_embeddings_and_cohorts_without_direction_are_named(value) -> None:
         {"enrolment": vectors, "cohort": spoilt},
     ):
         with pytest.raises(ValueError, match=r"1 embeddings are zero, NaN or infinite, e.g. \['b'\]"):
-            score_trials(CosineScorer(), TRIALS, **sides)
+            score_trials(CosineBackEnd(), TRIALS, **sides)
 
 
 @pytest.mark.parametrize("text", [True, False])
 def test_a_written_back_end_scores_alike(ours, golden_vectors, golden_scores, tmp_path, text) -> None:
     trials, expected = golden_scores("A.scores")
-    write_backend(tmp_path, ours, text)
+    replace(ours, text=text).save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mean.vec", "plda", "transform.mat"]
-    found = score_trials(PldaScorer(backend=read_backend(tmp_path)), trials, golden_vectors("eval"))
+    found = PldaBackEnd.load(tmp_path).score(trials, golden_vectors("eval"))
     np.testing.assert_allclose(found, expected, rtol=0, atol=ATOL)

@@ -4,8 +4,9 @@ import torch
 
 from sv.kaldi import Trials
 from sv.scoring import compute_eer, score_cosine
-from sv.scoring.b_vector import from_arrays, score_b_vector
-from sv.train.b_vector import BVectorConfig, BVectorNetwork, PairDraws, train_b_vector
+from sv.scoring.backends import BVectorBackEnd
+from sv.train.b_vector import BVectorNetwork, PairDraws, train_b_vector
+from sv.train.b_vector_config import BVectorConfig
 
 SMALL = BVectorConfig(hidden_dim=32, num_layers=2, pairs_per_batch=40, steps_per_epoch=60, num_epochs=3, dropout=0.2)
 
@@ -24,7 +25,9 @@ def test_scoring_is_the_network_in_evaluation() -> None:
     left, right = np.random.default_rng(0).normal(size=(2, 6, 4)).astype(np.float32)
     with torch.no_grad():
         logits = network(torch.from_numpy(left), torch.from_numpy(right)).numpy()
-    np.testing.assert_allclose(from_arrays(arrays).log_odds(left, right), logits[:, 1] - logits[:, 0], atol=1e-5)
+    np.testing.assert_allclose(
+        BVectorBackEnd.from_arrays(arrays).log_odds(left, right), logits[:, 1] - logits[:, 0], atol=1e-5
+    )
 
 
 def test_half_the_pairs_are_of_one_speaker_each_another_and_draws_are_keyed() -> None:
@@ -67,7 +70,7 @@ def test_it_learns_what_the_cosine_does_not_know() -> None:
     )
 
     def evaluate(arrays) -> float:
-        return compute_eer(score_b_vector(trials, from_arrays(arrays), held_out), trials.is_target)
+        return compute_eer(BVectorBackEnd.from_arrays(arrays).score(trials, held_out), trials.is_target)
 
     train_rows, train_ids = embeddings_of(150, seed=3)
     best = train_b_vector(train_rows, train_ids, SMALL, 0, evaluate)

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from sv.kaldi import Trials
-from sv.scoring.b_vector import BVector, from_arrays, read_b_vector, score_b_vector, write_b_vector
+from sv.scoring.backends import BVectorBackEnd, Training
 
 
 @pytest.fixture
-def network() -> BVector:
+def network() -> BVectorBackEnd:
     rng = np.random.default_rng(0)
     shapes = [(6, 12), (5, 6), (2, 5)]
-    return BVector(
+    return BVectorBackEnd(
         mean=rng.normal(size=4),
         std=rng.uniform(0.5, 2, size=4),
         weights=tuple(rng.normal(size=shape) for shape in shapes),
@@ -17,7 +17,7 @@ def network() -> BVector:
     )
 
 
-def probability(network: BVector, left: np.ndarray, right: np.ndarray) -> float:
+def probability(network: BVectorBackEnd, left: np.ndarray, right: np.ndarray) -> float:
     """P(target) of one pair, as published."""
     left, right = (left - network.mean) / network.std, (right - network.mean) / network.std
     hidden = np.array([*(left + right), *(left - right), *(left * right)])
@@ -33,22 +33,22 @@ def test_log_odds_of_the_published_probability(network) -> None:
     embeddings = {f"utt{i}": rng.normal(size=4) for i in range(5)}
     enrolment, test = ["utt0", "utt3", "utt1", "utt0"], ["utt4", "utt3", "utt0", "utt1"]
     trials = Trials(enrolment=enrolment, test=test, is_target=np.array([True, True, False, False]))
-    scores = score_b_vector(trials, network, embeddings)
+    scores = network.score(trials, embeddings)
     expected = [probability(network, embeddings[a], embeddings[b]) for a, b in zip(enrolment, test)]
     np.testing.assert_allclose(1 / (1 + np.exp(-scores)), expected, rtol=1e-9)
-    other = score_b_vector(trials, network, embeddings, {utt: 2 * vector for utt, vector in embeddings.items()})
+    other = network.score(trials, embeddings, {utt: 2 * vector for utt, vector in embeddings.items()})
     assert other[0] != scores[0]
 
 
 def test_a_missing_embedding_is_named(network) -> None:
     trials = Trials(enrolment=["a"], test=["b"], is_target=np.array([True]))
     with pytest.raises(KeyError, match=r"1 of 1 trial utterances have no test embedding, e.g. \['b'\]"):
-        score_b_vector(trials, network, {"a": np.zeros(4)})
+        network.score(trials, {"a": np.zeros(4)})
 
 
 def test_written_networks_read_back(network, tmp_path) -> None:
-    write_b_vector(tmp_path / "network.npz", network)
-    back = read_b_vector(tmp_path / "network.npz")
+    network.save(tmp_path)
+    back = BVectorBackEnd.load(tmp_path)
     for ours, theirs in zip((*network.weights, *network.biases), (*back.weights, *back.biases), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(back.mean, network.mean)
@@ -62,9 +62,23 @@ def test_other_files_are_refused_by_name(content, tmp_path) -> None:
     else:
         path.write_bytes(content)
     with pytest.raises(ValueError, match=r"network\.npz: not a b-vector network"):
-        read_b_vector(path)
+        BVectorBackEnd.read(path)
 
 
 def test_a_network_of_arrays_needs_them_all() -> None:
     with pytest.raises(KeyError, match="b0"):
-        from_arrays({"mean": np.zeros(1), "std": np.ones(1), "w0": np.zeros((2, 3))})
+        BVectorBackEnd.from_arrays({"mean": np.zeros(1), "std": np.ones(1), "w0": np.zeros((2, 3))})
+
+
+def test_training_needs_held_out_trials() -> None:
+    training = Training(vectors=np.ones((2, 3), dtype=np.float32), names=["a", "b"], speakers=["s", "t"])
+    with pytest.raises(
+        ValueError, match="keeps the best epoch on held-out trials; give --valid-trials and --valid-scp"
+    ):
+        BVectorBackEnd.fit(training, BVectorBackEnd.Config())
+
+
+@pytest.mark.parametrize("option", ["hidden_dim", "num_layers", "pairs_per_batch", "steps_per_epoch", "num_epochs"])
+def test_sizes_must_be_positive(option) -> None:
+    with pytest.raises(ValueError, match=f"{option} must be positive, got 0"):
+        BVectorBackEnd.Config(**{option: 0})

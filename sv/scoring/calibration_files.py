@@ -1,0 +1,144 @@
+"""Calibration and fusion from score files, and of all back ends of a model folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sv.base.files import sha256_of
+from sv.kaldi.ark import read_vectors
+from sv.kaldi.scp import DataDirError, naming, read_table, read_utt2spk
+from sv.kaldi.trials import Trials, read_trials, scores_of_trials, write_scores
+from sv.scoring.calibration import LogisticCalibration, quality_inputs, read_calibration, write_calibration
+from sv.scoring.cosine import rows_of
+
+
+def read_quality(path: Path) -> dict[str, float]:
+    """A number of each utterance, from a table; of an scp, the norms of its vectors."""
+    if path.suffix == ".scp":
+        return {utt: float(np.linalg.norm(vector)) for utt, vector in read_vectors(path).items()}
+    numbers = {}
+    for line, (utt, text) in enumerate(read_table(path, value="number").items(), start=1):
+        try:
+            numbers[utt] = float(text)
+        except ValueError as error:
+            raise DataDirError(f"{path}:{line}: expected a number, got {text!r}") from error
+    return numbers
+
+
+def read_inputs(trials: Trials, scores: Sequence[Path], qualities: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Inputs of a calibration, (num_trials, num_inputs), and their names; `qualities` are `<name>=<file>`."""
+    columns, names = [scores_of_trials(path, trials)[:, None] for path in scores], ["score"] * len(scores)
+    for quality in qualities:
+        name, _, path = quality.partition("=")
+        columns.append(quality_inputs(name, read_quality(Path(path)), trials))
+        names += [f"mean {name}", f"difference of {name}"]
+    return np.hstack(columns), names
+
+
+def fit_files(
+    trials: Path,
+    scores: Sequence[Path],
+    out: Path,
+    *,
+    qualities: Sequence[str] = (),
+    p_target: float = 0.05,
+    utt2spk: Path | None = None,
+) -> None:
+    """Fit a calibration on held-out trials and write it.
+
+    Parameters
+    ----------
+    trials : path
+    scores : sequence of path
+        Score files, one for each system.
+    out : path
+        JSON file to write.
+    qualities : sequence of str
+        `<name>=<file>` of the utterances' qualities.
+    p_target : float
+    utt2spk : path, optional
+        Tells how many speakers there are, so that few are trusted less.
+
+    Raises
+    ------
+    ValueError
+        Naming the trials, if an utterance has no quality or speaker.
+    """
+    listed = read_trials(trials)
+    with naming(trials, KeyError):
+        inputs, names = read_inputs(listed, scores, qualities)
+        num_speakers = _count_speakers(listed, read_utt2spk(utt2spk)) if utt2spk else None
+    calibration = LogisticCalibration(p_target).fit(inputs, listed.is_target, num_speakers)
+    write_calibration(out, calibration, names, sha256_of(trials))
+
+
+def _count_speakers(trials: Trials, utt2spk: dict[str, str]) -> int:
+    """Speakers of the enrolment side; raises KeyError if an utterance of either has none."""
+    utts, (left, _) = rows_of(utt2spk, "speaker", trials.enrolment, trials.test)
+    return len({utt2spk[utts[row]] for row in np.unique(left)})
+
+
+def apply_file(
+    calibration: Path, trials: Path, scores: Sequence[Path], out: Path, *, qualities: Sequence[str] = ()
+) -> None:
+    """Write the log-likelihood ratios of trials by a calibration that `fit_files` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the calibration was fitted on these trials, or on other inputs.
+    """
+    listed = read_trials(trials)
+    with naming(trials, KeyError):
+        inputs, names = read_inputs(listed, scores, qualities)
+    fitted, record = read_calibration(calibration)
+    if record["trials_sha256"] == sha256_of(trials):
+        raise ValueError(f"{trials}: {calibration} was fitted on these trials; fit it on held-out ones")
+    if record["inputs"] != names:
+        raise ValueError(f"{calibration}: expects {', '.join(record['inputs'])}, got {', '.join(names)}")
+    write_scores(out, listed, fitted.llrs(inputs))
+
+
+def fit_folder(model: Path, held_out: Path) -> dict[str, tuple[LogisticCalibration, str]]:
+    """Calibrate each back end that has scored a held-out set, and write the calibrations into the model folder.
+
+    Returns
+    -------
+    dict of str to (LogisticCalibration, str)
+        By back end; with the SHA-256 of the held-out trials.
+
+    Raises
+    ------
+    FileNotFoundError
+        If no back end has scored the set.
+    """
+    trials, digest, fitted = read_trials(held_out / "trials"), sha256_of(held_out / "trials"), {}
+    num_speakers = len({*read_utt2spk(held_out / "utt2spk").values()})
+    for path in sorted((model / "scores" / held_out.name).glob("*.scores")):
+        scores = scores_of_trials(path, trials)[:, None]
+        calibration = LogisticCalibration().fit(scores, trials.is_target, num_speakers)
+        write_calibration(model / "calibration" / f"{path.stem}.json", calibration, ["score"], digest)
+        fitted[path.stem] = calibration, digest
+    if not fitted:
+        raise FileNotFoundError(f"{model}/scores/{held_out.name}: no scores; score the held-out set first")
+    return fitted
+
+
+def read_folder(model: Path, data_dirs: Sequence[Path]) -> dict[str, tuple[LogisticCalibration, str]]:
+    """Read a model folder's calibrations of the back ends that have scored every set; returned as by `fit_folder`."""
+    found = {}
+    for path in sorted((model / "calibration").glob("*.json")):
+        if all((model / "scores" / data_dir.name / f"{path.stem}.scores").exists() for data_dir in data_dirs):
+            calibration, record = read_calibration(path)
+            found[path.stem] = calibration, record["trials_sha256"]
+    if not found:
+        raise FileNotFoundError(f"{model}/calibration: no calibration of a back end that has scored the sets")
+    return found
+
+
+def refuse_shared_speakers(held_out: Path, data_dir: Path) -> None:
+    """Raise ValueError if a speaker is in both data directories."""
+    shared = {*read_utt2spk(held_out / "utt2spk").values()} & {*read_utt2spk(data_dir / "utt2spk").values()}
+    if shared:
+        raise ValueError(f"{held_out} and {data_dir} share {len(shared)} speakers, e.g. {sorted(shared)[:3]}")

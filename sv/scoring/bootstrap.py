@@ -1,4 +1,4 @@
-"""What error rates would be with other speakers: replicates of DET curves that resample speakers, not trials.
+"""Error rates with other speakers: replicates of DET curves that resample speakers, not trials.
 
 Trials that share a speaker are not independent, so that counting trials would make every interval far too narrow. A
 replicate draws as many speakers as there are, with replacement, and weights a target trial by how often its speaker was
@@ -51,7 +51,7 @@ class Curves:
 
 
 def replicate_counts(num_speakers: int, rng: np.random.Generator, num_replicates: int = NUM_REPLICATES) -> np.ndarray:
-    """How often each speaker is drawn in each replicate, (1 + num_replicates, num_speakers); row 0: everyone once."""
+    """Number of times each speaker is drawn in each replicate, (1 + num_replicates, num_speakers); row 0: everyone once."""
     drawn = rng.multinomial(num_speakers, np.full(num_speakers, 1 / num_speakers), size=num_replicates)
     return np.vstack([np.ones(num_speakers, dtype=drawn.dtype), drawn]).astype(np.float64)
 
@@ -149,7 +149,7 @@ def interval(values: np.ndarray, num_speakers: int, num_target: int, level: floa
 
 @dataclass(frozen=True, kw_only=True)
 class PairedTest:
-    """How two systems differ on the same trials.
+    """Difference between two systems on the same trials.
 
     Attributes
     ----------

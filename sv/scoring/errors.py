@@ -1,4 +1,4 @@
-"""Where errors come from: speakers and trials."""
+"""Sources of errors: speakers and trials."""
 
 from dataclasses import dataclass
 

@@ -22,13 +22,13 @@ NO_LABEL = -1
 
 @dataclass(kw_only=True)
 class JoinReport:
-    """What the match of a trial list with a score file found.
+    """Outcome of matching a trial list with a score file.
 
     Attributes
     ----------
     num_trials : int
     num_foreign : int
-        Scores of pairs that are no trial.
+        Scores of pairs that are not trials.
     missing : list of (line, enrolment, test)
         Trials without a score, in trial order.
     """

@@ -21,7 +21,7 @@ def train_lda(
     ----------
     vectors : (num_utts, input_dim) numpy.ndarray
     speakers : (num_utts,) sequence
-        A label each.
+        One label per utterance.
     dim : int
         Directions to keep.
     total_covariance_factor : float

@@ -8,7 +8,7 @@ from scipy.optimize import isotonic_regression
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What errors cost, and how likely a target is.
+    """Costs of errors, and the prior of a target.
 
     Attributes
     ----------

@@ -45,14 +45,14 @@ def train_plda(vectors: np.ndarray, speakers: Sequence, num_iters: int = 10) -> 
     ----------
     vectors : (num_utts, dim) numpy.ndarray
     speakers : (num_utts,) sequence
-        A label each.
+        One label per utterance.
     num_iters : int
         Kaldi's ten are short of convergence; published numbers use them.
 
     Raises
     ------
     ValueError
-        If there are no more utterances than dimensions, or no speaker has two.
+        If there are not more utterances than dimensions, or no speaker has two.
 
     Notes
     -----

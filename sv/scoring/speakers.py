@@ -29,7 +29,7 @@ class SpeakerStatistics:
 
 
 def speaker_statistics(vectors: np.ndarray, speakers: Sequence) -> SpeakerStatistics:
-    """Means, counts and pooled scatter of (num_utts, dim) vectors with a speaker label each.
+    """Means, counts and pooled scatter of (num_utts, dim) vectors with one speaker label per vector.
 
     Raises
     ------

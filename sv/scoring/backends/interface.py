@@ -110,6 +110,9 @@ class BackEnd(Protocol):
             Naming the file that is not what it should be; for a back end that reads nothing from folders.
         """
 
+    def __str__(self) -> str:
+        """Kind and sizes, for `sv backend` to print."""
+
     def score(
         self,
         trials: Trials,

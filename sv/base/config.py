@@ -68,6 +68,14 @@ def require(
             raise ValueError(f"{name} must be positive, got {getattr(record, name)}")
 
 
+def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn nested keys into dotted ones: {"train": {"lr": 1}} into {"train.lr": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
 def check_keys(table: Mapping[str, Any], known: typing.Collection[str], where: str, prefix: str = "") -> None:
     """Raise ConfigError if `table` has a key that is not `known`."""
     for key in table:

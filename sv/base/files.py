@@ -56,9 +56,10 @@ def sync(file: IO) -> None:
 def write_error(error: OSError, path: Path, temporary: Path) -> OSError:
     """The error that names `path`, where `error` came of writing its temporary file; `error` itself otherwise.
 
-    A failed write names no file; an error that names another file (one that the block reads, say) is not about `path`.
+    A failed write has an error number and names no file. An error that names another file (one that the block reads, say), or
+    that has only a message (ours), is not about `path`.
     """
-    if error.filename in (None, str(temporary), temporary):
+    if error.errno is not None and error.filename in (None, str(temporary), temporary):
         return OSError(error.errno, f"could not write: {error.strerror or error}", str(path))
     return error
 

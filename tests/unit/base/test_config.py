@@ -3,7 +3,7 @@ from typing import Literal
 
 import pytest
 
-from sv.base.config import ConfigError, from_dict, load_json, load_toml, require, to_dict, write_json
+from sv.base.config import ConfigError, flatten, from_dict, load_json, load_toml, require, to_dict, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,3 +84,7 @@ def test_fields_out_of_range_are_named(rules, value, message):
 
 def test_fields_within_range_pass():
     require(Outer(count=1, limit=0.0), at_least_one=("count",), not_negative=("limit",), positive=("count",))
+
+
+def test_nested_keys_become_dotted_ones():
+    assert flatten({"a": 1, "b": {"c": [2], "d": {"e": None}}, "f": {}}) == {"a": 1, "b.c": [2], "b.d.e": None}

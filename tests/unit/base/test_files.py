@@ -2,7 +2,7 @@ import errno
 
 import pytest
 
-from sv.base.files import atomic_write, sha256_of, write_text
+from sv.base.files import atomic_write, existing_file, sha256_of, write_text
 
 
 def test_a_file_appears_only_when_the_block_succeeds(tmp_path):
@@ -32,6 +32,20 @@ def test_an_os_error_names_the_file(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert caught.value.filename == str(path)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_os_error_of_ours_that_the_block_raises_is_not_about_the_file(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught, atomic_write(tmp_path / "file"):
+        raise FileNotFoundError("feats.scp: not there; run stage 3 first")
+    assert str(caught.value) == "feats.scp: not there; run stage 3 first"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_file_is_told_with_its_remedy(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"x\.scp: not there; run stage 5 first$"):
+        existing_file(tmp_path / "x.scp", "run stage 5 first")
+    write_text(tmp_path / "x.scp", "")
+    assert existing_file(tmp_path / "x.scp", "") == tmp_path / "x.scp"
 
 
 def test_sha256_of_a_known_text(tmp_path):

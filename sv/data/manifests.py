@@ -16,7 +16,7 @@ from sv.base.files import atomic_write
 from sv.base.layout import SAMPLING_RATE
 from sv.data.audio import BadAudio, is_pipe
 from sv.data.utterances import Utterance, read_utterances
-from sv.kaldi.scp import DataDirError, byte_order, read_table, read_utt2spk
+from sv.kaldi.scp import DataDirError, byte_order, read_scp, read_utt2spk
 
 CUTS = "cuts.jsonl.gz"
 
@@ -150,13 +150,14 @@ def iter_waveforms(
         Naming the utterance: its file is missing, its command fails, it is cut off, or not as long as the tables say.
     """
     data_dir = Path(data_dir)
-    has_segments = (data_dir / "segments").exists()
-    table = data_dir / ("segments" if has_segments else "wav.scp")
-    entries = read_table(table)
+    has_segments, wav_scp = (data_dir / "segments").exists(), read_scp(data_dir / "wav.scp")
+    found = read_utterances(data_dir, wav_scp) if has_segments else {}
+    entries = found if has_segments else wav_scp
     if missing := [utt for utt in utterances if utt not in entries]:
+        table = data_dir / ("segments" if has_segments else "wav.scp")
         raise DataDirError(f"{table}: {len(missing)} utterances are not there, e.g. {missing[:3]}")
     ordered = sorted(utterances, key=byte_order)
-    locations = read_table(data_dir / "wav.scp").values() if has_segments else [entries[utt] for utt in ordered]
+    locations = wav_scp.values() if has_segments else [wav_scp[utt] for utt in ordered]
     if any(map(is_pipe, locations)):
         if (data_dir / CUTS).exists() and not has_segments:
             yield from _rendered(data_dir, ordered)
@@ -165,7 +166,7 @@ def iter_waveforms(
             raise DataDirError(
                 f"{data_dir}/wav.scp holds pipes, and there is no {CUTS} to render instead; --allow-pipes runs them in a shell"
             )
-    found = read_utterances(data_dir)
+    found = found or read_utterances(data_dir, wav_scp)
     for utt in ordered:
         try:
             yield utt, found[utt].read_all(allow_pipes)

@@ -1,5 +1,6 @@
 """Utterances of a data directory: files of their own, or, with `segments`, parts of longer recordings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -70,8 +71,14 @@ def utterance_of(segment: Segment, path: str) -> Utterance:
     return Utterance(segment.recording, path, duration_to_samples(segment.end) - start, start)
 
 
-def read_utterances(data_dir: str | Path) -> dict[str, Utterance]:
-    """The utterances of a data directory, in file order.
+def read_utterances(data_dir: str | Path, wav_scp: Mapping[str, str] | None = None) -> dict[str, Utterance]:
+    """Read the utterances of a data directory, in file order.
+
+    Parameters
+    ----------
+    data_dir : path
+    wav_scp : mapping, optional
+        Its table wav.scp, if it was read already.
 
     Raises
     ------
@@ -79,7 +86,7 @@ def read_utterances(data_dir: str | Path) -> dict[str, Utterance]:
         If a table is malformed, a segment is of no recording of wav.scp, or, without segments, utt2dur lacks one.
     """
     data_dir = Path(data_dir)
-    wav_scp = read_scp(data_dir / "wav.scp")
+    wav_scp = read_scp(data_dir / "wav.scp") if wav_scp is None else wav_scp
     if (data_dir / "segments").exists():
         segments = read_segments(data_dir / "segments")
         if missing := [utt for utt, segment in segments.items() if segment.recording not in wav_scp]:

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from common import print_table
 
-from sv.bin.extract import check_features
 from sv.embed.embedder import Embedder, utterance_embedding
 from sv.embed.inputs import set_features
 from sv.features.segments import frames_per_segment
@@ -60,7 +59,6 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.num_threads)
     system, frontend, model = load_model(args.model)
-    check_features(args.feats, system)
     embedder = Embedder(model, frames_per_segment(frontend, system.extract), system.extract.batch_size)
     sets = {
         path.name: list(set_features(system, frontend, path, args.feats, list(read_utt2spk(path / "utt2spk"))))

@@ -13,7 +13,7 @@ from sv.bin.common import calibration_parser, fail_in_one_line
 @fail_in_one_line
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and calibrate."""
-    args = calibration_parser("sv calibrate", __doc__, num_scores=1).parse_args(argv)
+    args = calibration_parser("calibrate", __doc__, num_scores=1).parse_args(argv)
     args.run(args)
 
 

@@ -1,17 +1,17 @@
 """Calibrate a system's scores of every condition on held-out speakers, and update its results.json (stage 7).
 
-    python -m sv.bin.calibrate_sets --model exp/exu_net --held-out data/voxceleb1_valid data/voxceleb1_test ...
-    python -m sv.bin.calibrate_sets --model exp/exu_net --stored data/voices_devkit    by what it was calibrated with before
+sv calibrate_sets --model exp/exu_net --held-out data/voxceleb1_valid data/voxceleb1_test ...
+sv calibrate_sets --model exp/exu_net --stored data/voices_devkit    by what it was calibrated with before
 
 For each <model>/scores/<held-out set>/<backend>.scores: writes <model>/calibration/<backend>.json, which `sv verify`
 reads too, and <model>/scores/<set>/<backend>-calibrated.scores of every set.
 """
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
 
 from sv.base.layout import parse_condition
-from sv.bin.common import fail_in_one_line
+from sv.bin.common import command_parser, fail_in_one_line
 from sv.kaldi import read_trials, read_utt2spk, scores_of_trials, write_scores
 from sv.kaldi.enrolment import read_enrolment, with_models
 from sv.results.rows import CALIBRATED, Row, make_row, read_results, stamp_of, update_results
@@ -28,9 +28,9 @@ def known_row(rows: list[Row], set_name: str, backend: str) -> Row:
     return found[0]
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def parse(argv: list[str] | None) -> Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = command_parser("calibrate_sets", __doc__)
     parser.add_argument("--model", type=Path, required=True, help="model folder with scores")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--held-out", type=Path, help="data directory to calibrate on; no test speaker in it")

@@ -1,38 +1,31 @@
 """Average utterances' embeddings into speakers', of both kinds that enhancement is trained towards.
 
-    python -m sv.bin.combine_embeddings exp/exu_net/embeddings/voxceleb1_train/segments.scp data/voxceleb1_train/utt2spk OUT
+sv combine_embeddings exp/exu_net/embeddings/voxceleb1_train/segments.scp data/voxceleb1_train/utt2spk OUT
 
-Writes OUT/single.{ark,scp}, the length-normalised mean of each utterance's segments, and OUT/multiple_{b,c}.{ark,scp}, a
-vector a speaker: the mean of the normalised (B), the normalised mean (C).
+Writes OUT/single.{ark,scp}, the length-normalised mean of each utterance's segments, and OUT/multiple_{b,c}.{ark,scp}, one
+vector per speaker: the mean of the normalised (B), the normalised mean (C).
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 
-from sv.bin.common import existing_scp, fail_in_one_line
+from sv.bin.common import command_parser, fail_in_one_line
 from sv.enhancement.archive import EmbeddingArchive
-from sv.enhancement.targets import SpeakerTargets, unit
-from sv.kaldi import DataDirError, open_ark_scp, read_utt2spk
+from sv.enhancement.targets import SpeakerTargets, number_speakers, unit
+from sv.kaldi import open_ark_scp
 
 
 @fail_in_one_line
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and average."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = command_parser("combine_embeddings", __doc__)
     parser.add_argument("embeddings", type=Path, help="scp of segments, or of vectors")
     parser.add_argument("utt2spk", type=Path)
     parser.add_argument("out", type=Path, help="folder to write")
     args = parser.parse_args(argv)
-    archive, utt2spk = EmbeddingArchive(existing_scp(args.embeddings, "run stage 5 first")), read_utt2spk(args.utt2spk)
-    if missing := [utt for utt in archive.keys if utt not in utt2spk]:
-        raise DataDirError(
-            f"{args.utt2spk}: {len(missing)} utterances of {archive.scp} are not there, e.g. {missing[:3]}"
-        )
-    speakers = sorted({utt2spk[utt] for utt in archive.keys}, key=str.encode)
-    number = {speaker: place for place, speaker in enumerate(speakers)}
-    ids, out = np.array([number[utt2spk[utt]] for utt in archive.keys]), args.out.absolute()
+    archive, out = EmbeddingArchive(args.embeddings), args.out.absolute()
+    speakers, ids = number_speakers(archive, args.utt2spk)
     with open_ark_scp(out / "single.ark", out / "single.scp") as write:
         for block, embeddings in archive.blocks():
             for utt, vector in zip(archive.keys[block], unit(embeddings), strict=True):

@@ -1,4 +1,4 @@
-"""What the commands share: errors in one line, and the options of array jobs."""
+"""Parts of every command: parser, options of array jobs, errors in one line; no torch, for a fast start."""
 
 import argparse
 import sys
@@ -13,18 +13,14 @@ EXPECTED = (ValueError, KeyError, OSError)  # what our own checks raise: bad dat
 existing_scp = existing_file
 
 
-def fail_in_one_line(main: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn the errors of our own checks into one line on stderr and exit code 1; others keep their traceback."""
-
-    @wraps(main)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return main(*args, **kwargs)
-        except EXPECTED as error:
-            text = error.args[0] if isinstance(error, KeyError) else error
-            sys.exit(f"error: {text}")
-
-    return guarded
+def command_parser(name: str, doc: str) -> argparse.ArgumentParser:
+    """Make the parser of `sv NAME`, whose help is the module's docstring."""
+    return argparse.ArgumentParser(
+        prog=f"sv {name}",
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
 def allow_pipes_option(parser: argparse.ArgumentParser) -> None:
@@ -40,13 +36,11 @@ def job_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--num-jobs", type=int, default=1, help="jobs that share the work")
 
 
-def calibration_parser(prog: str, about: str, num_scores: int | str) -> argparse.ArgumentParser:
-    """The command line of `sv calibrate` and `sv fuse`; what it parses has a `run` to call with it."""
+def calibration_parser(name: str, about: str, num_scores: int | str) -> argparse.ArgumentParser:
+    """Make the parser of `sv calibrate` and `sv fuse`; the namespace that it parses has a `run` to call with it."""
     from sv.scoring.calibration_files import apply_file, fit_files
 
-    parser = argparse.ArgumentParser(
-        prog=prog, description=about, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = command_parser(name, about)
     commands = parser.add_subparsers(dest="command", required=True)
     fit = commands.add_parser("fit", help="learn the map on held-out trials", allow_abbrev=False)
     use = commands.add_parser("apply", help="turn scores into log-likelihood ratios", allow_abbrev=False)
@@ -71,3 +65,17 @@ def calibration_parser(prog: str, about: str, num_scores: int | str) -> argparse
         run=lambda args: apply_file(args.calibration, args.trials, args.scores, args.out, qualities=args.quality)
     )
     return parser
+
+
+def fail_in_one_line(main: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn the errors of our own checks into one line on stderr and exit code 1; others keep their traceback."""
+
+    @wraps(main)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return main(*args, **kwargs)
+        except EXPECTED as error:
+            text = error.args[0] if isinstance(error, KeyError) else error
+            sys.exit(f"error: {text}")
+
+    return guarded

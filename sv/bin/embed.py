@@ -12,22 +12,16 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
-
-from sv.bin.common import allow_pipes_option, fail_in_one_line
+from sv.bin.common import allow_pipes_option, command_parser, fail_in_one_line
 from sv.data.audio import BadAudio
-from sv.embed.embedder import Embedder, utterance_embedding
-from sv.embed.inputs import FeatureReader, named_inputs
-from sv.features.segments import frames_per_segment
+from sv.embed.inputs import named_inputs
+from sv.embed.utterances import UtteranceEmbedder
 from sv.kaldi import open_ark_scp
-from sv.system.folder import load_model
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        prog="sv embed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = command_parser("embed", __doc__)
     parser.add_argument("--model", type=Path, required=True, help="model folder, of training or sv convert")
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out recordings that cannot be used, instead of failing"
@@ -48,16 +42,11 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and embed."""
     args = parse(argv)
     inputs = named_inputs(args.inputs)
-    system, frontend, model = load_model(args.model, "cuda" if torch.cuda.is_available() else "cpu")
-    frames = frames_per_segment(frontend, system.extract)
-    reader, embedder = (
-        FeatureReader(system, frontend, args.allow_pipes),
-        Embedder(model, frames, system.extract.batch_size),
-    )
-    out = args.out.absolute()
+    embedder = UtteranceEmbedder.load(args.model)
+    reader, out = embedder.reader(args.allow_pipes), args.out.absolute()
     with open_ark_scp(out, out.with_suffix(".scp")) as write:
-        for key, segments in embedder(reader(inputs)):
-            write(key, utterance_embedding(segments, system.extract.unit_segments))
+        for key, vector, _ in embedder(reader(inputs)):
+            write(key, vector)
         for line in reader.bad:
             print(f"cannot use {line}", file=sys.stderr)
         if len(reader.bad) == len(inputs) or (reader.bad and not args.skip_bad):

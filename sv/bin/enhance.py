@@ -1,36 +1,33 @@
-"""Enhance embeddings with a trained system (stage 5); what comes out are ordinary embeddings.
+"""Enhance embeddings with a trained system (stage 5); the results are ordinary embeddings.
 
-    python -m sv.bin.enhance --model exp/embedding_mlp_cosine --embeddings exp/exu_net/embeddings \\
-        --out exp/embedding_mlp_cosine/embeddings voxceleb1_test voxceleb1_test-babble-snr5
+sv enhance --model exp/embedding_mlp_cosine --embeddings exp/exu_net/embeddings \\
+    --out exp/embedding_mlp_cosine/embeddings voxceleb1_test voxceleb1_test-babble-snr5
 
-Reads <embeddings>/<set>/segments.scp; writes <out>/<set>/xvector.{ark,scp}, a vector an utterance, and
-segments.{ark,scp}, a matrix of segments, each enhanced by itself.
+Reads <embeddings>/<set>/segments.scp; writes <out>/<set>/xvector.{ark,scp}, one vector per utterance, and
+segments.{ark,scp}, one matrix of its segments, each enhanced by itself.
 """
 
-import argparse
 from pathlib import Path
 
-import torch
-
-from sv.bin.common import existing_scp, fail_in_one_line
+from sv.bin.common import command_parser, fail_in_one_line
 from sv.enhancement.apply import check_dim, enhanced_archive
 from sv.enhancement.archive import EmbeddingArchive
 from sv.kaldi import open_ark_scp
-from sv.system.folder import load_model
+from sv.system.folder import device_of_job, load_model
 
 
 @fail_in_one_line
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and enhance."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = command_parser("enhance", __doc__)
     parser.add_argument("--model", type=Path, required=True, help="model folder of an enhancement")
     parser.add_argument("--embeddings", type=Path, required=True, help="folder of the extractor's embeddings")
     parser.add_argument("--out", type=Path, required=True, help="folder of the enhanced embeddings")
     parser.add_argument("sets", nargs="+", metavar="SET", help="names of data directories")
     args = parser.parse_args(argv)
-    system, frontend, model = load_model(args.model, "cuda" if torch.cuda.is_available() else "cpu")
+    system, frontend, model = load_model(args.model, device_of_job())
     for name in args.sets:
-        archive = EmbeddingArchive(existing_scp(args.embeddings / name / "segments.scp", "run stage 5 first"))
+        archive = EmbeddingArchive(args.embeddings / name / "segments.scp")
         check_dim(system, archive.dim, str(args.model))
         out = (args.out / name).absolute()
         with (

@@ -8,19 +8,16 @@ recordings into segments and averages their embeddings is printed, and a TorchSc
 compared with the model before they are written.
 """
 
-import argparse
 from pathlib import Path
 
-from sv.bin.common import fail_in_one_line
+from sv.bin.common import command_parser, fail_in_one_line
 from sv.embed.export import FORMATS, export_model
 
 
 @fail_in_one_line
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and export."""
-    parser = argparse.ArgumentParser(
-        prog="sv export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = command_parser("export", __doc__)
     parser.add_argument("--model", type=Path, required=True, help="model folder, of training or sv convert")
     parser.add_argument(
         "--format", choices=sorted(FORMATS), required=True, help="onnx needs the packages of 'sv[onnx]'"

@@ -10,7 +10,7 @@ from sv.bin.common import calibration_parser, fail_in_one_line
 @fail_in_one_line
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and fuse."""
-    parser = calibration_parser("sv fuse", __doc__, num_scores="+")
+    parser = calibration_parser("fuse", __doc__, num_scores="+")
     args = parser.parse_args(argv)
     if len(args.scores) < 2:
         parser.error("fusion needs the scores of two systems or more; for one there is sv calibrate")

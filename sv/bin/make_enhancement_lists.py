@@ -1,15 +1,14 @@
 """Write the four lists that embedding enhancement trains and tests on.
 
-    python -m sv.bin.make_enhancement_lists --seed 0 data/voxceleb1_train exp/lists/train
+sv make_enhancement_lists --seed 0 data/voxceleb1_train exp/lists/train
 
 Writes OUT_{normal,triplet,distribution,test}_list.txt. The test list needs five utterances of every speaker; without them
 it is left out, and said so.
 """
 
-import argparse
 from pathlib import Path
 
-from sv.bin.common import fail_in_one_line
+from sv.bin.common import command_parser, fail_in_one_line
 from sv.data.trial_lists import sessions_of, trial_list
 from sv.enhancement.lists import distribution_list, normal_list, triplet_list, write_list
 from sv.kaldi import DataDirError, read_table, read_utt2spk
@@ -19,7 +18,7 @@ from sv.kaldi.data_dir import quarantined
 @fail_in_one_line
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and write the lists."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = command_parser("make_enhancement_lists", __doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--utt2session", type=Path, help="lines of <utterance> <session>; default: the middle of the ids"

@@ -1,9 +1,8 @@
 """Write one cut of a lhotse manifest as 16-bit wav to stdout: what the pipes in a noisy set's wav.scp run.
 
-python -m sv.bin.render_cut data/voxceleb1_test-babble-snr5/cuts.jsonl.gz id10270-5r0dWxy17C8-00001 > out.wav
+sv render_cut data/voxceleb1_test-babble-snr5/cuts.jsonl.gz id10270-5r0dWxy17C8-00001 > out.wav
 """
 
-import argparse
 import gzip
 import io
 import json
@@ -13,13 +12,14 @@ from pathlib import Path
 import soundfile
 
 from sv.base.layout import SAMPLING_RATE
+from sv.bin.common import command_parser
 from sv.data.manifests import import_lhotse, render
 from sv.kaldi.scp import DataDirError
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and render."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = command_parser("render_cut", __doc__)
     parser.add_argument("cuts", type=Path, help="jsonl.gz of lhotse cuts")
     parser.add_argument("utterance", help="id of the cut")
     args = parser.parse_args(argv)

@@ -1,17 +1,17 @@
 """Score a system on a clean test set and its noisy conditions, and update its results.json (stage 7).
 
-    python -m sv.bin.score_sets --model exp/exu_net data/voxceleb1_test data/voxceleb1_test-babble-snr5 ...
+sv score_sets --model exp/exu_net data/voxceleb1_test data/voxceleb1_test-babble-snr5 ...
 
 Writes <model>/scores/<set>/<back end>.scores for every back end that <model>/backend holds and those that need no training: what
 `sv score` gives on the set's xvector.scp or segments.scp. Those that a cohort can normalise also get AS-norm (-asnorm).
 """
 
-import argparse
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
 from sv.base.log import get_logger
-from sv.bin.common import fail_in_one_line
+from sv.bin.common import command_parser, fail_in_one_line
 from sv.data.challenge_rules import RULES, broken_rules
 from sv.kaldi import read_trials, read_utt2spk, write_scores
 from sv.kaldi.enrolment import read_enrolment, with_models
@@ -20,9 +20,9 @@ from sv.results.rows import NONE, make_row, stamp_of, update_results
 from sv.scoring.sets import read_set, variants
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def parse(argv: list[str] | None) -> Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = command_parser("score_sets", __doc__)
     parser.add_argument("--model", type=Path, required=True, help="model folder with embeddings/ and backend/")
     parser.add_argument("--seed", type=int, default=0, help="of the run; also of the confidence intervals")
     parser.add_argument("--top-n", type=int, default=300, help="of the cohort, for AS-norm; all if there are fewer")

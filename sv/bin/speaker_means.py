@@ -1,14 +1,13 @@
 """Average each speaker's embeddings, as Kaldi's ivector-mean does (stage 5).
 
-    python -m sv.bin.speaker_means --embeddings exp/exu_net/embeddings data/voxceleb1_train data/voxceleb1_test
+sv speaker_means --embeddings exp/exu_net/embeddings data/voxceleb1_train data/voxceleb1_test
 
 Reads <embeddings>/<set>/xvector.scp; writes spk_xvector.{ark,scp} and num_utts, lines of <speaker> <number of utterances>.
 """
 
-import argparse
 from pathlib import Path
 
-from sv.bin.common import existing_scp, fail_in_one_line
+from sv.bin.common import command_parser, existing_scp, fail_in_one_line
 from sv.kaldi import DataDirError, open_ark_scp, read_utt2spk, read_vectors, write_table
 from sv.kaldi.data_dir import quarantined
 from sv.kaldi.scp import invert
@@ -18,7 +17,7 @@ from sv.scoring.speakers import speaker_means
 @fail_in_one_line
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and average."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = command_parser("speaker_means", __doc__)
     parser.add_argument("--embeddings", type=Path, required=True, help="folder of the embeddings")
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR")
     args = parser.parse_args(argv)

@@ -1,14 +1,13 @@
 """Estimate the signal-to-noise ratio of every utterance of data directories, for calibration with qualities.
 
-    python -m sv.bin.utt2snr data/voxceleb1_valid data/voxceleb1_test-babble-snr5 ...
+sv utt2snr data/voxceleb1_valid data/voxceleb1_test-babble-snr5 ...
 
 Writes <data dir>/utt2snr, lines of <utt> <dB>. Noisy sets are rendered.
 """
 
-import argparse
 from pathlib import Path
 
-from sv.bin.common import fail_in_one_line
+from sv.bin.common import command_parser, fail_in_one_line
 from sv.data.manifests import iter_waveforms
 from sv.data.quality import estimate_snr
 from sv.kaldi import read_utt2spk, write_table
@@ -17,7 +16,7 @@ from sv.kaldi import read_utt2spk, write_table
 @fail_in_one_line
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and estimate."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = command_parser("utt2snr", __doc__)
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR")
     args = parser.parse_args(argv)
     for data_dir in args.data_dirs:

@@ -1,7 +1,7 @@
 """Plans of batches, from a training set's speakers to the utterances of each batch: a pure function of seed and epoch."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -309,6 +309,32 @@ class ShuffledSampler:
         order = generator(self.seed, "shuffle", epoch).permutation(self.num_utterances)
         rows = order[: self.steps_per_epoch * self.config.batch_size].reshape(self.steps_per_epoch, -1)
         return Batches(rows[:, self.share], lambda batch: [Item(i, epoch, self.config.augment) for i in batch.tolist()])
+
+
+class EpochPlan:
+    """Batches of any epoch from any step on, for this rank; what the training loop iterates over.
+
+    Parameters
+    ----------
+    sampler : GroupSampler or ShuffledSampler
+        Plans an epoch's batches.
+    read : callable
+        From planned batches to batches that a training step reads.
+
+    Attributes
+    ----------
+    steps_per_epoch : int
+    """
+
+    def __init__(
+        self, sampler: GroupSampler | ShuffledSampler, read: Callable[[Sequence[Sequence[Item]]], Iterable]
+    ) -> None:
+        self.sampler, self.read = sampler, read
+        self.steps_per_epoch = sampler.steps_per_epoch
+
+    def batches(self, epoch: int, first_step: int) -> Iterable:
+        """Read the epoch's batches from step `first_step` on."""
+        return self.read(self.sampler.epoch(epoch)[first_step:])
 
 
 def distinct_batches(labels: np.ndarray, size: int) -> list[list[int]]:

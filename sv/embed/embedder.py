@@ -1,4 +1,4 @@
-"""Embeddings of whole utterances: segments embedded in batches of one size."""
+"""Embeddings of segments, in batches of one size, and their mean per utterance."""
 
 from collections.abc import Iterable, Iterator
 
@@ -11,18 +11,19 @@ from sv.models.folding import for_inference
 
 
 class Embedder:
-    """Embeds stacked segment features, batching the segments of many utterances.
+    """Embed stacked segment features, batching the segments of many utterances.
 
-    Every forward pass has `batch_size` segments, the last one filled up with zeros: an embedding does not depend on what
-    else is in its batch, and on its own place in it by rounding alone.
+    Every forward pass has `batch_size` segments, the last one filled up with zeros: an embedding does not depend on the other
+    segments of its batch, and on its own place in it by rounding alone.
 
     Parameters
     ----------
     model : torch.nn.Module
-        A copy made for inference is what runs.
+        A copy of it, made for inference, runs.
     num_frames : int or None
-        Of a segment; None if each utterance is one, which is then embedded by itself.
+        Frames per segment; None if each utterance is one segment, which is then embedded by itself.
     batch_size : int
+        Segments.
     """
 
     def __init__(self, model: nn.Module, num_frames: int | None, batch_size: int) -> None:
@@ -35,7 +36,7 @@ class Embedder:
         Raises
         ------
         ValueError
-            Naming the utterance whose features are no whole number of segments or whose embedding is not finite.
+            Naming the utterance whose features are not a multiple of a segment or whose embedding is not finite.
         """
         if self.num_frames is None:
             for utterance, matrix in features:
@@ -47,7 +48,7 @@ class Embedder:
         for utterance, matrix in features:
             if len(matrix) == 0 or len(matrix) % self.num_frames:
                 raise ValueError(
-                    f"{utterance}: {len(matrix)} frames are no whole number of segments of {self.num_frames}"
+                    f"{utterance}: {len(matrix)} frames are not a multiple of a segment's {self.num_frames}"
                 )
             parts = matrix.reshape(-1, self.num_frames, matrix.shape[1])
             waiting.append((utterance, len(parts)))
@@ -81,9 +82,9 @@ class Embedder:
 def utterance_embedding(segments: np.ndarray, unit_segments: bool = True) -> np.ndarray:
     """Mean of the segments' embeddings, (num_segments, dim) to (dim,), each scaled to unit length before if asked.
 
-    The dot product of two means of unit vectors is the mean cosine over all pairs of segments, the score of the paper's
-    peers.
+    The dot product of two means of unit vectors is the mean cosine over all pairs of segments, with which the ExU-Net paper
+    and its peers score.
     """
-    if unit_segments:  # one without a direction (ReLU) has no say
+    if unit_segments:  # a zero vector (ReLU) stays zero
         segments = segments / np.maximum(np.linalg.norm(segments, axis=1, keepdims=True), TINY)
     return segments.mean(axis=0)

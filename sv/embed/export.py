@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sv.base.files import atomic_write
+from sv.base.layout import ModelFolder
 from sv.system.config import SystemConfig
-from sv.system.folder import CONFIG, load_model, read_system
+from sv.system.folder import load_model, read_system
 
 FORMATS = ("torchscript", "onnx")
 TOLERANCE = 1e-4  # of an embedding's length, between the traced module and the model
@@ -21,7 +22,7 @@ ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 class SegmentEmbedder(nn.Module):
-    """Front end and model in one: what `sv embed` applies to every segment of a recording."""
+    """Front end and model in one module, which `sv embed` applies to every segment of a recording."""
 
     def __init__(self, frontend: nn.Module, model: nn.Module) -> None:
         super().__init__()
@@ -45,19 +46,19 @@ def export_model(model_dir: Path, kind: str, out: Path) -> list[str]:
     Returns
     -------
     list of str
-        What the file reads and gives, for the user.
+        Input and output of the file, for the user.
 
     Raises
     ------
     ValueError
-        If the model cannot be exported, or what was exported does not compute the same; nothing is written then.
+        If the model cannot be exported, or the export computes something else; nothing is written then.
     """
     why_not(read_system(model_dir), model_dir)
     system, frontend, model = load_model(model_dir)
     embedder = SegmentEmbedder(frontend, model).eval().requires_grad_(False)
     examples = example_segments(system)
     write = {"torchscript": _torchscript, "onnx": _onnx}[kind]
-    any_length = write(embedder, examples, (Path(model_dir) / CONFIG).read_text(), out)
+    any_length = write(embedder, examples, ModelFolder(Path(model_dir)).config, out)
     return usage(system, model.config.embedding_dim, any_length)
 
 
@@ -71,14 +72,14 @@ def why_not(system: SystemConfig, model_dir: Path) -> None:
 
 
 def example_segments(system: SystemConfig) -> Tensor:
-    """Two segments of noise, or two embeddings, such as the system reads."""
+    """Make two segments of noise, or two embeddings, such as the system reads."""
     if system.features_type == "embedding":
         return 0.1 * torch.randn(2, system.model.embedding_dim, generator=torch.Generator().manual_seed(SEED))
     return 0.1 * torch.randn(2, system.extract.segment_samples, generator=torch.Generator().manual_seed(SEED))
 
 
 def usage(system: SystemConfig, dim: int, any_length: bool) -> list[str]:
-    """What the exported file reads and gives, and what is left to its user."""
+    """Describe the exported file's input and output, and the steps that are left to its user."""
     if system.features_type == "embedding":
         return [f"reads embeddings (batch, {dim}), gives better ones"]
     extract = system.extract
@@ -92,13 +93,13 @@ def usage(system: SystemConfig, dim: int, any_length: bool) -> list[str]:
     return lines + [f"before that it changes the level: {', '.join(before)}"] * bool(before)
 
 
-def _torchscript(embedder: nn.Module, examples: Tensor, config: str, out: Path) -> bool:
+def _torchscript(embedder: nn.Module, examples: Tensor, config: Path, out: Path) -> bool:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of shapes that a trace takes for fixed: other shapes are tried below
         traced = torch.jit.trace(embedder, (examples,), check_trace=False)
     any_length = takes_any_length(embedder, traced, examples)
     buffer = io.BytesIO()
-    torch.jit.save(traced, buffer, _extra_files={CONFIG: config})
+    torch.jit.save(traced, buffer, _extra_files={config.name: config.read_text()})
     with atomic_write(out, "wb") as file:
         file.write(buffer.getvalue())
     return any_length
@@ -106,12 +107,12 @@ def _torchscript(embedder: nn.Module, examples: Tensor, config: str, out: Path) 
 
 @torch.no_grad()
 def takes_any_length(embedder: nn.Module, exported: Callable[[Tensor], Tensor], examples: Tensor) -> bool:
-    """Compare an exported module with what it was exported from, on the examples, one of them and longer ones.
+    """Compare an exported module with its source, on the examples, one of them and longer ones.
 
     Returns
     -------
     bool
-        Whether it reads segments of other lengths; else either refuses them.
+        True if it reads segments of other lengths; else it or its source refuses them.
 
     Raises
     ------
@@ -138,7 +139,7 @@ def _compare(expected: Tensor, found: Tensor, segments: Tensor) -> None:
         )
 
 
-def _onnx(embedder: nn.Module, examples: Tensor, config: str, out: Path) -> bool:
+def _onnx(embedder: nn.Module, examples: Tensor, config: Path, out: Path) -> bool:
     if missing := [name for name in ONNX_PACKAGES if find_spec(name) is None]:
         raise ValueError(f"--format onnx needs {', '.join(missing)}: pip install 'sv[onnx]'")
     from onnxruntime import InferenceSession
@@ -159,7 +160,7 @@ def _onnx(embedder: nn.Module, examples: Tensor, config: str, out: Path) -> bool
 
 
 def _onnx_program(embedder: nn.Module, examples: Tensor) -> tuple[torch.onnx.ONNXProgram, bool]:
-    """The graph, and whether it may read segments of any length: those of the examples where PyTorch cannot write that."""
+    """Export the graph; the flag is False if PyTorch can only write one for segments of the examples' length."""
     names = {"input_names": ["segments"], "output_names": ["embeddings"]}
     for axes in ((0, 1), (0,)):
         sizes = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)

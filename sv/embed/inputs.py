@@ -1,14 +1,16 @@
-"""What a user names to be embedded (audio files, wav.scp, feats.scp), as features."""
+"""Features of what is to be embedded: audio files, wav.scp, feats.scp, data directories."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import nn
 
 from sv.base.config import load_json, to_dict
+from sv.base.files import existing_file
 from sv.data.audio import BadAudio, is_pipe, load_checked, to_mono_16k
 from sv.data.manifests import CUTS, iter_waveforms
 from sv.data.utterances import read_utterances
@@ -17,14 +19,20 @@ from sv.kaldi import DataDirError, read_matrix, read_scp
 from sv.kaldi.scp import byte_order
 from sv.system.config import SystemConfig
 
+FEATURES_RECORD = "config.json"  # in a folder of stored features
 ARCHIVE = re.compile(r".+:\d+(\[[\d:,]+\])?")  # file:offset, maybe with a range of rows
 Stream = Iterator[tuple[str, np.ndarray]]
 
 
 def named_inputs(paths: Sequence[Path]) -> dict[str, tuple[str, Path]]:
-    """What the command line names, in byte order of the keys: (file, `file:offset` or pipe; where it is named).
+    """Inputs of the command line by key, in byte order: (file, `file:offset` or pipe; the argument that names it).
 
-    A wav.scp with segments beside it names these.
+    A wav.scp with segments beside it names the segments.
+
+    Raises
+    ------
+    DataDirError
+        If a key appears twice, or a table is malformed.
     """
     named: dict[str, tuple[str, Path]] = {}
     for path in paths:
@@ -34,21 +42,26 @@ def named_inputs(paths: Sequence[Path]) -> dict[str, tuple[str, Path]]:
             table = read_scp(path) if path.suffix == ".scp" else {path.stem: str(path)}
         for key, location in table.items():
             if key in named:
-                raise DataDirError(f"{path}: key {key!r} stands twice; rename the file, or use a wav.scp")
+                raise DataDirError(f"{path}: key {key!r} appears twice; rename the file, or use a wav.scp")
             named[key] = (location, path)
     return {key: named[key] for key in sorted(named, key=byte_order)}
 
 
 def has_segments(path: Path) -> bool:
-    """Whether a file is the wav.scp of a data directory whose utterances are segments."""
+    """True for the wav.scp of a data directory whose utterances are segments."""
     return path.name == "wav.scp" and path.with_name("segments").exists()
 
 
 class FeatureReader:
-    """Features of recordings and archives, one after the other; `bad` collects the recordings that cannot be used.
+    """Read features of recordings and archives, one after the other.
 
-    A matrix of another length than whole segments is taken for a whole utterance's frames, made elsewhere, and cut.
+    A matrix whose length is not a multiple of a segment's is taken for a whole utterance's frames, made elsewhere, and cut.
     The pipes of a wav.scp beside cuts are not run, the cuts are rendered; others run only if `allow_pipes`.
+
+    Attributes
+    ----------
+    bad : list of str
+        The recordings that cannot be used, each with the reason.
     """
 
     def __init__(self, system: SystemConfig, frontend: nn.Module, allow_pipes: bool = False) -> None:
@@ -100,13 +113,15 @@ class FeatureReader:
         return cut_frames(matrix, self.num_frames, self.system.extract)
 
 
+def features_record(system: SystemConfig) -> dict[str, Any]:
+    """The options that stored features depend on; stage 3 writes them beside the features."""
+    return {"type": system.features_type, **to_dict(system.features), **segment_options(system.extract)}
+
+
 def check_features(feats: Path, system: SystemConfig) -> None:
     """Raise ValueError unless the stored features are those that the system reads; FileNotFoundError if there are none."""
-    path = feats / "config.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: not there; run stage 3 first")
-    stored = load_json(path)
-    wanted = {"type": system.features_type, **to_dict(system.features), **segment_options(system.extract)}
+    stored = load_json(existing_file(feats / FEATURES_RECORD, "run stage 3 first"))
+    wanted = features_record(system)
     if differing := [key for key in wanted if stored.get(key) != wanted[key]]:
         raise ValueError(f"{feats}: its features differ from the system's in {', '.join(differing)}; run stage 3 again")
 
@@ -119,12 +134,12 @@ def set_features(
     utterances: Sequence[str],
     allow_pipes: bool = False,
 ) -> Stream:
-    """Features of some utterances of a data directory: stored ones of stage 3, or, if `feats` is None, computed here.
+    """Read features of some utterances of a data directory, stored by stage 3, or compute them if `feats` is None.
 
     Parameters
     ----------
-    system, frontend
-        What reads them.
+    system : SystemConfig
+    frontend : torch.nn.Module
     data_dir : Path
     feats : Path, optional
         Folder of stored features.
@@ -149,9 +164,7 @@ def set_features(
             yield utterance, compute_features(frontend, samples, system.extract)
         return
     check_features(feats, system)
-    path = feats / data_dir.name / "feats.scp"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: not there; run stage 3 first")
+    path = existing_file(feats / data_dir.name / "feats.scp", "run stage 3 first")
     scp = read_scp(path)
     if missing := [utterance for utterance in utterances if utterance not in scp]:
         raise DataDirError(f"{path}: {len(missing)} utterances are not there, e.g. {missing[:3]}; run stage 3 again")

@@ -1,4 +1,4 @@
-"""What a stage will need, from a short trial of its own work: for a dry run where none was recorded."""
+"""Estimate of a stage's files, bytes and seconds by a short trial of its work, for a dry run where none was recorded."""
 
 from collections.abc import Sequence
 from pathlib import Path

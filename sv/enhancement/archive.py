@@ -1,4 +1,4 @@
-"""Embeddings on the disk: rows of Kaldi archives, read when they are asked for."""
+"""Embeddings on disk: rows of Kaldi archives, read when they are asked for."""
 
 import os
 import struct
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sv.base.files import existing_file
 from sv.kaldi import DataDirError, read_scp
 
 BLOCK_ROWS = 4096
@@ -14,7 +15,7 @@ VECTOR_HEADER, MATRIX_HEADER = 10, 15  # bytes from a record's offset to its fir
 
 
 class EmbeddingArchive:
-    """An embedding an utterance: a vector, or the mean of a matrix' rows (segments), of one dimension throughout.
+    """Random access to embeddings, one per utterance: a vector, or the mean of a matrix' rows (segments).
 
     Records are read by position: a million embeddings take the memory of their keys and offsets.
 
@@ -30,13 +31,15 @@ class EmbeddingArchive:
 
     Raises
     ------
+    FileNotFoundError
+        If there is no scp.
     DataDirError
-        If the scp is empty, names no archive position, or its first record is no such vector or matrix; from `rows`, if
-        another record is not or has another dimension.
+        If the scp is empty, a line is not an archive position, or the first record is not such a vector or matrix; from `rows`,
+        if another record is not, or has another dimension.
     """
 
     def __init__(self, scp: str | Path) -> None:
-        self.scp = Path(scp)
+        self.scp = existing_file(scp, "run stage 5 first")
         table = read_scp(scp)
         if not table:
             raise DataDirError(f"{scp}: no embeddings")
@@ -78,7 +81,7 @@ class EmbeddingArchive:
         num_crops : int
             Average that many randomly drawn rows of a matrix; 0, or more than it has: all.
         rng : numpy.random.Generator, optional
-            What draws them.
+            Draws them.
         """
         embeddings = np.empty((len(rows), self.dim), np.float32)
         for place, row in enumerate(rows):
@@ -89,13 +92,13 @@ class EmbeddingArchive:
         return embeddings
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """All embeddings in order, a few thousand at a time: their rows, and (n, dim) float32."""
+        """Yield all embeddings in order, a few thousand at a time: their rows, and (n, dim) float32."""
         for first in range(0, len(self), BLOCK_ROWS):
             block = slice(first, min(first + BLOCK_ROWS, len(self)))
             yield block, self.rows(range(block.start, block.stop))
 
     def segments(self, row: int) -> np.ndarray:
-        """All of one utterance, (num_segments, dim) float32; a vector is one segment."""
+        """Segments' embeddings of one utterance, (num_segments, dim) float32; a vector is one segment."""
         return self._read(row)
 
     def _read(self, row: int) -> np.ndarray:

@@ -1,11 +1,14 @@
-"""A speaker's embedding from those of all its utterances: what an utterance's embedding is to become."""
+"""Targets of enhancement: a speaker's embedding, averaged from those of its utterances."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from sv.enhancement.archive import EmbeddingArchive
+from sv.kaldi import DataDirError, read_utt2spk
+from sv.kaldi.scp import byte_order
 
 Kind = Literal["B", "C"]
 
@@ -15,8 +18,24 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
+def number_speakers(archive: EmbeddingArchive, path: str | Path) -> tuple[list[str], np.ndarray]:
+    """Speakers of an archive in byte order by a utt2spk file, and the number of each row's speaker, (n,) integer.
+
+    Raises
+    ------
+    DataDirError
+        If an utterance has no speaker.
+    """
+    utt2spk = read_utt2spk(path)
+    if missing := [utt for utt in archive.keys if utt not in utt2spk]:
+        raise DataDirError(f"{path}: {len(missing)} utterances of {archive.scp} are not there, e.g. {missing[:3]}")
+    speakers = sorted({utt2spk[utt] for utt in archive.keys}, key=byte_order)
+    number = {speaker: place for place, speaker in enumerate(speakers)}
+    return speakers, np.array([number[utt2spk[utt]] for utt in archive.keys])
+
+
 class SpeakerTargets:
-    """Targets of the two documented kinds, of all of a speaker's utterances or all but one.
+    """Targets of two kinds, of all of a speaker's utterances or all but one.
 
     With a_u the embedding of utterance u: "B" (average, normalise, average) is the mean over u of a_u / |a_u|, shorter
     than 1; "C" (average, average, normalise) is the mean over u of a_u, divided by its length. (The published code means

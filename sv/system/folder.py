@@ -1,4 +1,4 @@
-"""A model folder: a system's record and weights, and the modules that they describe."""
+"""Model folders: read and write a system's record and weights, and build the modules that the record describes."""
 
 from pathlib import Path
 
@@ -6,41 +6,44 @@ import torch
 from torch import nn
 
 from sv.base.config import ConfigError, load_json, write_json
+from sv.base.layout import ModelFolder
 from sv.features import FEATURES
 from sv.models import MODELS
 from sv.system.config import SystemConfig, parse_system, system_to_dict
 
-CONFIG = "config.json"
-BEST = Path("checkpoints") / "best.pt"
-
 
 def write_system(model_dir: str | Path, system: SystemConfig) -> None:
     """Write config.json into a model folder."""
-    write_json(Path(model_dir) / CONFIG, system_to_dict(system))
+    write_json(ModelFolder(Path(model_dir)).config, system_to_dict(system))
 
 
 def read_system(model_dir: str | Path) -> SystemConfig:
-    """Read config.json of a model folder."""
-    path = Path(model_dir) / CONFIG
+    """Read config.json of a model folder; raises ConfigError if there is none."""
+    path = ModelFolder(Path(model_dir)).config
     if not path.is_file():
-        raise ConfigError(
-            f"{path}: not there; {model_dir} is not a model folder (sv.bin.train and sv convert make one)"
-        )
+        raise ConfigError(f"{path}: not there; {model_dir} is not a model folder (sv train and sv convert make one)")
     return parse_system(load_json(path), str(path))
 
 
 def build_frontend(system: SystemConfig) -> nn.Module:
-    """The module from waveforms to features."""
+    """Build the module from waveforms to features."""
     return FEATURES[system.features_type][1](system.features)
 
 
 def build_model(system: SystemConfig) -> nn.Module:
-    """The module from features to embeddings, freshly initialised from torch's global generator."""
+    """Build the module from features to embeddings, its weights drawn from torch's global generator."""
     return MODELS[system.model_type][1](system.model)
 
 
+def device_of_job(job: int = 1) -> torch.device:
+    """Device of one of several jobs, counted from 1: the GPUs in turn, or the CPU if there is none."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", (job - 1) % torch.cuda.device_count())
+
+
 def load_model(model_dir: str | Path, device: str | torch.device = "cpu") -> tuple[SystemConfig, nn.Module, nn.Module]:
-    """Read a model folder: (record, front end, model), both modules on `device` and in eval mode.
+    """Read a model folder: record, front end and model, both modules on `device` and in eval mode.
 
     Raises
     ------
@@ -48,12 +51,13 @@ def load_model(model_dir: str | Path, device: str | torch.device = "cpu") -> tup
         If there are no weights, or they do not fit the configuration.
     """
     system = read_system(model_dir)
-    path = Path(model_dir) / BEST
+    folder = ModelFolder(Path(model_dir))
+    path = folder.best
     if not path.is_file():
         raise ConfigError(f"{path}: no weights there; train the system first")
     frontend, model = build_frontend(system), build_model(system)
     try:
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"], strict=True)
     except (RuntimeError, KeyError) as error:
-        raise ConfigError(f"{path}: does not fit {model_dir}/{CONFIG}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{path}: does not fit {folder.config}: {str(error).splitlines()[0]}") from error
     return system, frontend.to(device).eval(), model.to(device).eval()

@@ -1,14 +1,17 @@
 """Options of the training loop: optimiser, schedules, checkpoints."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sv.base.config import require
 
+# Metadata of options that may differ between a run and its continuation: they change no step of it.
+FREE = {"free": True}
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Optimisation.
+    """Options of [train]: optimisation, checkpoints, logging.
 
     Attributes
     ----------
@@ -52,7 +55,7 @@ class TrainConfig:
         Folder of another system, beside this one's, whose weights of the same names and shapes training starts from.
     """
 
-    num_epochs: int = 500
+    num_epochs: int = field(default=500, metadata=FREE)
     crop_samples: int = 40_880
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     amsgrad: bool = True
@@ -72,11 +75,11 @@ class TrainConfig:
     decayed: Literal["all", "all_but_bn", "matrices"] = "all"
     max_grad_norm: float | None = None
     precision: Literal["float32", "bf16", "fp16"] = "float32"
-    num_workers: int = 2
-    log_interval: int = 10
-    checkpoint_interval: int = 0
-    keep_checkpoints: int = 2
-    average_epochs: int = 0
+    num_workers: int = field(default=2, metadata=FREE)
+    log_interval: int = field(default=10, metadata=FREE)
+    checkpoint_interval: int = field(default=0, metadata=FREE)
+    keep_checkpoints: int = field(default=2, metadata=FREE)
+    average_epochs: int = field(default=0, metadata=FREE)
     initial: str | None = None
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "sv.scoring.backends": ("sv.scoring", "sv.kaldi", "sv.train"),  # the last to learn with, inside fit
     "sv.train": ("sv.models", "sv.losses", "sv.features"),
     "sv.system": ("sv.features", "sv.models", "sv.train", "sv.data"),
-    "sv.embed": ("sv.system", "sv.data", "sv.features", "sv.models", "sv.kaldi"),
+    "sv.embed": ("sv.system", "sv.train", "sv.data", "sv.features", "sv.models", "sv.scoring", "sv.kaldi"),
     "sv.enhancement": ("sv.system", "sv.train", "sv.data", "sv.scoring", "sv.kaldi"),
     "sv.published": ("sv.features", "sv.models"),
     "sv.results": ("sv.scoring", "sv.kaldi"),
@@ -37,12 +37,22 @@ def module_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+LONGER = (
+    "b_vector",
+    "backend",
+    "calibrate",
+    "calibrate_sets",
+    "metrics",
+    "score",
+    "score_sets",
+)  # commands still above 80 lines
 SOURCES = {module_name(path): path for part in ("sv", "local", "utils") for path in sorted((ROOT / part).rglob("*.py"))}
+BENCHMARKS = {module_name(path): path for path in sorted((ROOT / "benchmarks").glob("*.py"))}
 
 
 def imported(module: str, at_import_time_only: bool = False) -> set[str]:
     """Full names of what a source file imports; of `from a import b` both a and a.b, as b may be a module."""
-    tree = ast.parse(SOURCES[module].read_text(encoding="utf-8"))
+    tree = ast.parse((SOURCES | BENCHMARKS)[module].read_text(encoding="utf-8"))
     inside_functions = {
         id(node)
         for function in ast.walk(tree)
@@ -122,6 +132,24 @@ def test_slow_imports_happen_where_they_are_needed(module) -> None:
 
 def test_torchaudio_has_at_most_one_importer() -> None:
     assert sum(any(within(name, ("torchaudio",)) for name in imported(module)) for module in SOURCES) <= 1
+
+
+@pytest.mark.parametrize("module", list(SOURCES | BENCHMARKS))
+def test_nobody_imports_a_command(module, request) -> None:
+    if module == "sv.bin.fuse":
+        request.applymarker(
+            pytest.mark.xfail(reason="imports sv.bin.calibrate; what they share is to move into the library")
+        )
+    shared = ("sv.bin.common", "sv.bin.options") if within(module, ("sv.bin",)) else ()
+    names = {name for name in imported(module) if within(name, ("sv.bin",)) and name != "sv.bin"}
+    assert not [name for name in names if not within(name, shared)]
+
+
+@pytest.mark.parametrize("command", [name for name in SOURCES if name.startswith("sv.bin.")])
+def test_a_command_parses_calls_and_writes_in_80_lines(command, request) -> None:
+    if command.removeprefix("sv.bin.") in LONGER:
+        request.applymarker(pytest.mark.xfail(reason="its arithmetic is to move into the library"))
+    assert len(SOURCES[command].read_text(encoding="utf-8").splitlines()) <= 80
 
 
 def test_models_never_see_a_path() -> None:

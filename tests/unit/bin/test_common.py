@@ -1,6 +1,6 @@
 import pytest
 
-from sv.bin.common import existing_scp, fail_in_one_line
+from sv.bin.common import fail_in_one_line
 
 
 @pytest.mark.parametrize("error", [ValueError("what is wrong"), KeyError("what is wrong")])
@@ -21,8 +21,3 @@ def test_other_errors_keep_their_traceback() -> None:
 
     with pytest.raises(ZeroDivisionError, match="a bug"):
         command([])
-
-
-def test_a_missing_file_is_told_with_its_remedy(tmp_path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"x.scp: not there; run stage 5 first"):
-        existing_scp(tmp_path / "x.scp", "run stage 5 first")

@@ -9,10 +9,11 @@ import torch
 
 from sv.bin import combine_embeddings, enhance, make_enhancement_lists, train_enhancement
 from sv.enhancement.apply import enhance as enhance_vectors
-from sv.enhancement.apply import extractor_classifier
 from sv.enhancement.archive import EmbeddingArchive
 from sv.enhancement.lists import read_list
 from sv.enhancement.targets import unit
+from sv.enhancement.training import extractor_classifier
+from sv.enhancement.validation import eer_percent
 from sv.kaldi import Trials, open_ark_scp, read_vectors, write_table
 from sv.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
 from sv.scoring import score_cosine
@@ -124,6 +125,12 @@ def test_single_and_multiple_embeddings(world) -> None:
     np.testing.assert_allclose(c["id11"], unit(means[6:12].mean(axis=0)), atol=1e-6)
 
 
+def test_utterances_without_a_speaker_are_named(world, fails) -> None:
+    write_table(world / "utt2spk", {"id10-sa-0": "id10"})
+    said = fails(combine_embeddings.main, world / "train/segments.scp", world / "utt2spk", world / "out")
+    assert said.startswith(f"error: {world}/utt2spk: 47 utterances of {world}/train/segments.scp are not there, e.g. [")
+
+
 @pytest.mark.parametrize(
     ("terms", "batch_size"),
     [
@@ -206,6 +213,14 @@ def test_a_run_cut_off_and_resumed_ends_like_an_undisturbed_one(world) -> None:
         assert (whole / "checkpoints" / name).read_bytes() == (cut / "checkpoints" / name).read_bytes()
 
 
+def test_training_starts_from_the_weights_of_the_system_that_the_configuration_names(world) -> None:
+    first = train(world, exp="first")
+    still = CONFIG.replace("lr = 1e-2", 'lr = 1e-12\ninitial = "first"')
+    second = train(world, exp="second", num_epochs=1, config=still)
+    expected, found = (torch.load(exp / "checkpoints/best.pt", weights_only=True)["model"] for exp in (first, second))
+    torch.testing.assert_close(found, expected)
+
+
 def test_another_list_or_loss_is_another_run(world) -> None:
     train(world, num_epochs=1)
     with pytest.raises(SystemExit, match=r"holds a run with other settings: system.loss.terms was"):
@@ -280,7 +295,7 @@ def test_the_score_is_the_cosine_and_not_the_share_of_agreeing_signs() -> None:
     # By signs the target agrees in two of three elements, the other in all; by cosine the target is the nearer.
     rows, archive = np.array([[1, 1, 0.1], [1, 1, -0.1], [0.01, 1, 1]]), SimpleNamespace(keys=["a", "target", "other"])
     trials = Trials(["a", "a"], ["target", "other"], np.array([True, False]))
-    assert train_enhancement.eer_percent(trials, archive, rows) == 0
+    assert eer_percent(trials, archive, rows) == 0
 
 
 def test_enhancement_is_refused_in_training_mode() -> None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from sv.bin import extract
 from sv.embed.embedder import utterance_embedding
 from sv.embed.inputs import set_features
+from sv.embed.utterances import UtteranceEmbedder
 from sv.kaldi import iter_matrices
 from sv.system.config import load_system
 from sv.system.folder import build_frontend
@@ -24,6 +26,17 @@ def test_the_vector_is_the_mean_of_the_normalised_segments(staged) -> None:
         np.testing.assert_allclose(utterance_embedding(segments), staged[1][utt], atol=1e-7)
 
 
+def test_the_library_embeds_as_the_command_does(folder, staged) -> None:
+    embedder = UtteranceEmbedder.load(folder / "model")
+    features = set_features(
+        embedder.system, embedder.frontend, folder / "data/test", staged[0] / "feats", list(staged[1])
+    )
+    stored = dict(iter_matrices(staged[0] / "test" / "segments.1.scp"))
+    for utt, vector, segments in embedder(features):
+        np.testing.assert_array_equal(vector, staged[1][utt])
+        np.testing.assert_array_equal(segments, stored[utt])
+
+
 def test_features_of_another_system_are_refused(folder, staged, fails, tmp_path) -> None:
     feats = staged[0] / "feats"
     stored = json.loads((feats / "config.json").read_text()) | {"segment_samples": 8000, "num_mel_bins": 32}
@@ -39,6 +52,13 @@ def test_missing_features_say_which_stage_makes_them(folder, fails, tmp_path) ->
         extract.main, "--model", folder / "model", "--feats", tmp_path, "--out", tmp_path, folder / "data/test"
     )
     assert f"{tmp_path}/config.json: not there; run stage 3 first" in said
+
+
+def test_a_set_without_stored_features_says_which_stage_makes_them(folder, staged, fails, tmp_path) -> None:
+    shutil.copy(staged[0] / "feats" / "config.json", tmp_path)
+    arguments = ["--model", folder / "model", "--feats", tmp_path, "--out", tmp_path / "out", folder / "data/test"]
+    assert fails(extract.main, *arguments) == f"error: {tmp_path}/test/feats.scp: not there; run stage 3 first"
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
 def test_whoever_reads_stored_features_compares_them_with_the_system(folder, staged, tmp_path) -> None:

@@ -261,7 +261,7 @@ def test_nothing_in_nothing_out(frontend, model) -> None:
 
 @pytest.mark.parametrize("num_frames", [0, 27])
 def test_features_of_another_segment_length_are_refused_by_name(model, num_frames) -> None:
-    with pytest.raises(ValueError, match=f"utt: {num_frames} frames are no whole number of segments of 26"):
+    with pytest.raises(ValueError, match=f"utt: {num_frames} frames are not a multiple of a segment's 26"):
         list(Embedder(model, 26, 4)([("utt", np.zeros((num_frames, NUM_MELS), np.float32))]))
 
 

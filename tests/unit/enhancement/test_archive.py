@@ -90,6 +90,11 @@ def test_what_cannot_be_read_is_named(kind, message, tmp_path) -> None:
         EmbeddingArchive(scp).rows([0, 2] if kind == "cut" else [0, 1])
 
 
+def test_embeddings_that_are_not_there_name_the_stage_that_makes_them(tmp_path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"x\.scp: not there; run stage 5 first"):
+        EmbeddingArchive(tmp_path / "x.scp")
+
+
 def test_embeddings_stay_on_the_disk(tmp_path) -> None:
     """60 MB of vectors: reading all of them, a few at a time, adds a fraction of that."""
     rows, vector = 30_000, np.ones(512, np.float32)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sv.enhancement.apply import fit_linear
+from sv.enhancement.linear import fit_linear
 from sv.models.embedding_linear import EmbeddingLinear, EmbeddingLinearConfig
 from sv.train.steps.enhancement import LinearConfig
 

@@ -1,0 +1,144 @@
+"""Training runs: the identity of a run, its continuation, and the one sequence by which every network is trained."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sv.base.config import ConfigError, flatten
+from sv.base.files import sha256_of
+from sv.base.layout import ModelFolder
+from sv.base.log import get_logger
+from sv.data.sampler import BATCHES, GroupSampler, ShuffledSampler
+from sv.system.config import SystemConfig, system_to_dict
+from sv.system.folder import build_frontend, build_model, write_system
+from sv.train import checkpoint, distributed
+from sv.train.loop import Plan, Run, Trainer, fit
+from sv.train.steps import STEPS
+
+Evaluate = Callable[[nn.Module], dict[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """Training and held-out data of a run, as the loop reads them.
+
+    Attributes
+    ----------
+    plan : Plan
+        Batches of every epoch.
+    make_evaluation : callable
+        From the system's front end to a function from a model to its scores on held-out speakers, `eer` among them.
+    identity : mapping
+        Digests of what is trained on; they must not change between a run and its continuation.
+    summary : str
+        Numbers of speakers, utterances and steps, for the log.
+    prepare : callable, optional
+        Changes a fresh step before it is trained; a checkpoint's state replaces what it did.
+    """
+
+    plan: Plan
+    make_evaluation: Callable[[nn.Module], Evaluate]
+    identity: Mapping[str, Any]
+    summary: str
+    prepare: Callable[[nn.Module], None] | None = None
+
+
+def train_system(system: SystemConfig, data: TrainingData, exp_dir: Path, world: distributed.World) -> None:
+    """Train a system into a model folder, from the newest checkpoint of the same run on if there is one.
+
+    Every random draw is keyed by `system.seed`: first the weights, then each step anew.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds another run, or [train] initial names a system without fitting weights.
+    NonFiniteError
+        If a loss or gradient is not finite.
+    """
+    run, state = open_run(exp_dir, identity_of(system, data.identity))
+    torch.manual_seed(system.seed)
+    frontend, model = build_frontend(system), build_model(system)
+    if system.train.initial and state is None:
+        load_initial(model, ModelFolder(exp_dir.parent / system.train.initial))
+    step = STEPS[system.loss_type][1](frontend, model, system.loss, system.num_speakers)
+    if data.prepare:
+        data.prepare(step)
+    trainer = Trainer(step, system.train, world, system.seed)
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    get_logger("train").info("%s: %d parameters, %s", system.name, num_parameters, data.summary)
+    if world.is_main:
+        write_system(exp_dir, system)
+    distributed.barrier()
+    fit(trainer, data.plan, data.make_evaluation(frontend), run, state)
+
+
+def build_sampler(
+    system: SystemConfig, speaker_ids: Sequence[int], world: distributed.World
+) -> GroupSampler | ShuffledSampler:
+    """Build the sampler of a rank's batches; `speaker_ids` holds the speaker of each row of the training set."""
+    return BATCHES[system.batches_type][1](speaker_ids, system.batches, system.seed, world.size, world.rank)
+
+
+def identity_of(system: SystemConfig, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that must not change between a run and its continuation: the system, and digests of its training data.
+
+    Options of [train] whose field has the metadata `free` are left out.
+    """
+    record = system_to_dict(system)
+    for option in fields(system.train):
+        if option.metadata.get("free"):
+            del record["train"][option.name]
+    return {"system": record, **data}
+
+
+def digest_of_tables(train_dir: Path) -> str:
+    """Digest of a data directory's speakers and durations."""
+    digests = (sha256_of(train_dir / name) for name in ("utt2spk", "utt2dur"))
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def check_same_run(stored: Mapping[str, Any], wanted: Mapping[str, Any], exp_dir: Path) -> None:
+    """Raise ConfigError naming the settings in which the folder's run and this one differ."""
+    before, now = flatten(stored), flatten(wanted)
+    differing = [
+        f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted(before | now)
+        if before.get(key) != now.get(key)
+    ]
+    if differing:
+        raise ConfigError(
+            f"{exp_dir} holds a run with other settings: {'; '.join(differing[:4])}. Train into another --exp-dir, or remove it"
+        )
+
+
+def open_run(exp_dir: Path, identity: dict[str, Any]) -> tuple[Run, checkpoint.State | None]:
+    """Open the run of a model folder, with its newest state if there is one; raises ConfigError if that is of another run."""
+    run = Run(exp_dir=exp_dir, identity=identity)
+    state = checkpoint.load_newest(run.checkpoints)
+    if state is not None:
+        check_same_run(state["identity"], identity, exp_dir)
+    return run, state
+
+
+def load_initial(model: nn.Module, source: ModelFolder) -> None:
+    """Give a fresh model those weights of another system that have its names and shapes.
+
+    Raises
+    ------
+    ConfigError
+        If that system has no weights, or none that fits.
+    """
+    path = source.best
+    if not path.is_file():
+        raise ConfigError(f"{path}: not there; train {source.name} first, [train] initial names it")
+    given, own = torch.load(path, map_location="cpu", weights_only=True)["model"], model.state_dict()
+    fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise ConfigError(f"{path}: none of its weights fits this model; [train] initial names it")
+    model.load_state_dict(own | fitting)
+    get_logger("train").info("%d of %d weights from %s", len(fitting), len(own), path)

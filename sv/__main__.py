@@ -2,13 +2,15 @@
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from sv import __version__
 
 COMMANDS = {
     "embed": "embeddings of audio files, a wav.scp or a feats.scp",
     "backend": "mean, LDA and PLDA of a training set's embeddings",
     "score": "scores of a trial list",
-    "verify": "whether two recordings hold the same speaker",
+    "verify": "decision for two recordings: same speaker or not",
     "metrics": "EER, minDCF, Cllr of a score file",
     "calibrate": "scores to log-likelihood ratios",
     "fuse": "scores of several systems to log-likelihood ratios",
@@ -20,9 +22,37 @@ COMMANDS = {
     "breakdown": "results by room, microphone and the like",
     "report": "results of several systems as tables and a page",
 }
-USAGE = "usage: sv COMMAND ... (sv COMMAND --help tells more)\n" + "\n".join(
-    f"  {name:10s} {what}" for name, what in COMMANDS.items()
-)
+STAGE_COMMANDS = {
+    "compute_feats": "stage 3: features of data directories",
+    "train": "stage 4: a system, from a TOML file",
+    "make_enhancement_inputs": "stage 4: noisy copies or halves of a training set",
+    "make_enhancement_lists": "stage 4: lists that an enhancement is trained on",
+    "train_enhancement": "stage 4: an enhancement of embeddings",
+    "extract": "stage 5: embeddings of data directories",
+    "enhance": "stage 5: enhanced embeddings",
+    "speaker_means": "stage 5: each speaker's mean embedding",
+    "score_sets": "stage 7: scores and results of test sets",
+    "calibrate_sets": "stage 7: calibrated scores of test sets",
+    "utt2snr": "signal-to-noise ratio of every utterance",
+    "render_cut": "one utterance of a noisy set, as wav",
+    "draw_cuts": "what training draws in an epoch, as lhotse cuts",
+    "combine_embeddings": "targets of an enhancement, as embeddings",
+}
+
+
+def table(commands: Mapping[str, str]) -> str:
+    """Format a group of commands, one per line."""
+    width = max(map(len, commands)) + 1
+    return "\n".join(f"  {name:{width}s} {purpose}" for name, purpose in commands.items())
+
+
+USAGE = f"""usage: sv COMMAND ... (sv COMMAND --help tells more)
+{table(COMMANDS)}
+
+commands that the stages of a recipe call, also as python -m sv.bin.COMMAND:
+{table(STAGE_COMMANDS)}
+
+sv --version prints the version."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -30,7 +60,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     command, *rest = (list(sys.argv[1:] if argv is None else argv)) or [""]
     if command in ("-h", "--help"):
         print(USAGE)
-    elif command not in COMMANDS:
+    elif command == "--version":
+        print(f"sv {__version__}")
+    elif command not in COMMANDS | STAGE_COMMANDS:
         problem = f"sv: unknown command {command!r}\n" if command else ""
         print(f"{problem}{USAGE}", file=sys.stderr)
         sys.exit(2)

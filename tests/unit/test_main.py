@@ -1,11 +1,16 @@
 import importlib
+import tomllib
+from pathlib import Path
 
 import pytest
 
-from sv.__main__ import COMMANDS, main
+from sv import __version__
+from sv.__main__ import COMMANDS, STAGE_COMMANDS, main
+
+ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *STAGE_COMMANDS])
 def test_every_command_has_help_with_an_example(command, capsys) -> None:
     with pytest.raises(SystemExit) as exit_:
         main([command, "--help"])
@@ -15,7 +20,7 @@ def test_every_command_has_help_with_an_example(command, capsys) -> None:
     assert f"\nsv {command} " in said
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *STAGE_COMMANDS])
 def test_abbreviated_and_unknown_options_are_wrong_usage(command, capsys) -> None:
     with pytest.raises(SystemExit) as exit_:
         importlib.import_module(f"sv.bin.{command}").main(["--no-such-option"])
@@ -26,7 +31,20 @@ def test_abbreviated_and_unknown_options_are_wrong_usage(command, capsys) -> Non
 def test_help_lists_the_commands(capsys) -> None:
     main(["--help"])
     said = capsys.readouterr().out
-    assert all(f"  {command} " in said for command in COMMANDS)
+    assert all(f"  {command} " in said for command in [*COMMANDS, *STAGE_COMMANDS])
+
+
+def test_every_module_of_sv_bin_is_a_command() -> None:
+    modules = {path.stem for path in (ROOT / "sv" / "bin").glob("*.py")} - {"__init__", "common", "options"}
+    assert modules == COMMANDS.keys() | STAGE_COMMANDS.keys()
+    assert not COMMANDS.keys() & STAGE_COMMANDS.keys()
+
+
+def test_the_version_is_the_packages(capsys) -> None:
+    main(["--version"])
+    assert capsys.readouterr().out == f"sv {__version__}\n"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "sv.__version__"}
 
 
 @pytest.mark.parametrize(("argv", "message"), [([], "usage: sv COMMAND"), (["embde"], "sv: unknown command 'embde'")])

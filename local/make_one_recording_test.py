@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Noisy copies of one recording a speaker, some to enrol, some to verify: robustness to noise, not speaker verification.
+"""Noisy copies of one recording per speaker, some to enrol, some to verify: robustness to noise, not verification.
 
     local/make_one_recording_test.py --copies 5 data/vctk_phrase_test data data/vctk_one_recording
 
@@ -12,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from local.noises import TRAINING, noise_types, training_dirs
 from sv.base.layout import SAMPLING_RATE
 from sv.base.seeding import generator
 from sv.data.audio import BadAudio
@@ -21,12 +22,6 @@ from sv.data.rendered import write_rendered_dir
 from sv.data.utterances import read_utterances
 from sv.kaldi.scp import DataDirError, invert, read_utt2spk
 
-NOISE_DIRS = {
-    "noise": "musan_noise_train",
-    "music": "musan_music_train",
-    "babble": "musan_speech_train",
-    "demand": "vctk_noise_train",
-}
 SNR_DB = (0.0, 20.0)
 
 
@@ -51,17 +46,18 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and write the set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--copies", type=int, default=5, help="of either side (%(default)s)")
-    parser.add_argument("--noises", default="noise,music,babble", help="of " + ",".join(NOISE_DIRS))
+    parser.add_argument("--noises", default="noise,music,babble", help="of " + ",".join(TRAINING))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("source", type=Path, help="data directory; of each speaker its first utterance is used")
     parser.add_argument("data", type=Path, help="folder of data directories: holds the noise")
     parser.add_argument("out", type=Path, help="data directory to write")
     args = parser.parse_args(argv)
-    noises = args.noises.split(",")
-    if unknown := set(noises) - set(NOISE_DIRS):
-        parser.error(f"--noises: unknown {sorted(unknown)}; known are {sorted(NOISE_DIRS)}")
     try:
-        library = NoiseLibrary({noise: args.data / NOISE_DIRS[noise] for noise in noises})
+        noises = noise_types(args.noises, TRAINING)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        library = NoiseLibrary(training_dirs(noises, args.data))
         cuts, utt2spk, utt2dur = noisy_copies(args.source, args.copies, library, args.seed)
         write_rendered_dir(args.out, cuts, utt2spk=utt2spk, utt2dur=utt2dur)
     except (DataDirError, BadAudio, OSError) as error:

@@ -197,9 +197,15 @@ def speaker_jobs(out: Path, args: argparse.Namespace) -> dict[str, list[Job]]:
                 else out / "voxceleb1" / split / "wav"
             )
             jobs[split].append(
-                Job(speaker=speaker, voice=next(voices), folder=str(folder), num_utterances=args.num_utterances,
-                    seed=args.seed, babble=split == "babble")
-            )  # fmt: skip
+                Job(
+                    speaker=speaker,
+                    voice=next(voices),
+                    folder=str(folder),
+                    num_utterances=args.num_utterances,
+                    seed=args.seed,
+                    babble=split == "babble",
+                )
+            )
     return jobs
 
 

@@ -9,8 +9,15 @@ Reads recordings/<digit>_<speaker>_<take>.wav of the Free Spoken Digit Dataset; 
 import argparse
 import re
 
+from local.corpora import Corpus
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
 from sv.kaldi.scp import DataDirError
+
+CORPUS = Corpus(
+    folders=("fsdd", "free-spoken-digit-dataset"),
+    how_to_get="https://github.com/Jakobovski/free-spoken-digit-dataset, to fsdd/ with recordings/ in it",
+    layouts=(("recordings/*.wav", "as published"),),
+)
 
 NAME = re.compile(r"(\d)_([a-z]+)_(\d+)")
 

@@ -11,10 +11,17 @@ import argparse
 
 import numpy as np
 
+from local.corpora import Corpus
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
 from sv.data.trial_lists import trial_list
 from sv.kaldi.scp import DataDirError, read_utt2spk
 from sv.kaldi.trials import Trials, write_trials
+
+CORPUS = Corpus(
+    folders=("LibriSpeech", "librispeech"),
+    how_to_get="https://www.openslr.org/12: one part is enough, for instance dev-clean",
+    layouts=(("*/*/*/*-*-*.flac", "as published"), ("*/*/*/*-*-*.wav", "as wav")),
+)
 
 
 def find_sources(folder) -> list[Source]:
@@ -40,7 +47,8 @@ def prepare(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     run_preparation(
-        prepare, __doc__,
+        prepare,
+        __doc__,
         ("--part", {"default": "dev-clean", "help": "of the corpus (%(default)s)"}),
         ("--seed", {"type": int, "default": 0, "help": "of the trials"}),
-    )  # fmt: skip
+    )

@@ -11,8 +11,15 @@ import argparse
 import re
 from pathlib import Path
 
+from local.corpora import Corpus
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
 from sv.kaldi.scp import DataDirError
+
+CORPUS = Corpus(
+    folders=("musan", "MUSAN"),
+    how_to_get="local/download_corpora.py DIR musan, or ./run.sh --download musan (https://www.openslr.org/17, 11 GB)",
+    layouts=(("noise/*/*.wav", "as published"),),
+)
 
 CATEGORIES = ("noise", "music", "speech")
 

@@ -13,9 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
+from local.corpora import Corpus
 from sv.data.audio import BadAudio, load_checked, to_mono_16k
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
 from sv.kaldi.scp import DataDirError
+
+CORPUS = Corpus(
+    folders=("noisy_vctk",),
+    how_to_get="https://datashare.ed.ac.uk/handle/10283/2791: {clean,noisy}_{testset,trainset_28spk}_wav, to noisy_vctk/; "
+    "or go without it: --noises noise,music,babble",
+    layouts=(("noisy_testset_wav/*.wav", "as published"),),
+)
 
 PARTS = {"train": ("trainset_28spk_wav", "trainset_56spk_wav"), "test": ("testset_wav",)}
 

@@ -6,7 +6,17 @@ local/prepare_nonspeech100.py /corpora/Nonspeech100 data
 
 import argparse
 
+from local.corpora import Corpus
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
+
+CORPUS = Corpus(
+    folders=("Nonspeech100", "nonspeech100"),
+    how_to_get="http://web.cse.ohio-state.edu/pnl/corpus/HuNonspeech/HuCorpus.html; or go without it: "
+    "--noises noise,music,babble",
+    layouts=(("*.wav", "flat"), ("*/*.wav", "in folders")),
+    optional=True,
+    needed_for="nonspeech",
+)
 
 
 def prepare(args: argparse.Namespace) -> None:

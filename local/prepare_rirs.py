@@ -8,7 +8,15 @@ The corpus' noise recordings are left out. Responses of several channels are con
 
 import argparse
 
+from local.corpora import Corpus
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
+
+CORPUS = Corpus(
+    folders=("RIRS_NOISES", "rirs_noises"),
+    how_to_get="local/download_corpora.py DIR rirs, or ./run.sh --download rirs (https://www.openslr.org/28, 1.3 GB)",
+    layouts=(("simulated_rirs/*", "as published"),),
+    optional=True,
+)
 
 FOLDERS = ("simulated_rirs", "real_rirs_isotropic_noises")
 

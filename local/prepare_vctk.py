@@ -15,11 +15,23 @@ from pathlib import Path
 
 import numpy as np
 
+from local.corpora import Corpus
 from sv.base.layout import SAMPLING_RATE
 from sv.data.audio import BadAudio
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
 from sv.data.vad import trim
 from sv.kaldi.scp import DataDirError
+
+CORPUS = Corpus(
+    folders=("VCTK-Corpus", "VCTK-Corpus-0.92", "vctk"),
+    how_to_get="https://datashare.ed.ac.uk/handle/10283/3443 (0.92) or .../2651 (0.80), unpacked to VCTK-Corpus/",
+    layouts=(
+        ("wav48_silence_trimmed/p*", "0.92"),
+        ("*/wav48_silence_trimmed/p*", "0.92"),
+        ("wav48/p*", "0.80"),
+        ("*/wav48/p*", "0.80"),
+    ),
+)
 
 LAYOUTS = ("wav48_silence_trimmed", "wav48")  # 0.92, 0.80
 NAME = re.compile(r"([ps]\d+)_(\d{3})(?:_mic([12]))?")  # speaker, sentence, microphone

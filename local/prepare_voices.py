@@ -17,18 +17,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.corpora import Corpus
 from local.voices import OddName, VoicesName, parse_name
 from sv.data.corpus import Checked, Source, audio_files, run_preparation, write_set
 from sv.kaldi.scp import DataDirError, read_utt2spk, write_table
 
+CORPUS = Corpus(
+    folders=("VOiCES_devkit", "VOiCES", "VOiCES_Box_unzip"),
+    how_to_get="https://iqtlabs.github.io/voices/downloads/ has the devkit, and the challenge's sets and lists",
+    layouts=(
+        ("distant-16k/speech/*/rm*", "devkit"),
+        ("sid_*/*", "challenge"),
+        ("*/Speaker_Recognition/sid_*/*", "challenge"),
+    ),
+)
+
 DEVKIT_FOLDERS = ("distant-16k/speech", "source-16k")
 DEV_FOLDERS = ("Development_Data/Speaker_Recognition/sid_dev", "sid_dev")
 EVAL_FOLDERS = (
-    "Evaluation_Data/Speaker_Recognition/sid_eval", "Speaker_Recognition/sid_eval", "sid_eval",
-)  # fmt: skip
+    "Evaluation_Data/Speaker_Recognition/sid_eval",
+    "Speaker_Recognition/sid_eval",
+    "sid_eval",
+)
 EVAL_MAPS = (
-    "VOiCES_challenge_2019_post-eval-release/VOiCES_challenge_2019_eval.SID.map", "VOiCES_challenge_2019_eval.SID.map",
-)  # fmt: skip
+    "VOiCES_challenge_2019_post-eval-release/VOiCES_challenge_2019_eval.SID.map",
+    "VOiCES_challenge_2019_eval.SID.map",
+)
 TABLES = {
     "utt2room": "room",
     "utt2distractor": "distractor",

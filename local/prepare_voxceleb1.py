@@ -14,11 +14,23 @@ from pathlib import Path
 
 import numpy as np
 
+from local.corpora import Corpus
 from sv.base.files import write_text
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
 from sv.data.importing import import_data_dir
 from sv.kaldi.scp import DataDirError
 from sv.kaldi.trials import Trials, write_trials
+
+CORPUS = Corpus(
+    folders=("voxceleb1", "VoxCeleb1", "vox1"),
+    how_to_get="fill in the owners' form at https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox1.html, then unpack "
+    "dev/wav, test/wav, veri_test2.txt and vox1_meta.csv",
+    layouts=(
+        ("dev/wav/id*", "dev and test apart"),
+        ("wav/id*", "dev and test merged"),
+        ("vox1_dev_wav*", "still packed"),
+    ),
+)
 
 TRIAL_LISTS = ("veri_test2.txt", "veri_test.txt")  # cleaned, original
 KALDI_FOLDERS = {"voxceleb1_dev": ("voxceleb1_dev", "train"), "voxceleb1_test": ("voxceleb1_test",)}

@@ -95,9 +95,16 @@ def parse_name(stem: str) -> VoicesName:
         known = f"is {expected}" if expected else f"is not there; there are {min(MICROPHONES)} to {max(MICROPHONES)}"
         raise OddName(f"{stem!r}: in room {room} {microphone} {known}, got {mic_type}-{place}")
     return VoicesName(
-        speaker=speaker, chapter=chapter, segment=segment, room=room, distractor=distractor, microphone=microphone,
-        mic_type=mic_type, place=place, angle=angle,
-    )  # fmt: skip
+        speaker=speaker,
+        chapter=chapter,
+        segment=segment,
+        room=room,
+        distractor=distractor,
+        microphone=microphone,
+        mic_type=mic_type,
+        place=place,
+        angle=angle,
+    )
 
 
 def readable(pattern: str) -> str:

@@ -42,8 +42,11 @@ class Finding:
 
 def call(*words: str | Path, seconds: float = 60) -> tuple[int, str]:
     """Exit code and output of a program; 127 if it is not there, 124 if it takes too long."""
+    env = os.environ | {"PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}  # as path.sh sets it
     try:
-        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=seconds, check=False)
+        done = subprocess.run(
+            list(map(str, words)), capture_output=True, text=True, timeout=seconds, check=False, env=env
+        )
     except FileNotFoundError:
         return 127, f"{words[0]}: not there"
     except subprocess.TimeoutExpired:
@@ -53,9 +56,6 @@ def call(*words: str | Path, seconds: float = 60) -> tuple[int, str]:
 
 def last_line(text: str) -> str:
     return text.splitlines()[-1] if text else "no output"
-
-
-# --- this machine --------------------------------------------------------------------------------------------------------
 
 
 def check_python() -> Iterator[Finding]:
@@ -107,9 +107,11 @@ def check_audio() -> Iterator[Finding]:
         yield Finding(what="m4a is decoded (av)")
     if shutil.which("ffmpeg") is None:
         yield Finding(
-            what="ffmpeg", cause="no such program", fatal=False,
+            what="ffmpeg",
+            cause="no such program",
+            fatal=False,
             remedy="none needed here; Kaldi's own recipes would: apt-get install ffmpeg",
-        )  # fmt: skip
+        )
 
 
 def check_disk(folder: Path, wanted: int) -> Iterator[Finding]:
@@ -119,9 +121,11 @@ def check_disk(folder: Path, wanted: int) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     if free < wanted * GIGABYTE:
         yield Finding(
-            what=f"disk of {folder}", cause=f"{free / GIGABYTE:.0f} GB free; VoxCeleb1 needs about {wanted}", fatal=free < GIGABYTE,
+            what=f"disk of {folder}",
+            cause=f"{free / GIGABYTE:.0f} GB free; VoxCeleb1 needs about {wanted}",
+            fatal=free < GIGABYTE,
             remedy="--data DIR --exp DIR on another disk, --compress true, or fewer --snrs; --mini needs 1 GB",
-        )  # fmt: skip
+        )
     else:
         yield Finding(what=f"disk of {folder}: {free / GIGABYTE:.0f} GB free")
     stat = os.statvfs(folder)
@@ -153,18 +157,21 @@ def check_limits() -> Iterator[Finding]:
     if shared is None or shared.free < GIGABYTE:
         size = "absent" if shared is None else f"{shared.free / GIGABYTE:.1f} GB free"
         yield Finding(
-            what="/dev/shm", cause=f"{size}; loading with worker processes needs it", fatal=False,
+            what="/dev/shm",
+            cause=f"{size}; loading with worker processes needs it",
+            fatal=False,
             remedy="docker run --shm-size 8g, or [train] num_workers = 0",
-        )  # fmt: skip
+        )
     try:
         with socket.create_server((socket.gethostname(), 0)) as server:
             socket.create_connection(server.getsockname()[:2], timeout=5).close()
         yield Finding(what=f"ports: {socket.gethostname()} reaches itself by its name")
     except OSError as error:
         yield Finding(
-            what="ports", cause=f"{socket.gethostname()} does not reach itself by its name ({error})",
+            what="ports",
+            cause=f"{socket.gethostname()} does not reach itself by its name ({error})",
             remedy="give the name an address in /etc/hosts; training in several processes needs it",
-        )  # fmt: skip
+        )
 
 
 def check_gpus() -> Iterator[Finding]:
@@ -177,9 +184,10 @@ def check_gpus() -> Iterator[Finding]:
     code, output = call(sys.executable, "-c", "import torch; print(torch.version.cuda, torch.cuda.device_count())")
     if code or last_line(output).split()[-1] != str(count):
         yield Finding(
-            what="GPUs", cause=f"nvidia-smi lists {count}, torch says {last_line(output)!r} (its CUDA, its GPUs)",
+            what="GPUs",
+            cause=f"nvidia-smi lists {count}, torch says {last_line(output)!r} (its CUDA, its GPUs)",
             remedy="update the driver to one for torch's CUDA, or check CUDA_VISIBLE_DEVICES",
-        )  # fmt: skip
+        )
         return
     yield Finding(what=f"GPUs: {count}, torch uses them")
     if count > 1:
@@ -214,14 +222,12 @@ def ping(count: int, backend: str) -> Iterator[Finding]:
     if code:
         errors = re.findall(r"\w+Error: .+", output)
         yield Finding(
-            what=f"{backend} between {count} processes", cause=errors[0] if errors else last_line(output),
+            what=f"{backend} between {count} processes",
+            cause=errors[0] if errors else last_line(output),
             remedy="NCCL_DEBUG=INFO says more; NCCL_P2P_DISABLE=1 or NCCL_IB_DISABLE=1 often helps; --num-gpus 1 goes without",
-        )  # fmt: skip
+        )
     else:
         yield Finding(what=f"{backend} between {count} processes")
-
-
-# --- the cluster and the corpora -------------------------------------------------------------------------------------------
 
 
 def check_scheduler(launcher: str) -> Iterator[Finding]:
@@ -230,9 +236,10 @@ def check_scheduler(launcher: str) -> Iterator[Finding]:
     for program, *options in programs[launcher]:
         if shutil.which(program) is None:
             yield Finding(
-                what=launcher, cause=f"{program} is not on the PATH",
+                what=launcher,
+                cause=f"{program} is not on the PATH",
                 remedy="run this on a machine that submits, or load the scheduler's module",
-            )  # fmt: skip
+            )
             return
         if options or program in ("qstat", "qhost"):
             code, output = call(program, *options, seconds=30)
@@ -271,35 +278,23 @@ def check_submission(launcher: str) -> Iterator[Finding]:
         code, output = call(*command, seconds=300)
         if code:
             yield Finding(
-                what=f"a job through {launcher}.py", cause=" | ".join(output.splitlines()[-4:]),
+                what=f"a job through {launcher}.py",
+                cause=" | ".join(output.splitlines()[-4:]),
                 remedy=f"partitions and accounts: conf/{launcher}.conf; this folder and .venv must be shared with the nodes",
-            )  # fmt: skip
+            )
         else:
             yield Finding(
                 what=f"a job through {launcher}.py ran on {re.findall('# Running on (.*)', log.read_text())[0]}"
             )
 
 
-LAYOUTS = {  # what a corpus may look like, and the name of that layout
-    "voxceleb1": (
-        ("dev/wav/id*", "dev and test apart"),
-        ("wav/id*", "dev and test merged"),
-        ("vox1_dev_wav*", "still packed"),
-    ),
-    "musan": (("noise/*/*.wav", "as published"),),
-    "rirs": (("simulated_rirs/*", "as published"),),
-    "nonspeech100": (("*.wav", "flat"), ("*/*.wav", "in folders")),
-}
-
-
 def check_corpora(corpora: str) -> Iterator[Finding]:
     """The corpora below a folder, and how they are laid out."""
-    code, output = call(sys.executable, ROOT / "local/check_corpora.py", "--corpora", corpora)
+    code, output = call(sys.executable, ROOT / "local/check_corpora.py", "--layouts", "--corpora", corpora)
     for line in output.splitlines() if code == 0 else []:
-        name, _, folder = line.partition("\t")
-        variant = next((title for pattern, title in LAYOUTS.get(name, ()) if any(Path(folder).glob(pattern))), None)
-        if variant is None or "packed" in variant:
-            cause = f"{folder} is {variant or 'laid out in no way we know: ' + ', '.join(p for p, _ in LAYOUTS[name])}"
+        name, folder, variant, patterns = line.split("\t")
+        if not variant or "packed" in variant:
+            cause = f"{folder} is {variant or f'laid out in no way we know: {patterns}'}"
             yield Finding(what=f"corpus {name}", cause=cause, remedy="unpack it as egs/voxceleb1/README.md shows")
         else:
             yield Finding(what=f"corpus {name}: {folder} ({variant})")

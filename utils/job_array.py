@@ -16,8 +16,6 @@ from typing import NoReturn
 
 from job_request import OPERATORS, Request, ranges, say, shell_line
 
-# --- the state of a task -------------------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True, kw_only=True)
 class State:
@@ -107,9 +105,6 @@ def picked(request: Request) -> list[int]:
     return [task for task in request.tasks if task not in done and (pick == "incomplete" or task in states)]
 
 
-# --- one task ------------------------------------------------------------------------------------------------------
-
-
 def keep_log(log: Path) -> None:
     """Rename a log that does not say that its task ended well to `<log>.1`, `.2`, ...: attempts are kept."""
     try:
@@ -188,9 +183,6 @@ def _wait_for(
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return process.returncode, usage.ru_maxrss // 1024
-
-
-# --- all of them ---------------------------------------------------------------------------------------------------
 
 
 def run_all(name: str, request: Request, run_round: Callable[[list[int], int, dict[int, State]], dict]) -> NoReturn:

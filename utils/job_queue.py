@@ -57,9 +57,6 @@ class Scheduler(Protocol):
         """Remove the job."""
 
 
-# --- the conf file ---------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, kw_only=True)
 class Conf:
     """A conf file: the submit command, defaults, and what an option becomes, by (name, value or `*`)."""
@@ -128,9 +125,6 @@ def raised(memory: str, factor: int) -> str:
         return f"{int(number) * factor}{unit}"
     smaller = {"T": "G", "G": "M", "M": "K", "K": "", "": ""}[unit]
     return f"{round(float(number) * 1024 * factor)}{smaller}"
-
-
-# --- submitting --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(kw_only=True)

@@ -25,9 +25,12 @@ def boolean(text: str) -> bool:
 
 def parser_of(name: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=name, description=description, epilog=EPILOG, allow_abbrev=False,
+        prog=name,
+        description=description,
+        epilog=EPILOG,
+        allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--allow-pipes", action="store_true", help="let specifiers and scp lines run commands in a shell"
     )

@@ -1,19 +1,24 @@
 # shellcheck shell=bash
-# Source me with the caller's arguments: sets --name value and --name=value, for options that the script itself declares.
+# Source me with the caller's arguments: sets --name value and --name=value, for options that the script declares.
 #
-# The options of a script are the lines `name=default  # help` between "# Options" and "# End of options" in the script:
-# one place declares, documents and defaults them. `--some-name` sets `some_name`; an option whose default is true or
-# false needs no value. `--help` prints the script's leading comment and that block. No eval, clean under `set -u`.
+# The options of a script are the lines `name=default  # help` between "# Options" and "# End of options" in the script,
+# and in the file $common_options, if it is set (utils/options.sh): one place declares, documents and defaults them. Of
+# an option in both, the script's line counts. `--some-name` sets `some_name`; an option whose default is true or false
+# needs no value. `--help` prints the script's leading comment and its options. No eval, clean under `set -u`.
 
-known_options() { sed -n '/^# Options/,/^# End of options/ s/^\([a-z][a-z0-9_]*\)=.*/\1/p' "$0"; }
+declared_options() { # lines of NAME|DEFAULT|HELP, the script's own first
+  local line='s/^\([a-z][a-z0-9_]*\)=\([^# ]*\) *#* *\(.*\)$/\1|\2|\3/p'
+  sed -n "/^# Options/,/^# End of options/ $line" "$0" ${common_options:+"$common_options"} | awk -F '|' '!seen[$1]++'
+}
+
+known_options() { declared_options | cut -d '|' -f 1; }
 
 print_help() {
   sed -n '2,/^[^#]/ { s/^# \{0,1\}//p }' "$0"
   echo "Options (default):"
-  sed -n '/^# Options/,/^# End of options/ s/^\([a-z][a-z0-9_]*\)=\([^# ]*\) *#* *\(.*\)$/\1|\2|\3/p' "$0" |
-    while IFS='|' read -r name default help; do
-      printf '  --%-18s %s%s\n' "${name//_/-}" "$help" "${default:+ ($default)}"
-    done
+  declared_options | while IFS='|' read -r name default help; do
+    printf '  --%-18s %s%s\n' "${name//_/-}" "$help" "${default:+ ($default)}"
+  done
 }
 
 usage_error() {

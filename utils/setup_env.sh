@@ -17,7 +17,8 @@ find_python() {
       return
     fi
   done
-  echo "setup: no Python 3.11 or newer with venv found (on Debian: apt install python3-venv); or name one: make PYTHON=/path/to/python3.11" >&2
+  echo "setup: no Python 3.11 or newer with venv found (on Debian: apt install python3-venv);" \
+    "or name one: make PYTHON=/path/to/python3.11" >&2
   return 1
 }
 

@@ -15,9 +15,20 @@ from pathlib import Path
 from job_queue import ask, main, submit_patiently
 
 ACTIVE = {
-    "PENDING", "RUNNING", "SUSPENDED", "CONFIGURING", "COMPLETING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESIZING",
-    "SIGNALING", "STAGE_OUT", "STOPPED", "PREEMPTED",
-}  # fmt: skip
+    "PENDING",
+    "RUNNING",
+    "SUSPENDED",
+    "CONFIGURING",
+    "COMPLETING",
+    "REQUEUED",
+    "REQUEUE_HOLD",
+    "REQUEUE_FED",
+    "RESIZING",
+    "SIGNALING",
+    "STAGE_OUT",
+    "STOPPED",
+    "PREEMPTED",
+}
 UNREACHABLE = re.compile(r"unable to contact slurm controller|socket timed out|connection refused|zero bytes", re.I)
 EXPLANATIONS = {
     "TIMEOUT": "over its time limit (Slurm: TIMEOUT); --time gives it more",

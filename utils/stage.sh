@@ -1,10 +1,10 @@
 # shellcheck shell=bash disable=SC2154
 # Source me: stages that know when they are up to date. Uses the caller's $stage, $stop_stage and $dry_run.
 #
-# A stage leaves a marker, written last, with digests of what it was made of: options, inputs, code, outputs. It is up to
-# date while all these are the same; times do not matter. What depends on it follows if its outputs have changed. Redo a
-# stage by deleting its marker or any of its outputs. A run that has begun a stage keeps other runs out of the folder of
-# that stage's marker until it ends; a run that was killed keeps nobody out.
+# A stage leaves a marker, written last, with digests of what it was made of: options, inputs, code, outputs. It is up
+# to date while all these are the same; times do not matter. What depends on it follows if its outputs have changed.
+# Redo a stage by deleting its marker or any of its outputs. A run that has begun a stage keeps other runs out of the
+# folder of that stage's marker until it ends; a run that was killed keeps nobody out.
 
 declare -A pending_markers=() # of stages that a dry run would run
 declare -A stage_locks=()     # folders that are ours
@@ -25,9 +25,10 @@ unlock_stages() { if ((${#stage_locks[@]} > 0)); then "$stage_marker" unlock "$R
 trap unlock_stages EXIT
 
 add_estimate() { # add_estimate NUMBER MARKER INPUT...: say what a stage will need, and add it to the sum
-  # It is known from recorded runs; else, if its inputs are there, from the recipe's function probe_stage_NUMBER, if it has one.
-  local number=$1 files bytes seconds source input can_probe
-  read -r files bytes seconds source <<< "$("$stage_utils/stage_estimate.py" --recipe "$0" --number "$number" "${@:2}")"
+  # From recorded runs; without any, from the function probe_stage_NUMBER, if there is one and the inputs are there.
+  local number=$1 files bytes seconds source input can_probe estimate
+  estimate=$("$stage_utils/stage_estimate.py" --recipe "$0" --number "$number" "${@:2}" || true)
+  read -r files bytes seconds source <<< "$estimate"
   can_probe=$(declare -F "probe_stage_$number" || true)
   for input in "${@:3}"; do if [[ -v pending_markers[$input] ]]; then can_probe=; fi; done
   if [[ -z $files && -n $can_probe ]]; then read -r files bytes seconds source <<< "$("$can_probe")"; fi
@@ -39,29 +40,37 @@ add_estimate() { # add_estimate NUMBER MARKER INPUT...: say what a stage will ne
   ((estimated_files += files, estimated_bytes += bytes, estimated_seconds += seconds)) || true
 }
 
-human_time() { if (($1 < 120)); then echo "$1 s"; elif (($1 < 7200)); then echo "$(($1 / 60)) min"; else echo "$(($1 / 3600)) h"; fi; }
-
-say_estimate() { # say_estimate FOLDER: the sum over the stages that a dry run would run, and the disk that there is
-  if ((estimated_files > 0)); then
-    log "dry run: about $estimated_files files, $(numfmt --to=si "$estimated_bytes")B, $(human_time "$estimated_seconds") in all;" \
-      "$(df -PB1 "$1" | awk 'NR == 2 {print $4}' | numfmt --to=si)B are free"
-  fi
-  if ((stages_unknown > 0)); then log "dry run: $stages_unknown stage(s) without a recorded run to estimate from; ./run.sh --mini records one"; fi
+human_time() { # human_time SECONDS
+  if (($1 < 120)); then echo "$1 s"; elif (($1 < 7200)); then echo "$(($1 / 60)) min"; else echo "$(($1 / 3600)) h"; fi
 }
 
-# stage_needs_run NUMBER TITLE MARKER OPTIONS INPUT...: true if the stage has to run now; says why, or that it is up to date.
+say_estimate() { # say_estimate FOLDER: the sum over the stages that a dry run would run, and the disk that there is
+  local size
+  if ((estimated_files > 0)); then
+    size=$(numfmt --to=si "$estimated_bytes")B
+    log "dry run: about $estimated_files files, $size, $(human_time "$estimated_seconds") in all;" \
+      "$(df -PB1 "$1" | awk 'NR == 2 {print $4}' | numfmt --to=si)B are free"
+  fi
+  if ((stages_unknown > 0)); then
+    log "dry run: $stages_unknown stage(s) without a recorded run to estimate from; ./run.sh --mini records one"
+  fi
+}
+
+# stage_needs_run NUMBER TITLE MARKER OPTIONS INPUT...: true if the stage has to run now; says why, or that it need not.
 stage_needs_run() {
-  local number=$1 title=$2 marker=$3 options=$4 input reason="" begin=() code=$0
+  local number=$1 title=$2 marker=$3 options=$4 input reason="" begin=() code=("$0" "${FUNCNAME[1]}")
   shift 4
-  if [[ -e ${BASH_SOURCE[1]} ]]; then code=${BASH_SOURCE[1]}; fi # a file of stages that the recipe sourced has their lines
+  if [[ -e ${BASH_SOURCE[1]} ]]; then code[0]=${BASH_SOURCE[1]}; fi # the stage may be in a file that the recipe sources
   runs_stage "$number" || return 1
   for input in "$@"; do
-    [[ -e $input || -v pending_markers[$input] ]] || die "stage $number ($title): missing input $input; run the stages before it first"
+    [[ -e $input || -v pending_markers[$input] ]] ||
+      die "stage $number ($title): missing input $input; run the stages before it first"
     if [[ -v pending_markers[$input] ]]; then reason="$input will be made anew"; fi
   done
   if [[ $dry_run == false ]]; then begin=(--begin "$RUN_ID"); fi
   if [[ -z $reason ]]; then
-    reason=$("$stage_marker" check ${begin[@]+"${begin[@]}"} --recipe "$code" --folder "$(dirname "$0")" --number "$number" --options "$options" "$marker" "$@") ||
+    reason=$("$stage_marker" check "${begin[@]}" --recipe "${code[0]}" --function "${code[1]}" \
+      --folder "$(dirname "$0")" --number "$number" --options "$options" "$marker" "$@") ||
       die "stage $number ($title): cannot begin"
   fi
   if [[ -z $reason ]]; then
@@ -83,6 +92,7 @@ stage_needs_run() {
 mark_done() { # mark_done NUMBER MARKER OPTIONS OUTPUT...
   local number=$1 marker=$2
   shift 3
-  "$stage_marker" finish --seconds $((SECONDS - stage_started)) "$marker" "$@" || die "stage $number: an output is missing"
+  "$stage_marker" finish --seconds $((SECONDS - stage_started)) "$marker" "$@" ||
+    die "stage $number: an output is missing"
   log "stage $number: done in $((SECONDS - stage_started)) s"
 }

@@ -6,18 +6,19 @@
     utils/stage_marker.py unlock RUN FOLDER...
 
 A marker holds what the stage was made of: its options, digests of its inputs, of the code it ran (its lines of the
-recipe, or of the stages that recipes share, and the Python files they reach, without comments) and of its outputs. An input
-that is a marker stands for that stage's outputs, and a TOML file for its values. Contents are digested once, and again
-only where size or times have changed. `check` prints why the stage has to run, and nothing if it need not. With --begin it
-also keeps other runs out of the marker's folder, until `unlock`. Exit code 3 says that another run is there.
+recipe, or the function of utils/stages.sh, and the Python files they reach, without comments) and of its outputs. An input
+that is a marker stands for that stage's outputs, and a TOML file for its values. What files of code are called does not
+matter: a module may be renamed or moved (stage_code.py). Contents are digested once, and again only where size or times
+have changed. `check` prints why the stage has to run, and nothing if it need not. With --begin it also keeps other runs out
+of the marker's folder, until `unlock`. Exit code 3 says that another run is there.
+
+A marker of the version before this one is good for estimates, but its stage runs once more: its digests of code hang on
+the names that files had then.
 """
 
 import argparse
-import ast
-import fnmatch
 import hashlib
 import json
-import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -25,9 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from run_lock import Busy, lock, unlock
+from stage_code import Code, code_of_stage, describe
 
-ROOT = Path(__file__).resolve().parent.parent
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)  # 1: its digests of code hang on the names of files
 
 
 class Digests:
@@ -63,8 +65,8 @@ class Digests:
         return self.remembered(path, "content", digest_of_file)
 
     def code(self, path: Path) -> dict[str, Any]:
-        """Digest of a Python file's code and the modules it imports; of another file, that of its bytes."""
-        return self.remembered(path, "code", digest_of_code)
+        """Content of a program, free of names of modules, and what it imports."""
+        return self.remembered(path, "program", describe)
 
     def save(self) -> None:
         """Write the memory, if it has changed."""
@@ -77,99 +79,14 @@ def digest_of_file(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def digest_of_text(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def digest_of_code(path: Path) -> dict[str, Any]:
-    """Digest of the syntax tree without docstrings, and full names of what it imports: comments count for nothing."""
-    if path.suffix != ".py":
-        return {"digest": digest_of_file(path), "imports": []}
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        body = getattr(node, "body", None)
-        if (
-            isinstance(body, list)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-        ):
-            body[0].value.value = ""
-    return {"digest": digest_of_text(ast.dump(tree)), "imports": sorted(names)}
-
-
 def write_whole(path: Path, text: str) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
 
 
-# --- what a stage is made of -------------------------------------------------------------------------------------------
-
-
-def stage_lines(recipe: str, number: int) -> list[str]:
-    """The recipe's lines of a stage, from `if stage_needs_run NUMBER` to `mark_done NUMBER`, without comments."""
-    inside, lines = False, []
-    for line in recipe.splitlines():
-        inside = inside or re.match(rf"\s*if stage_needs_run {number}\b", line) is not None
-        if inside and not line.lstrip().startswith("#"):
-            lines.append(" ".join(line.split()))
-        if re.match(rf"\s*mark_done {number}\b", line):
-            inside = False
-    return lines
-
-
-def programs(lines: list[str], recipe_folder: Path) -> Iterator[Path]:
-    """Files of the modules (`-m sv.bin.train`) and scripts (`local/prepare_$corpus.py`) that the lines name."""
-    text = "\n".join(lines)
-    for module in re.findall(r"-m ([\w.]+)", text):
-        if path := module_file(module, ROOT):
-            yield path
-    for name in re.findall(r"\b(?:local|utils)/[\w$.{}]+\.(?:py|sh)\b", text):
-        folder, _, pattern = re.sub(r"\$\{?\w+\}?", "*", name).partition("/")
-        if (recipe_folder / folder).is_dir():
-            yield from (
-                path for path in sorted((recipe_folder / folder).iterdir()) if fnmatch.fnmatch(path.name, pattern)
-            )
-
-
-def module_file(name: str, near: Path) -> Path | None:
-    """File of a module of this project, or of a neighbour of the file that imports it."""
-    for folder in (ROOT, near):
-        path = folder / name.replace(".", "/")
-        for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-            if candidate.is_file():
-                return candidate
-    return None
-
-
-def code_of_stage(recipe: Path, folder: Path, number: int, digests: Digests) -> dict[str, str]:
-    """Digests of the stage's own lines and of every file of the project that its programs, named from `folder`, reach."""
-    lines = stage_lines(recipe.read_text(encoding="utf-8"), number)
-    found, todo = (
-        {f"{recipe.name}, stage {number}": digest_of_text("\n".join(lines))},
-        list(programs(lines, folder)),
-    )
-    while todo:
-        path = todo.pop().resolve()
-        name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
-        if name in found:
-            continue
-        code = digests.code(path)
-        found[name] = code["digest"]
-        for module in code["imports"]:
-            parents = [module.rsplit(".", level)[0] for level in range(module.count(".") + 1)]
-            todo += [file for each in parents if (file := module_file(each, path.parent))]
-    return found
-
-
 def input_of_stage(path: Path, digests: Digests) -> Any:
-    """What an input contributes: a marker's outputs, a configuration's values, or a digest of the content."""
+    """Digests of an input: a marker's outputs, a configuration's values, or its content."""
     if path.suffix == ".done":
         return {name: output["digest"] for name, output in read_marker(path).get("outputs", {}).items()}
     if path.suffix == ".toml":
@@ -186,21 +103,21 @@ def flatten(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def read_marker(path: Path) -> dict[str, Any]:
-    """A marker; empty if there is none, or one that this version did not write."""
+    """A marker; empty if there is none that can be read."""
     try:
         marker = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return marker if isinstance(marker, dict) and marker.get("version") == VERSION else {}
-
-
-# --- why ---------------------------------------------------------------------------------------------------------------
+    return marker if isinstance(marker, dict) and marker.get("version") in READABLE else {}
 
 
 def reasons(marker: dict[str, Any], now: dict[str, Any], digests: Digests) -> Iterator[str]:
-    """What is no longer as the marker says."""
+    """Differences between a marker and what the stage would be made of now."""
     if not marker:
         yield "it has not been completed yet"
+        return
+    if marker["version"] != VERSION:
+        yield "its marker is of an older version, which cannot tell whether the code is the same"
         return
     if marker["options"] != now["options"]:
         yield f"options were '{marker['options']}', now '{now['options']}'"
@@ -209,10 +126,7 @@ def reasons(marker: dict[str, Any], now: dict[str, Any], digests: Digests) -> It
             yield f"{name} is a new input"
         elif value != marker["inputs"][name]:
             yield f"{name}: {difference(marker['inputs'][name], value)}"
-    changed = sorted(
-        name for name in marker["code"].keys() | now["code"].keys() if marker["code"].get(name) != now["code"].get(name)
-    )
-    if changed:
+    if changed := changed_code(marker["code"], now["code"]):
         yield f"code changed: {', '.join(changed[:3])}" + (
             f" and {len(changed) - 3} more files" if len(changed) > 3 else ""
         )
@@ -223,8 +137,18 @@ def reasons(marker: dict[str, Any], now: dict[str, Any], digests: Digests) -> It
             return
 
 
+def changed_code(before: Code, now: Code) -> list[str]:
+    """Files and functions whose content is only in one of two records, or, if none is, where a name means another thing."""
+    for count in (1, 2):
+        sides = [{tuple(digests[:count]) for digests in code.values()} for code in (before, now)]
+        names = {name for code in (before, now) for name in code if tuple(code[name][:count]) in sides[0] ^ sides[1]}
+        if names:
+            return sorted(names)
+    return []
+
+
 def difference(before: Any, after: Any) -> str:
-    """The first thing in which two values of an input differ."""
+    """First difference between two values of an input."""
     if not isinstance(before, dict) or not isinstance(after, dict):
         return "its content changed"
     for key in sorted(before.keys() | after.keys()):
@@ -244,7 +168,7 @@ def check(args: argparse.Namespace) -> str:
         "number": args.number,
         "options": args.options,
         "inputs": {str(path): input_of_stage(path, digests) for path in args.inputs if path.exists()},
-        "code": code_of_stage(args.recipe, args.folder, args.number, digests),
+        "code": code_of_stage(args.recipe, args.folder, args.number, args.function, digests),
     }
 
     def reason() -> str:
@@ -284,6 +208,7 @@ def parse(argv: Iterable[str] | None) -> argparse.Namespace:
     checking.add_argument("--recipe", type=Path, required=True, help="file that holds the stage's lines")
     checking.add_argument("--folder", type=Path, required=True, help="folder of the recipe")
     checking.add_argument("--number", type=int, required=True)
+    checking.add_argument("--function", default="main", help="shell function that the lines are in; main if in none")
     checking.add_argument("--options", required=True)
     checking.add_argument("marker", type=Path)
     checking.add_argument("inputs", type=Path, nargs="*")

@@ -1,42 +1,36 @@
 # shellcheck shell=bash disable=SC2154
-# Source me after utils/stage.sh: the stages that recipes have in common. They use the caller's options ($exp, $nj, $num_gpus,
-# $num_nodes, $compress, $lda_dim, $seed, $dry_run, $stop_stage ...), its commands of cmd.sh, $eval_sets and $data_markers.
+# Source me: stages 3 to 8, which recipes have in common. They use the options of the recipe and of utils/options.sh,
+# the commands of cmd.sh, and what the recipe sets: $configs (utils/recipe.sh), $data_markers (of the stages that made
+# the data directories), $eval_sets (data directories of which features and embeddings are made) and $test_sets (those
+# of them that the results are about).
+# shellcheck source=utils/stage.sh
+. utils/stage.sh
+# shellcheck source=utils/recipe.sh
+. utils/recipe.sh
 
-system_of() { # system_of CONF: the name of a system, from conf/<system>.toml or <system>/config.json
-  if [[ $1 == */config.json ]]; then basename "$(dirname "$1")"; else basename "$1" .toml; fi
-}
+score_options=() # of sv.bin.score_sets
 
-feats_of() { # feats_of CONF: where a system's stored features lie; nothing if it reads waveforms or embeddings
-  local features
-  features=$(utils/system_info.py "$1" features)
-  if [[ -n $features ]]; then echo "$exp/feats/$features"; fi
-}
-
-count_resources() { # $nj, $num_gpus, $num_ranks and $nodes (options of the launcher), as far as they were not given
-  : "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
-  ((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : num_nodes * (num_gpus > 0 ? num_gpus : 1)))
-  nodes=()
-  if ((num_nodes > 1)); then nodes=(--num-nodes "$num_nodes"); fi
-}
-
-# --- 3: features of what is evaluated; training computes its own from augmented waveforms ---------------------------
 probe_stage_3() { # for the estimate of a dry run, within stage_features: some utterances, timed
-  python -m sv.bin.compute_feats --probe --config "$conf" --compress "$compress" --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
+  python -m sv.bin.compute_feats --probe --config "$conf" --compress "$compress" --num-jobs "$nj" --out "$feats" \
+    "${eval_sets[@]}"
 }
 
+# 3: features of what is evaluated; training computes its own from augmented waveforms.
 stage_features() { # stage_features CONF: of $eval_sets
   local conf=$1 feats set marker options
   feats=$(feats_of "$conf")
   if [[ -z $feats ]]; then
-    if runs_stage 3; then log "stage 3: features of $(system_of "$conf"): not needed, it reads waveforms or embeddings"; fi
+    if runs_stage 3; then
+      log "stage 3: features of $(system_of "$conf"): not needed, it reads waveforms or embeddings"
+    fi
     return
   fi
-  marker=$feats/.stage3.done
-  options="compress=$compress sets=${eval_sets[*]##*/}"
+  marker=$feats/.stage3.done options="compress=$compress sets=${eval_sets[*]##*/}"
   if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "${data_markers[@]}"; then
     for set in "${eval_sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
     OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
-      python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" --out "$feats" "${eval_sets[@]}"
+      python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" \
+      --out "$feats" "${eval_sets[@]}"
     utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${eval_sets[@]}"
     mark_done 3 "$marker" "$options" "$feats"/*/feats.scp "$feats"/*/feats.*.ark
     for set in "${eval_sets[@]}"; do rm -f "$set/feats.scp"; done
@@ -46,7 +40,7 @@ stage_features() { # stage_features CONF: of $eval_sets
   fi
 }
 
-# --- 4: train -------------------------------------------------------------------------------------------------------
+# 4: train.
 stage_train() { # stage_train CONF TRAIN_DIR VALID_DIR INPUT... -- ARGUMENT...: the arguments go to sv.bin.train
   local conf=$1 train_dir=$2 valid_dir=$3 system feats marker options inputs=("$1")
   shift 3
@@ -55,60 +49,137 @@ stage_train() { # stage_train CONF TRAIN_DIR VALID_DIR INPUT... -- ARGUMENT...: 
   system=$(system_of "$conf") feats=$(feats_of "$conf")
   marker=$exp/$system/.stage4.done options="seed=$seed set=${train_dir##*/} $*"
   if stage_needs_run 4 "train $system" "$marker" "$options" "${inputs[@]}"; then
-    "${cuda_cmd[@]}" --gpu "$num_gpus" ${nodes[@]+"${nodes[@]}"} "$exp/$system/log/train.log" \
+    "${cuda_cmd[@]}" --gpu "$num_gpus" "${nodes[@]}" "$exp/$system/log/train.log" \
       utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
       --train-dir "$train_dir" --valid-dir "$valid_dir" ${feats:+--feats "$feats"} "$@" --exp-dir "$exp/$system"
     mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
   fi
 }
 
-# --- 5: embeddings of every condition from its features, and of the training set from its waveforms -----------------
-stage_extract() { # stage_extract CONF TRAIN_DIR EVAL_DIR...; an empty TRAIN_DIR to go without
-  local conf=$1 train_dir=$2 eval_dirs=("${@:3}") system feats embeddings jobs name marker options inputs=("${data_markers[@]}")
-  system=$(system_of "$conf") feats=$(feats_of "$conf")
-  marker=$exp/$system/.stage5.done embeddings=$exp/$system/embeddings
-  jobs=$((num_gpus > 0 ? num_gpus : nj))
-  if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
-  local all=("${eval_dirs[@]}" ${train_dir:+"$train_dir"})
-  options="sets=${all[*]##*/}"
-  if stage_needs_run 5 "extract $system" "$marker" "$options" "$exp/$system/.stage4.done" "${inputs[@]}"; then
-    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract.JOB.log" \
-      python -m sv.bin.extract --model "$exp/$system" ${feats:+--feats "$feats"} --job JOB --num-jobs "$jobs" --out "$embeddings" "${eval_dirs[@]}"
-    if [[ -n $train_dir ]]; then
-      OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_train.JOB.log" \
-        python -m sv.bin.extract --model "$exp/$system" --job JOB --num-jobs "$jobs" --out "$embeddings" "$train_dir"
-    fi
-    for name in xvector segments; do utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$embeddings" "${all[@]}"; done
-    python -m sv.bin.speaker_means --embeddings "$embeddings" "${all[@]}"
-    mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
+# 4: link to what was trained elsewhere.
+stage_link_model() { # stage_link_model MODEL_DIR/config.json
+  local conf=$1 system source part marker options
+  system=$(system_of "$conf") source=$(realpath "$(dirname "$conf")")
+  marker=$exp/$system/.stage4.done options="model=$(dirname "$conf")"
+  [[ $source != $(realpath -m "$exp/$system") ]] ||
+    die "--model $source is where this recipe writes; give another --exp"
+  if stage_needs_run 4 "model $system" "$marker" "$options" "$conf" "$source/checkpoints/best.pt"; then
+    mkdir -p "$exp/$system"
+    for part in config.json checkpoints train.jsonl backend calibration; do
+      if [[ -e $source/$part ]]; then ln -sfn "$source/$part" "$exp/$system/$part"; fi
+    done
+    mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
   fi
 }
 
-# --- 6: back end, from the training set -----------------------------------------------------------------------------
-stage_backend() { # stage_backend CONF TRAIN_DIR [VALID_DIR]; the latter for recipes with an option $b_vector
-  local conf=$1 train_dir=$2 valid_dir=${3-} epochs=${b_vector:-0} system backend embeddings marker outputs options="lda_dim=$lda_dim"
-  system=$(system_of "$conf") backend=$exp/$(system_of "$conf")/backend embeddings=$exp/$(system_of "$conf")/embeddings
-  marker=$exp/$system/.stage6.done outputs=("$backend"/{mean.vec,transform.mat,plda,cohort.ark,cohort.scp})
-  if ((epochs > 0)); then options+=" b_vector=$epochs" outputs+=("$backend/b_vector.npz"); fi
-  if stage_needs_run 6 "back end $system" "$marker" "$options" "$exp/$system/.stage5.done"; then
-    "${train_cmd[@]}" "$exp/$system/log/backend.log" python -m sv backend --lda-dim "$lda_dim" \
+# 5: embeddings of every condition from its features, and of the training set from its waveforms.
+stage_extract() { # stage_extract CONF TRAIN_DIR: of $eval_sets and of TRAIN_DIR, unless that is empty
+  local conf=$1 train_dir=$2 system feats folder all extract name marker options inputs=("${data_markers[@]}")
+  system=$(system_of "$conf") feats=$(feats_of "$conf") folder=$exp/$(system_of "$conf")
+  all=("${eval_sets[@]}" ${train_dir:+"$train_dir"})
+  marker=$folder/.stage5.done options="sets=${all[*]##*/}"
+  if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
+  if stage_needs_run 5 "extract $system" "$marker" "$options" "$folder/.stage4.done" "${inputs[@]}"; then
+    extract=(python -m sv.bin.extract --model "$folder" --job JOB --num-jobs "$num_tasks" --out "$folder/embeddings")
+    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" "$folder/log/extract.JOB.log" \
+      "${extract[@]}" ${feats:+--feats "$feats"} "${eval_sets[@]}"
+    if [[ -n $train_dir ]]; then
+      OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" \
+        "$folder/log/extract_train.JOB.log" "${extract[@]}" "$train_dir"
+    fi
+    for name in xvector segments; do
+      utils/merge_scp.py --num-jobs "$num_tasks" --single-ark "$name" "$folder/embeddings" "${all[@]}"
+    done
+    python -m sv.bin.speaker_means --embeddings "$folder/embeddings" "${all[@]}"
+    mark_done 5 "$marker" "$options" "$folder"/embeddings/*/{xvector,segments,spk_xvector}.{ark,scp}
+  fi
+}
+
+# 6: back ends, from the training set.
+stage_backend() { # stage_backend CONF TRAIN_DIR [VALID_DIR]; the latter for recipes with the option --b-vector
+  local conf=$1 train_dir=$2 valid_dir=${3-} system folder embeddings backend marker outputs options="lda_dim=$lda_dim"
+  system=$(system_of "$conf") folder=$exp/$(system_of "$conf")
+  embeddings=$folder/embeddings backend=$folder/backend marker=$folder/.stage6.done
+  outputs=("$backend"/{mean.vec,transform.mat,plda,cohort.ark,cohort.scp})
+  if ((b_vector > 0)); then options+=" b_vector=$b_vector" outputs+=("$backend/b_vector.npz"); fi
+  if stage_needs_run 6 "back end $system" "$marker" "$options" "$folder/.stage5.done"; then
+    "${train_cmd[@]}" "$folder/log/backend.log" python -m sv backend --lda-dim "$lda_dim" \
       "$embeddings/${train_dir##*/}/xvector.scp" "$train_dir/utt2spk" "$backend"
-    sed -n 's/.* WARNING /stage 6: /p' "$exp/$system/log/backend.log" | while read -r line; do log "$line"; done
+    show_warnings 6 "$folder/log/backend.log"
     rm -f "$backend/b_vector.npz"
-    if ((epochs > 0)); then
-      "${train_cmd[@]}" "$exp/$system/log/b_vector.log" python -m sv b_vector train --seed "$seed" --num-epochs "$epochs" \
-        "$embeddings/${train_dir##*/}/xvector.scp" "$train_dir/utt2spk" "$valid_dir/trials" "$embeddings/${valid_dir##*/}/xvector.scp" \
-        "$backend/b_vector.npz"
+    if ((b_vector > 0)); then
+      "${train_cmd[@]}" "$folder/log/b_vector.log" python -m sv b_vector train --seed "$seed" \
+        --num-epochs "$b_vector" "$embeddings/${train_dir##*/}/xvector.scp" "$train_dir/utt2spk" \
+        "$valid_dir/trials" "$embeddings/${valid_dir##*/}/xvector.scp" "$backend/b_vector.npz"
     fi
     mark_done 6 "$marker" "$options" "${outputs[@]}"
   fi
 }
 
-end_of_recipe() { # what a dry run estimates, or that there was nothing to do
-  if [[ $dry_run == true ]]; then
-    say_estimate .
-    log "dry run: $stages_run stage(s) would run"
-  elif ((stages_run == 0)); then
-    log "nothing to do: every stage from $stage to $stop_stage is up to date"
+# 6: the back end of a model from elsewhere.
+stage_linked_backend() { # stage_linked_backend MODEL_DIR/config.json
+  local system
+  system=$(system_of "$1")
+  if ! runs_stage 6; then return; fi
+  if [[ -e $exp/$system/backend ]]; then
+    log "stage 6: back end $system: the model's"
+  else
+    log "stage 6: back end $system: not needed, the model has none: cosine"
+  fi
+}
+
+# 7: scores and metrics, in all and, with --by, by room and so on.
+stage_score() { # stage_score CONF HELD_OUT SET...: scores of SETs, calibrated by HELD_OUT those of $test_sets
+  # An empty HELD_OUT: a model from elsewhere, with its own back end and calibration, if it has them.
+  local conf=$1 held_out=$2 sets=("${@:3}") system folder marker options inputs outputs calibrate=() no_backend=()
+  system=$(system_of "$conf") folder=$exp/$(system_of "$conf")
+  marker=$folder/.stage7.done inputs=("$folder/.stage5.done") outputs=("$folder/results.json")
+  options="top_n=$top_n by=$by ${score_options[*]} sets=${sets[*]##*/}"
+  if [[ -n $held_out ]]; then inputs+=("$folder/.stage6.done"); fi
+  if stage_needs_run 7 "score $system" "$marker" "$options" "${inputs[@]}" "${data_markers[@]}"; then
+    if [[ ! -e $folder/backend ]]; then no_backend=(--no-backend); fi
+    "${train_cmd[@]}" "$folder/log/score.log" python -m sv.bin.score_sets --model "$folder" --seed "$seed" \
+      --top-n "$top_n" "${score_options[@]}" "${no_backend[@]}" "${sets[@]}"
+    show_warnings 7 "$folder/log/score.log"
+    if [[ -n $held_out ]]; then
+      calibrate=(--held-out "$held_out")
+    elif [[ -e $folder/calibration ]]; then
+      calibrate=(--stored)
+    fi
+    if ((${#calibrate[@]})); then
+      "${train_cmd[@]}" "$folder/log/calibrate.log" python -m sv.bin.calibrate_sets --model "$folder" --seed "$seed" \
+        "${calibrate[@]}" "${test_sets[@]}"
+      outputs+=("$folder"/calibration/*.json)
+    fi
+    if [[ -n $by ]]; then
+      "${train_cmd[@]}" "$folder/log/breakdown.log" python -m sv breakdown --by "$by" --data "$data" \
+        --sets "$(IFS=, && echo "${test_sets[*]##*/}")" --seed "$seed" "$folder"
+      outputs+=("$folder/breakdown.json")
+    fi
+    mark_done 7 "$marker" "$options" "${outputs[@]}" "$folder"/scores/*/*.scores
+  fi
+}
+
+# 8: report.
+# shellcheck disable=SC2120 # not every recipe has other model folders
+stage_report() { # stage_report [MODEL_DIR...]: a page of $configs and other model folders, in the first one's folder
+  local conf folders=() inputs marker options noted=() field
+  for conf in "${configs[@]}"; do folders+=("$exp/$(system_of "$conf")"); done
+  folders+=("$@") inputs=("${folders[@]/%//.stage7.done}") marker=${folders[0]}/.stage8.done
+  options="systems=${folders[*]} despite=$despite note=$note by=$by"
+  if [[ -n $note ]]; then noted=(--note "$note"); fi
+  for field in ${despite//,/ }; do noted+=(--despite "$field"); done
+  if stage_needs_run 8 report "$marker" "$options" "${inputs[@]}"; then
+    {
+      python -m sv.bin.report --data "$data" "${noted[@]}" --out "${folders[0]}/report/index.html" "${folders[@]}"
+      if [[ -n $by ]]; then
+        echo
+        python -m sv breakdown --by "$by" --data "$data" --sets "$(IFS=, && echo "${test_sets[*]##*/}")" \
+          --seed "$seed" "${folders[@]}"
+      fi
+    } | tee "${folders[0]}/report.txt"
+    mark_done 8 "$marker" "$options" "${folders[0]}/report/index.html"
+  elif runs_stage 8 && [[ $dry_run == false && -e ${folders[0]}/report.txt ]]; then
+    cat "${folders[0]}/report.txt"
   fi
 }

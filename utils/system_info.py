@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Answer a recipe's question about a system, so that no shell reads TOML.
+"""Answer a recipe's questions about a system, one line per question, so that no shell reads TOML.
 
-    utils/system_info.py conf/exu_net.toml features              folder of its stored features; nothing if it has none
-    utils/system_info.py conf/exu_net.toml reads                 features, waveforms or embeddings
-    utils/system_info.py conf/embedding_mlp.toml loss.noisy_copies 0    value of a key, or what to print without it
+    utils/system_info.py conf/exu_net.toml features             folder of its stored features; an empty line if it has none
+    utils/system_info.py conf/exu_net.toml reads                features, waveforms or embeddings
+    utils/system_info.py conf/embedding_mlp.toml reads loss.noisy_copies=0    value of a key, or what to print without it
 
 The file may be a TOML file or the config.json of a model folder.
 """
@@ -21,7 +21,7 @@ READS = {"waveform": "waveforms", "embedding": "embeddings"}  # by type of the f
 
 
 def lookup(tables: Mapping[str, Any], key: str, default: str) -> Any:
-    """Value under a dotted key."""
+    """Look up the value under a dotted key."""
     value: Any = tables
     for part in key.split("."):
         if not isinstance(value, Mapping) or part not in value:
@@ -30,13 +30,14 @@ def lookup(tables: Mapping[str, Any], key: str, default: str) -> Any:
     return value
 
 
-def answer(tables: Mapping[str, Any], question: str, default: str) -> str:
-    """What the recipe is told."""
+def answer(tables: Mapping[str, Any], question: str) -> str:
+    """Answer to `features`, `reads`, `key` or `key=default`."""
     if question == "features":
         return feature_set(tables) or ""
     if question == "reads":
         return READS.get(lookup(tables, "features.type", "waveform"), "features")
-    value = lookup(tables, question, default)
+    key, _, default = question.partition("=")
+    value = lookup(tables, key, default)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -45,12 +46,12 @@ def main() -> None:
         description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", type=Path, help="TOML file of a system, or config.json of a model folder")
-    parser.add_argument("question", help="features, reads, or a dotted key")
-    parser.add_argument("default", nargs="?", default="", help="printed for a key that is not set")
+    parser.add_argument("questions", nargs="+", metavar="QUESTION", help="features, reads, or a dotted KEY[=DEFAULT]")
     args = parser.parse_args()
     try:
         tables = (load_json if args.config.suffix == ".json" else load_toml)(args.config)
-        print(answer(tables, args.question, args.default))
+        for question in args.questions:
+            print(answer(tables, question))
     except ConfigError as error:
         sys.exit(f"system_info.py: {error}")
     except OSError as error:

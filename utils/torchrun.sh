@@ -9,7 +9,8 @@ max_restarts=3
 (($# >= 2)) || { echo "usage: $0 NUM_RANKS PROGRAM ARGUMENT..." >&2; exit 2; }
 num_ranks=$1 num_nodes=${SLURM_JOB_NUM_NODES:-1}
 shift
-((num_ranks % num_nodes == 0)) || { echo "$0: $num_ranks ranks cannot be shared equally by $num_nodes nodes" >&2; exit 2; }
+((num_ranks % num_nodes == 0)) ||
+  { echo "$0: $num_ranks ranks cannot be shared equally by $num_nodes nodes" >&2; exit 2; }
 ranks_a_node=$((num_ranks / num_nodes))
 ((num_ranks > 1)) || exec python "$@"
 
@@ -32,7 +33,8 @@ address=$(scontrol show node "${nodes%%$'\n'*}" | sed -n 's/.*NodeAddr=\([^ ]*\)
 # srun returns 0 when a node dies: what counts is that torchrun ended well on every node, and each says so in a file.
 proof=${JOB_FOLDER:?is set by utils/slurm.py}/torchrun.$attempt
 # shellcheck disable=SC2016  # the variables are the nodes'
-srun --nodes "$num_nodes" --ntasks "$num_nodes" --ntasks-per-node 1 --cpus-per-task "${SLURM_CPUS_PER_TASK:-1}" --kill-on-bad-exit=1 \
+srun --nodes "$num_nodes" --ntasks "$num_nodes" --ntasks-per-node 1 --cpus-per-task "${SLURM_CPUS_PER_TASK:-1}" \
+  --kill-on-bad-exit=1 \
   bash -c 'proof=$1; shift; "$@" && touch "$proof.$SLURM_NODEID"' torchrun "$proof" \
   "${torchrun[@]}" --nnodes "$num_nodes" --rdzv-backend c10d --rdzv-id "$attempt" --rdzv-endpoint "$address:$port" "$@"
 for ((node = 0; node < num_nodes; node++)); do

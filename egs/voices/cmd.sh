@@ -1,9 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
-# The only place that knows where jobs run: train_cmd for array jobs on CPUs, cuda_cmd for jobs that may ask for GPUs.
-# Partitions, queues and accounts: conf/slurm.conf or conf/sge.conf; to begin with, copy that of utils/conf.
-case $launcher in
-  local) train_cmd=(utils/run.py) cuda_cmd=(utils/run.py) ;;
-  slurm | sge) train_cmd=("utils/$launcher.py" --mem 4G --num-tries 3) cuda_cmd=("utils/$launcher.py" --mem 16G --num-tries 3) ;;
-  *) die "--launcher $launcher: known are local, slurm, sge" ;;
-esac
-[[ -x ${train_cmd[0]} ]] || die "--launcher $launcher: ${train_cmd[0]} is not there"
+# shellcheck shell=bash
+# The only place of this recipe that knows where jobs run: edit me. For memory, retries or a launcher of your own, set
+# train_cmd and cuda_cmd below this line, as utils/cmd.sh does.
+. utils/cmd.sh

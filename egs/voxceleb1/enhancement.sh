@@ -1,34 +1,43 @@
 # shellcheck shell=bash disable=SC2154
-# Source me: stages 4 and 5 of the systems that make better embeddings of an extractor's embeddings. They use run.sh's options.
+# Source me: stages 4 and 5 of systems that make better embeddings of an extractor's embeddings. They use run.sh's
+# options.
 
-enhances() { [[ $(utils/system_info.py "$1" reads) == embeddings ]]; } # enhances CONF: whether a system reads embeddings
+enhances() { [[ ${reads_of[$1]} == embeddings ]]; } # enhances CONF: true for a system that reads embeddings
 
-# --- 4: what it trains on, if that is more than the extractor's embeddings of the training set; train ---------------
-stage_enhancement_inputs() { # stage_enhancement_inputs CONF: noisy copies, or halves of utterances, and their embeddings
-  local conf=$1 system inputs jobs name marker options halve=()
+# 4: noisy copies, or halves of utterances, and their embeddings, for a system that trains on more than the extractor's.
+stage_enhancement_inputs() { # stage_enhancement_inputs CONF
+  local conf=$1 system inputs name marker options halve=()
   system=$(system_of "$conf") inputs=$exp/$(system_of "$conf")/inputs
-  jobs=$((num_gpus > 0 ? num_gpus : nj)) marker=$inputs/.stage4.done options="seed=$seed halves=$halves ${noise_args[*]}"
+  marker=$inputs/.stage4.done options="seed=$seed halves=$halves ${noise_args[*]}"
   if [[ $halves == true ]]; then halve=(--halves); fi
-  if stage_needs_run 4 "inputs of $system" "$marker" "$options" "$conf" "$data"/.stage{0,1}.done "$extractor/.stage5.done"; then
+  if stage_needs_run 4 "inputs of $system" "$marker" "$options" "$conf" "$data"/.stage{0,1}.done \
+    "$extractor/.stage5.done"; then
     rm -rf "$inputs"/{data,embeddings}
     "${train_cmd[@]}" --num-threads "$nj" "$exp/$system/log/make_inputs.log" python -m sv.bin.make_enhancement_inputs \
-      --config "$conf" --seed "$seed" --nj "$nj" ${halve[@]+"${halve[@]}"} --train-dir "$data/voxceleb1_train" "${noise_args[@]}" "$inputs/data"
-    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$jobs" "$exp/$system/log/extract_inputs.JOB.log" \
-      python -m sv.bin.extract --model "$extractor" --job JOB --num-jobs "$jobs" --out "$inputs/embeddings" "$inputs"/data/*
+      --config "$conf" --seed "$seed" --nj "$nj" "${halve[@]}" --train-dir "$data/voxceleb1_train" \
+      "${noise_args[@]}" "$inputs/data"
+    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" \
+      "$exp/$system/log/extract_inputs.JOB.log" python -m sv.bin.extract --model "$extractor" \
+      --job JOB --num-jobs "$num_tasks" --out "$inputs/embeddings" "$inputs"/data/*
     for name in xvector segments; do
-      utils/merge_scp.py --num-jobs "$jobs" --single-ark "$name" "$inputs/embeddings" "$inputs"/data/*
+      utils/merge_scp.py --num-jobs "$num_tasks" --single-ark "$name" "$inputs/embeddings" "$inputs"/data/*
     done
     mark_done 4 "$marker" "$options" "$inputs"/data/*/cuts.jsonl.gz "$inputs"/embeddings/*/segments.{ark,scp}
   fi
 }
 
+# 4: train.
 stage_train_enhancement() { # stage_train_enhancement CONF
   local conf=$1 system inputs set=$data/voxceleb1_train from=() marker options depends
   system=$(system_of "$conf") inputs=$exp/$(system_of "$conf")/inputs
   marker=$exp/$system/.stage4.done options="seed=$seed extractor=$extractor halves=$halves"
   depends=("$conf" "$data/.stage1.done" "$extractor/.stage5.done")
-  if [[ $halves == false ]]; then from=("$extractor/embeddings/voxceleb1_train/segments.scp"); else set=$inputs/data/clean; fi
-  if [[ $halves == true || $(utils/system_info.py "$conf" loss.noisy_copies 0) != 0 ]]; then
+  if [[ $halves == true ]]; then
+    set=$inputs/data/clean
+  else
+    from=("$extractor/embeddings/voxceleb1_train/segments.scp")
+  fi
+  if [[ $halves == true || ${noisy_copies_of[$conf]} != 0 ]]; then
     stage_enhancement_inputs "$conf"
     depends+=("$inputs/.stage4.done") from+=("$inputs"/embeddings/*/segments.scp) # clean, noisy1, noisy2, ...
   fi
@@ -36,22 +45,24 @@ stage_train_enhancement() { # stage_train_enhancement CONF
     rm -rf "$exp/$system/lists"
     python -m sv.bin.make_enhancement_lists --seed "$seed" "$set" "$exp/$system/lists/train"
     python -m sv.bin.make_enhancement_lists --seed "$seed" "$data/voxceleb1_valid" "$exp/$system/lists/valid"
-    "${cuda_cmd[@]}" --gpu "$num_gpus" ${nodes[@]+"${nodes[@]}"} "$exp/$system/log/train.log" \
-      utils/torchrun.sh "$num_ranks" -m sv.bin.train_enhancement --config "$conf" \
-      --seed "$seed" --lists "$exp/$system/lists/train" "${from[@]/#/--embeddings=}" --extractor "$extractor" \
+    "${cuda_cmd[@]}" --gpu "$num_gpus" "${nodes[@]}" "$exp/$system/log/train.log" \
+      utils/torchrun.sh "$num_ranks" -m sv.bin.train_enhancement --config "$conf" --seed "$seed" \
+      --lists "$exp/$system/lists/train" "${from[@]/#/--embeddings=}" --extractor "$extractor" \
       --valid-lists "$exp/$system/lists/valid" --valid-trials "$data/voxceleb1_valid/trials" \
       --valid-embeddings "$extractor/embeddings/voxceleb1_valid/segments.scp" --exp-dir "$exp/$system"
     mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
   fi
 }
 
-# --- 5: the enhanced embeddings of every condition and of the training set ------------------------------------------
+# 5: the enhanced embeddings of every condition and of the training set.
 stage_enhance() { # stage_enhance CONF SET...
   local conf=$1 sets=("${@:2}") system embeddings marker options="sets=${*:2}"
-  system=$(system_of "$conf") embeddings=$exp/$(system_of "$conf")/embeddings marker=$exp/$(system_of "$conf")/.stage5.done
-  if stage_needs_run 5 "enhance $system" "$marker" "$options" "$exp/$system/.stage4.done" "$extractor/.stage5.done"; then
-    "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/enhance.log" \
-      python -m sv.bin.enhance --model "$exp/$system" --embeddings "$extractor/embeddings" --out "$embeddings" "${sets[@]}"
+  system=$(system_of "$conf")
+  embeddings=$exp/$system/embeddings marker=$exp/$system/.stage5.done
+  if stage_needs_run 5 "enhance $system" "$marker" "$options" "$exp/$system/.stage4.done" \
+    "$extractor/.stage5.done"; then
+    "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/enhance.log" python -m sv.bin.enhance \
+      --model "$exp/$system" --embeddings "$extractor/embeddings" --out "$embeddings" "${sets[@]}"
     python -m sv.bin.speaker_means --embeddings "$embeddings" "${sets[@]/#/$data/}"
     mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
   fi

@@ -80,10 +80,15 @@ def test_all_stages_and_then_none(recipe):
         rows = json.loads((exp / system / "results.json").read_text())
         found = {(row["test_set"], row["condition"]) for row in rows if row["backend"] == "cosine"}
         assert found == {
-            ("vctk_test", "clean"), ("vctk_test", "noise-snr5"), ("digits", "clean"), ("digits", "noise-snr5"),
-            ("vctk_one_recording", "clean"), ("vctk_shared_recordings", "clean"),
-            ("vctk_valid", "clean"), ("vctk_one_recording_valid", "clean"),
-        }  # fmt: skip
+            ("vctk_test", "clean"),
+            ("vctk_test", "noise-snr5"),
+            ("digits", "clean"),
+            ("digits", "noise-snr5"),
+            ("vctk_one_recording", "clean"),
+            ("vctk_shared_recordings", "clean"),
+            ("vctk_valid", "clean"),
+            ("vctk_one_recording_valid", "clean"),
+        }
         calibrated = {row["test_set"]: row["calibration"] for row in rows if row["backend"] == "cosine-calibrated"}
         assert set(calibrated) == {"vctk_test", "digits", "vctk_one_recording", "vctk_shared_recordings"}
         assert f"on {held_out} (" in calibrated["vctk_test"]

@@ -160,7 +160,10 @@ def test_failures_are_one_line(make_noisy_test, data):
 
 def test_an_unknown_noise_is_wrong_usage(make_noisy_test, data, capsys):
     assert fail(make_noisy_test, data, "--noises", "noise,wind") == "2"
-    assert "--noises: unknown wind; known are noise, music, babble, nonspeech, demand" in capsys.readouterr().err
+    assert (
+        "--noises: unknown noise type wind; known are noise, music, babble, nonspeech, demand"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_list_is_of_what_would_be_written(make_noisy_test, data, capsys):

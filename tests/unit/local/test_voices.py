@@ -281,8 +281,8 @@ def test_trials_of_a_quarantined_file_are_dropped(challenge, tmp_path, run) -> N
     (challenge / "Development_Data/Speaker_Recognition/sid_dev/sp0011" / f"{stem}.wav").write_bytes(b"no audio")
     assert run(PREPARE, "--max-bad", 0.5, challenge, tmp_path / "data").returncode == 0
     keys = challenge / KEYS
-    keys.write_text(keys.read_text() + "Lab41-SRI-VOiCES-src-sp0011-ch000001-sg0000 sid_dev/sp0010/"
-                    "Lab41-SRI-VOiCES-rm2-tele-sp0010-ch000001-sg0001-mc03-stu-mid-dg120.wav imp\n")  # fmt: skip
+    test = "sid_dev/sp0010/Lab41-SRI-VOiCES-rm2-tele-sp0010-ch000001-sg0001-mc03-stu-mid-dg120.wav"
+    keys.write_text(keys.read_text() + f"Lab41-SRI-VOiCES-src-sp0011-ch000001-sg0000 {test} imp\n")
     result = run(TRIALS, "--corpus", challenge, tmp_path / "data" / "voices_dev")
     assert result.returncode == 0, result.stderr
     assert "2 dropped with 1 quarantined files" in result.stdout

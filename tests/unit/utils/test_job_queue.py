@@ -19,9 +19,6 @@ ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = ROOT / "tests/golden/job_scripts"
 
 
-# --- conf files ------------------------------------------------------------------------------------------------------
-
-
 def conf_of(tmp_path, text):
     (tmp_path / "slurm.conf").write_text(text)
     return read_conf(tmp_path / "slurm.conf")
@@ -94,9 +91,6 @@ def test_our_conf_files_know_every_option(kind):
     assert translate(conf, conf.defaults) == []
 
 
-# --- scripts -----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("scheduler", [slurm.Slurm(), sge.Sge()])
 @pytest.mark.parametrize(("name", "tasks"), [("single", [1]), ("array", [1, 2, 3]), ("rest", [2, 5])])
 def test_job_scripts_are_the_golden_ones(scheduler, name, tasks):
@@ -137,20 +131,23 @@ def test_ranges_of_tasks():
     ("fields", "expected"),
     [
         ({"failed": "37  : qmaster enforced h_rt limit", "exit_status": "137"}, "over its time limit"),
-        ({"failed": "100 : after job", "exit_status": "137", "category": "-l h_rt=60", "ru_wallclock": "61s"}, "over its time"),
-        ({"failed": "100 : after job", "exit_status": "137", "category": "-l h_rt=60", "ru_wallclock": "9s"}, "out of memory"),
+        (
+            {"failed": "100 : after job", "exit_status": "137", "category": "-l h_rt=60", "ru_wallclock": "61s"},
+            "over its time",
+        ),
+        (
+            {"failed": "100 : after job", "exit_status": "137", "category": "-l h_rt=60", "ru_wallclock": "9s"},
+            "out of memory",
+        ),
         ({"failed": "26  : opening output file", "exit_status": "0"}, "Grid Engine: failed 26"),
         ({"failed": "25  : rescheduling", "exit_status": "0"}, "rescheduled"),
         ({"failed": "0", "exit_status": "1"}, ""),
     ],
-)  # fmt: skip
+)
 def test_what_grid_engines_accounting_says(fields, expected):
     explanation = sge.explain_record(fields)
     assert explanation.startswith(expected) or expected in explanation
     assert bool(explanation) == bool(expected)
-
-
-# --- arrays on a stand-in ----------------------------------------------------------------------------------------------
 
 
 class StandIn:

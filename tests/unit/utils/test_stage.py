@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import run_lock
+import stage_code
 import stage_estimate
 import stage_marker
 
@@ -116,6 +117,125 @@ def test_what_is_changed_is_named_and_words_alone_change_nothing(recipe, file, b
         assert done.stdout == "ran 0\n"
 
 
+def move(*pairs):
+    """A change of a recipe that renames files and, in all files, words."""
+
+    def change(folder):
+        for before, after in pairs:
+            if (folder / before).is_file():
+                (folder / after).parent.mkdir(exist_ok=True)
+                (folder / before).rename(folder / after)
+            for path in folder.rglob("*.*"):
+                if path.suffix in (".py", ".sh"):
+                    path.write_text(path.read_text().replace(before, after))
+
+    return change
+
+
+def package(folder):
+    """Move the helper into a package that passes its function on."""
+    (folder / "local/tools").mkdir()
+    (folder / "local/tools/__init__.py").write_text('"""Tools."""\nfrom tools.help import copy\n__all__ = ["copy"]\n')
+    (folder / "local/helper.py").rename(folder / "local/tools/help.py")
+    move(("import helper", "from tools import help"), ("helper.copy", "help.copy"))(folder)
+
+
+def from_package(folder):
+    """As `package`, with the function imported by name and through the package."""
+    package(folder)
+    (folder / "local/first.py").write_text("import tools as t\nfrom tools import copy\ncopy()\n")
+
+
+def edit(file, before, after):
+    def change(folder):
+        text = (folder / file).read_text()
+        assert before in text
+        (folder / file).write_text(text.replace(before, after))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        move(("local/first.py", "local/one.py")),
+        move(("local/helper.py", "local/aid.py"), ("helper", "aid")),
+        package,
+        edit("local/helper.py", "def copy():", "# words\ndef copy():\n    'More words.'"),
+        edit("local/first.py", '"""Copy."""\n', ""),
+        edit("local/first.py", "helper.copy()", "(\n    helper.copy()\n)"),
+        edit("run.sh", "  python3 local", "  # words\n\n  python3   local"),
+    ],
+)
+def test_code_that_is_renamed_moved_or_only_laid_out_anew_is_the_same(recipe, change):
+    recipe()
+    change(recipe.dir)
+    assert recipe().stdout == "ran 0\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (edit("local/helper.py", "'middle'", "'middle' + ''"), "code changed: helper.py"),
+        (edit("local/first.py", "helper.copy()", "helper.copy() or 1"), "code changed: first.py"),
+        (edit("local/helper.py", "import shutil", "import os as shutil"), "code changed: helper.py"),
+        (from_package, "code changed: first.py"),
+    ],
+)
+def test_code_that_does_another_thing_is_named(recipe, change, reason):
+    recipe()
+    change(recipe.dir)
+    assert f"stage 0: first: would run: {reason}" in recipe(DRY="true").stderr
+
+
+def test_a_file_that_is_added_or_taken_away_is_named(recipe):
+    (recipe.dir / "local/other.py").write_text("WORD = 'middle'\n")
+    recipe()
+    edit("local/helper.py", "import shutil", "import other\nimport shutil")(recipe.dir)
+    assert "code changed: other.py" in recipe(DRY="true").stderr
+    recipe()
+    edit("local/helper.py", "import other\n", "")(recipe.dir)
+    assert "code changed: other.py" in recipe(DRY="true").stderr
+
+
+def test_a_function_of_the_same_name_in_another_file_is_another_one(recipe):
+    """Neither the syntax trees nor the files that are reached differ, only what a name in one of them means."""
+    (recipe.dir / "local/twin.py").write_text("import shutil\ndef copy():\n    shutil.copyfile('source', 'middle')\n")
+    both = "from helper import copy\nimport twin\ncopy()\n"
+    (recipe.dir / "local/first.py").write_text(both)
+    recipe()
+    assert recipe().stdout == "ran 0\n"
+    (recipe.dir / "local/first.py").write_text(
+        both.replace("helper", "twin", 1).replace("import twin", "import helper")
+    )
+    assert "stage 0: first: would run: code changed: first.py" in recipe(DRY="true").stderr
+
+
+def test_shell_functions_count_where_they_are_called(recipe):
+    script = recipe.dir / "run.sh"
+    helpers = "again() { # words\n  python3 local/first.py\n}\nunused() { true; }\n"
+    text = script.read_text().replace("  python3 local/first.py\n", "  again\n")
+    script.write_text(text.replace("if stage_needs_run 0", helpers + "if stage_needs_run 0", 1))
+    recipe()
+    edit("run.sh", "unused() { true; }", "unused() { false; }")(recipe.dir)
+    edit("run.sh", "# words", "# other words")(recipe.dir)
+    assert recipe().stdout == "ran 0\n"
+    edit("run.sh", "  python3 local/first.py\n}", "  python3 -B local/first.py\n}")(recipe.dir)
+    assert "stage 0: first: would run: code changed: run.sh, again" in recipe(DRY="true").stderr
+
+
+def test_a_marker_of_the_version_before_says_so_and_still_serves_for_estimates(recipe):
+    recipe()
+    marker = recipe.dir / ".first.done"
+    old = json.loads(marker.read_text()) | {"version": 1, "code": {"run.sh, stage 0": "f00", "first.py": "ba2"}}
+    marker.write_text(json.dumps(old))
+    dry = recipe(DRY="true")
+    assert "stage 0: first: would run: its marker is of an older version" in dry.stderr
+    assert "as when it last ran here" in dry.stderr
+    assert recipe().stdout == "ran 1\n"  # what depends on it has the same outputs before it
+    assert recipe().stdout == "ran 0\n"
+
+
 def test_another_option_makes_a_stage_stale(recipe):
     recipe()
     assert "options were 'seed=1', now 'seed=2'" in recipe(DRY="true", SEED="2").stderr
@@ -176,27 +296,34 @@ def test_contents_are_digested_once(tmp_path, monkeypatch):
     assert stage_marker.Digests(tmp_path / ".digests.json").content(file) == "2"
 
 
-def test_the_code_of_a_stage_is_what_its_programs_reach():
+def code_of(recipe, folder, number=0, function="main"):
+    """Names of the code of a stage."""
     digests = stage_marker.Digests(Path("/nonexistent/.digests.json"))
+    return stage_code.code_of_stage(recipe, folder, number, function, digests).keys()
+
+
+def test_the_code_of_a_stage_is_what_its_programs_reach():
     recipe, shared = ROOT / "egs/voxceleb1/run.sh", ROOT / "utils/stages.sh"
-    code = stage_marker.code_of_stage(recipe, recipe.parent, 7, digests).keys()
-    assert {"run.sh, stage 7", "sv/bin/score_sets.py", "sv/scoring/metrics.py", "sv/kaldi/trials.py"} <= code
+    code = code_of(shared, recipe.parent, 7, "stage_score")
+    assert {"stages.sh, stage_score", "recipe.sh, system_of", "sv/bin/score_sets.py", "sv/kaldi/trials.py"} <= code
+    assert "sv/bin/breakdown.py" in code  # of `python -m sv breakdown`
     training = {name for name in code if name.startswith(("sv/models", "sv/train"))}
-    assert training == {
-        f"sv/train/{name}.py" for name in ("__init__", "b_vector", "b_vector_config")
-    }  # a back end's fit
-    assert {f"local/prepare_{name}.py" for name in ("musan", "voxceleb1")} <= stage_marker.code_of_stage(
-        recipe, recipe.parent, 0, digests
-    ).keys()
-    training = stage_marker.code_of_stage(shared, recipe.parent, 4, digests)
-    assert {"stages.sh, stage 4", "utils/torchrun.sh", "sv/bin/train.py"} <= training.keys()
+    assert training == {f"sv/train/{name}.py" for name in ("__init__", "b_vector", "b_vector_config")}  # a back end's fit
+    code = code_of(recipe, recipe.parent, 0)
+    assert {"run.sh, stage 0", "recipe.sh, prepare_corpora", "local/make_synthetic_corpus.py"} <= code
+    assert {f"local/prepare_{name}.py" for name in ("musan", "voxceleb1")} <= code
+    training = code_of(shared, recipe.parent, 4, "stage_train")
+    assert {"stages.sh, stage_train", "utils/torchrun.sh", "sv/bin/train.py", "sv/train/loop.py"} <= training
+    assert "stages.sh, stage_link_model" not in training
+    assert "sv/scoring/plda.py" in code_of(shared, recipe.parent, 6, "stage_backend")  # of `python -m sv backend`
+    assert "local/noisy_sets.py" in code_of(recipe, recipe.parent, 2)  # imported in a function
 
 
 @pytest.mark.parametrize("name", ["voxceleb1", "voices", "vctk"])
 def test_every_stage_of_a_recipe_has_lines_of_its_own_or_shared_ones(name):
     own = (ROOT / f"egs/{name}/run.sh").read_text(encoding="utf-8")
     shared = (ROOT / "utils/stages.sh").read_text(encoding="utf-8")
-    with_lines = {number for text in (own, shared) for number in range(9) if stage_marker.stage_lines(text, number)}
+    with_lines = {number for text in (own, shared) for number in range(9) if stage_code.stage_lines(text, number)}
     assert with_lines >= set(range(9)) - ({2} if name == "voices" else set())  # VOiCES needs no noise added
 
 
@@ -204,9 +331,6 @@ def test_a_recipe_runs_from_any_folder(tmp_path):
     words = [ROOT / "egs/voxceleb1/run.sh", "--mini", "--dry-run", "--data", tmp_path, "--exp", tmp_path]
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, "stage 0: prepare: would run" in done.stderr) == (0, True), done.stderr
-
-
-# --- estimates -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_dry_run_estimates_from_what_ran_here(recipe):
@@ -265,9 +389,6 @@ def test_an_estimate_from_elsewhere_is_in_proportion(tmp_path, monkeypatch):
     found = stage_estimate.estimate(tmp_path / "run.sh", 3, tmp_path / "exp/.stage3.done", [tmp_path / "none.done"])
     assert str(found) == f"1 5000 20 that of {tmp_path}/exp/mini, whatever its size"
     assert stage_estimate.estimate(tmp_path / "run.sh", 4, tmp_path / "exp/.stage4.done", [mine]) is None
-
-
-# --- locks -------------------------------------------------------------------------------------------------------------
 
 
 def wait_for(condition):

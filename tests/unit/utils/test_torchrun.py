@@ -39,8 +39,9 @@ def test_one_rank_is_plain_python(torchrun):
 def test_ranks_of_one_machine(torchrun):
     done = torchrun("2", "-m", "x", SLURM_CPUS_PER_TASK="6")
     assert done.stdout.splitlines() == [
-        "python -m torch.distributed.run --nproc-per-node 2 --max-restarts 3 --standalone -m x", "threads 3",
-    ]  # fmt: skip
+        "python -m torch.distributed.run --nproc-per-node 2 --max-restarts 3 --standalone -m x",
+        "threads 3",
+    ]
     assert "threads 1" in torchrun("2", "-m", "x", SLURM_CPUS_PER_TASK="6", OMP_NUM_THREADS="1").stdout
 
 

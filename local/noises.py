@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Noise types and their data directories, one for training and one for tests; prints those for training.
+
+local/noises.py --noises noise,music,babble data      prints <type>=<data directory> lines, for `sv.bin.train --noise-dir`
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Data directories of a noise type; `train` is empty for one that is kept for tests."""
+
+    train: str
+    test: str
+
+
+NOISES = {
+    "noise": Noise("musan_noise_train", "musan_noise_test"),
+    "music": Noise("musan_music_train", "musan_music_test"),
+    "babble": Noise("musan_speech_train", "musan_speech_test"),
+    "nonspeech": Noise("", "nonspeech100"),
+    "demand": Noise("vctk_noise_train", "vctk_noise_test"),
+}
+TRAINING = tuple(name for name, noise in NOISES.items() if noise.train)
+
+
+def noise_types(text: str, known: tuple[str, ...] = tuple(NOISES)) -> list[str]:
+    """Noise types separated by commas; raises ValueError, naming the option, if one is not known."""
+    names = [name for name in text.split(",") if name]
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"--noises: unknown noise type {', '.join(unknown)}; known are {', '.join(known)}")
+    return names
+
+
+def training_dirs(names: list[str], data: Path) -> dict[str, Path]:
+    """Data directories of the noise types for training."""
+    return {name: data / NOISES[name].train for name in names}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--noises", default="noise,music,babble", help="of " + ",".join(TRAINING))
+    parser.add_argument("data", type=Path, help="folder of data directories")
+    args = parser.parse_args(argv)
+    try:
+        names = noise_types(args.noises, TRAINING)
+    except ValueError as error:
+        sys.exit(f"noises.py: {error}")
+    for name, folder in training_dirs(names, args.data).items():
+        print(f"{name}={folder}")
+
+
+if __name__ == "__main__":
+    main()

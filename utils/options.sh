@@ -1,0 +1,28 @@
+# shellcheck shell=bash disable=SC2034
+# Source me before the recipe's own options: those that every recipe has. A recipe that declares one of them again gives
+# it a default and a comment of its own.
+
+# Options
+stage=0           # first stage to run
+stop_stage=8      # last stage to run
+musan=            # MUSAN, if elsewhere
+max_bad=0.01      # share of bad recordings that stage 0 tolerates (they go to quarantine.tsv)
+compress=false    # store features in two bytes per value
+lda_dim=200       # dimensions that the back end keeps, if the training set supports as many
+top_n=300         # speakers of the cohort that AS-norm compares a score with; all if there are fewer
+despite=          # what compared systems may differ in all the same, for instance crop_scheme; several: a,b
+note=             # shown with the results, for instance what the corpus is not
+mini=false        # the synthetic corpus, small models; data/mini and exp/mini
+data=             # data directories: data
+exp=              # experiments: exp
+nj=               # parallel jobs: one per core
+num_gpus=         # GPUs of a node for training, and tasks with a GPU in extraction: all there are here
+num_nodes=1       # nodes for training, with --launcher slurm
+num_ranks=        # training processes: one per GPU, at least one per node
+launcher=local    # where jobs run: local, slurm or sge
+seed=0            # of everything random
+dry_run=false     # say what would run and why, and run nothing
+# End of options
+
+b_vector=0 by='' download='' noises='' # options of some recipes, which what recipes share asks for
+common_options=${BASH_SOURCE[0]}

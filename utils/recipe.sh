@@ -1,0 +1,100 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# Source me through utils/stages.sh: what recipes do around their stages. Uses the recipe's options.
+
+# What configurations say, by file; asked once, by choose_systems.
+declare -A features_of=() reads_of=() noisy_copies_of=()
+
+default() { # default OPTION VALUE MINI_VALUE: what an option is if it was not given; the latter with --mini
+  local value=$2
+  if [[ $mini == true ]]; then value=$3; fi
+  if [[ -z ${!1} ]]; then printf -v "$1" '%s' "$value"; fi
+}
+
+common_defaults() { # of the options of utils/options.sh that depend on --mini or on this machine
+  default data data data/mini
+  default exp exp exp/mini
+  default corpora '' "$data/corpora"
+  : "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
+  ((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : num_nodes * (num_gpus > 0 ? num_gpus : 1)))
+  num_tasks=$((num_gpus > 0 ? num_gpus : nj)) # of extraction
+  nodes=()
+  if ((num_nodes > 1)); then nodes=(--num-nodes "$num_nodes"); fi
+}
+
+choose_systems() { # choose_systems CONF...: $configs, each once and without 'none', and what they say
+  local conf other said answers
+  configs=()
+  for conf in "$@"; do
+    if [[ $conf == none ]]; then continue; fi
+    for other in "${configs[@]}"; do if [[ $conf -ef $other ]]; then continue 2; fi; done
+    [[ -f $conf || $conf != */config.json ]] || die "no trained system in $(dirname "$conf")"
+    [[ -f $conf ]] || die "no system configuration $conf; there are: $(echo conf/*.toml)"
+    said=$(utils/system_info.py "$conf" features reads loss.noisy_copies=0)
+    mapfile -t answers <<< "$said"
+    features_of[$conf]=${answers[0]} reads_of[$conf]=${answers[1]} noisy_copies_of[$conf]=${answers[2]}
+    configs+=("$conf")
+  done
+}
+
+system_of() { # system_of CONF: the name of a system, from conf/<system>.toml or <system>/config.json
+  if [[ $1 == */config.json ]]; then basename "$(dirname "$1")"; else basename "$1" .toml; fi
+}
+
+feats_of() { # feats_of CONF: where a system's stored features lie; nothing if it reads waveforms or embeddings
+  if [[ -n ${features_of[$1]} ]]; then echo "$exp/feats/${features_of[$1]}"; fi
+}
+
+list_conditions() { # list_conditions TEST_DIR...: $conditions, the data directories of the noisy sets of these
+  local test_dir said found
+  conditions=()
+  for test_dir in "$@"; do
+    said=$(local/make_noisy_test.py --list --noises "$noises" --snrs "$snrs" "$test_dir" "$data")
+    mapfile -t found < <(printf '%s' "$said")
+    conditions+=("${found[@]}")
+  done
+}
+
+list_noise_dirs() { # list_noise_dirs NOISES: $noise_dirs, arguments that name the training noise of these types
+  local said found
+  said=$(local/noises.py --noises "$1" "$data")
+  mapfile -t found < <(printf '%s' "$said")
+  noise_dirs=("${found[@]/#/--noise-dir=}")
+}
+
+synthesise() { # synthesise PROGRAM: the corpora of --mini
+  "${train_cmd[@]}" --num-threads "$nj" "$data/log/synthesise.log" "$1" --nj "$nj" --seed "$seed" "$corpora"
+}
+
+make_noisy_sets() { # make_noisy_sets TEST_DIR: the noisy sets of a test set, as lhotse cuts
+  "${train_cmd[@]}" --num-threads "$nj" "$data/log/make_noisy_${1##*/}.log" local/make_noisy_test.py \
+    --noises "$noises" --snrs "$snrs" --seed "$seed" --nj "$nj" "$1" "$data"
+}
+
+prepare_corpora() { # prepare_corpora NAME,... [NAME OPTION...]: data directories of corpora; $corpus_dirs, their folders
+  # The options go to local/prepare_NAME.py of that one corpus.
+  local names=$1 special=${2-} corpus dir folders=() options found
+  for corpus in ${download//,/ }; do local/download_corpora.py "$corpora" "$corpus"; done
+  for corpus in ${names//,/ }; do folders+=("--${corpus//_/-}" "${!corpus}"); done
+  found=$(local/check_corpora.py --names "$names" --noises "$noises" --corpora "$corpora" "${folders[@]}")
+  declare -gA corpus_dirs=()
+  while IFS=$'\t' read -r corpus dir; do
+    corpus_dirs[$corpus]=$dir options=()
+    if [[ $corpus == "$special" ]]; then options=("${@:3}"); fi
+    log "stage 0: $corpus in $dir"
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" \
+      --nj "$nj" --max-bad "$max_bad" "${options[@]}" "$dir" "$data"
+  done <<< "$found"
+}
+
+show_warnings() { # show_warnings NUMBER LOG: the warnings in the log of a stage
+  sed -n "s/.* WARNING /stage $1: /p" "$2" | while read -r line; do log "$line"; done
+}
+
+end_of_recipe() { # say what a dry run estimates, or that there was nothing to do
+  if [[ $dry_run == true ]]; then
+    say_estimate .
+    log "dry run: $stages_run stage(s) would run"
+  elif ((stages_run == 0)); then
+    log "nothing to do: every stage from $stage to $stop_stage is up to date"
+  fi
+}

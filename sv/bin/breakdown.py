@@ -3,8 +3,8 @@
 sv breakdown --by room,distractor --data data --sets voices_devkit exp/exu_net exp/se_resnet
 
 Reads <exp>/scores/<set>/*.scores and data/<set>/{trials,utt2spk,utt2<property>}; writes <exp>/breakdown.json and prints a
-table a set and property, the systems beside each other; `sv results --record` puts them into RESULTS.md. `spk2gender`'s like has no
-table of test utterances: properties are utt2room, utt2distractor, and so on.
+table per set and property, the systems beside each other. `sv results record` puts the tables into RESULTS.md. A property is
+a table of test utterances, utt2room or utt2distractor; spk2gender is not.
 """
 
 import argparse
@@ -12,28 +12,10 @@ import json
 from pathlib import Path
 
 from sv.base.files import write_text
+from sv.base.layout import ModelFolder
 from sv.bin.common import fail_in_one_line
-from sv.kaldi import read_trials, read_utt2spk, scores_of_trials
-from sv.kaldi.scp import read_table
-from sv.results.breakdown import aligned, break_down, tables_of
-from sv.results.rows import CALIBRATED, Row
-
-
-def rows_of(model: Path, data_dir: Path, properties: list[str], seed: int) -> list[Row]:
-    """Rows of one system on one set, of every back end that was scored."""
-    trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
-    tables = {by: read_table(data_dir / f"utt2{by}") for by in properties}
-    files = sorted((model / "scores" / data_dir.name).glob("*.scores"))
-    files = [file for file in files if not file.stem.endswith(CALIBRATED)]  # whose error rates are the same
-    if not files:
-        raise FileNotFoundError(f"{model}/scores/{data_dir.name}: no scores; run stage 7 first")
-    return [
-        row
-        for file in files
-        for row in break_down(
-            model.name, data_dir.name, file.stem, trials, scores_of_trials(file, trials), tables, utt2spk, seed
-        )
-    ]
+from sv.results.breakdown import break_down_folder, tables_of
+from sv.results.tables import aligned
 
 
 @fail_in_one_line
@@ -60,12 +42,11 @@ def main(argv: list[str] | None = None) -> None:
         print(f"{path.name}: has no {' or '.join(f'utt2{by}' for by in properties)}; left out of the breakdown")
     systems = []
     for model in args.systems:
-        rows = [row for data_dir in usable for row in rows_of(model, data_dir, properties, args.seed)]
-        write_text(model / "breakdown.json", json.dumps(rows, indent=1) + "\n")
+        rows = [row for data_dir in usable for row in break_down_folder(model, data_dir, properties, args.seed)]
+        write_text(ModelFolder(model).breakdown, json.dumps(rows, indent=1) + "\n")
         systems.append(rows)
-    tables = [(f"{test_set} by {by}", table) for test_set, by, table in tables_of([rows for rows in systems if rows])]
-    for title, table in tables:
-        print(f"{title}\n{aligned(table)}\n")
+    for test_set, by, table in tables_of([rows for rows in systems if rows]):
+        print(f"{test_set} by {by}\n{aligned(table)}\n")
 
 
 if __name__ == "__main__":

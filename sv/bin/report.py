@@ -7,10 +7,13 @@ import argparse
 from pathlib import Path
 
 from sv.base.files import write_text
+from sv.base.layout import ModelFolder
 from sv.bin.common import existing_scp, fail_in_one_line
 from sv.report.page import page
-from sv.results.folder import load_results
-from sv.results.tables import COMPARED, compare, footnotes, text_table
+from sv.results.comparison import compare
+from sv.results.folder import ScoreLists, load_results
+from sv.results.rows import COMPARED
+from sv.results.tables import footnotes, text_table
 
 MIN_DCF = "minDCF normalised, c_miss 1, c_fa 1; intervals by a bootstrap over speakers"
 
@@ -34,10 +37,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("systems", type=Path, nargs="+", metavar="EXP_DIR", help="model folders with results.json")
     args = parser.parse_args(argv)
     for folder in args.systems:
-        existing_scp(folder / "results.json", "run stage 7 first")
+        existing_scp(ModelFolder(folder).results, "run stage 7 first")
     results = [load_results(folder) for folder in args.systems]
     rows = [result.rows for result in results]
-    write_text(args.out, page(results, args.data, args.note, args.despite))
+    write_text(args.out, page(results, ScoreLists(args.data), args.note, args.despite))
     main_table, notes = compare(rows, args.despite)[0], [MIN_DCF, *footnotes(rows)]
     print("\n".join(filter(None, [args.note, text_table(main_table), *notes, f"report: {args.out}"])))
 

@@ -1,27 +1,29 @@
 """Keep RESULTS.md and the results it shows together.
 
-sv results --record mini --note "Synthetic corpus." egs/voxceleb1/RESULTS.md exp/mini/exu_net exp/mini/se_resnet
-sv results --record enhancement --data data --against exu_net:cosine RESULTS.md exp/exu_net exp/embedding_mlp_*
-sv results egs/voxceleb1/RESULTS.md               make its tables anew from results/*.json beside it
-sv results --check egs/voxceleb1/RESULTS.md       fail if somebody edited a table by hand
+sv results record mini egs/voxceleb1/RESULTS.md exp/mini/exu_net exp/mini/se_resnet --note "Synthetic corpus."
+sv results record enhancement RESULTS.md exp/exu_net exp/embedding_mlp_* --data data --against exu_net:cosine
+sv results check egs/*/RESULTS.md                 fail if somebody edited a table by hand
+sv results update egs/voxceleb1/RESULTS.md        make its tables anew from results/*.json beside it
 """
 
 import argparse
+import sys
 from pathlib import Path
 
+from sv.base.layout import ModelFolder
 from sv.bin.common import existing_scp, fail_in_one_line
 from sv.results.ledger import check, record, update
-from sv.results.tables import COMPARED
+from sv.results.rows import COMPARED
+
+USAGE = "record NAME RESULTS.md EXP_DIR..., check RESULTS.md... or update RESULTS.md..."
 
 
-@fail_in_one_line
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line; record, update or check."""
-    parser = argparse.ArgumentParser(
-        prog="sv results", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--record", metavar="NAME", help="first copy results to results/NAME.json")
-    parser.add_argument("--note", default="", help="shown with what is recorded, for instance what the corpus is not")
+def record_options(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `record`."""
+    parser.add_argument("name", metavar="NAME", help="of results/NAME.json, beside RESULTS.md")
+    parser.add_argument("markdown", type=Path, metavar="RESULTS.md")
+    parser.add_argument("systems", type=Path, nargs="+", metavar="EXP_DIR", help="model folders with results.json")
+    parser.add_argument("--note", default="", help="shown with the results, for instance what the corpus is not")
     parser.add_argument(
         "--despite", action="append", default=[], choices=COMPARED, help="compare systems that differ in this"
     )
@@ -30,25 +32,37 @@ def main(argv: list[str] | None = None) -> None:
         action="append",
         default=[],
         metavar="SYSTEM:BACKEND",
-        help="with --record and --data: show each system's difference from this, by the paired test",
+        help="with --data: show each system's difference from this, by the paired test",
     )
-    parser.add_argument("--data", type=Path, help="folder of the data directories, for their trials")
-    parser.add_argument("--check", action="store_true", help="change nothing")
-    parser.add_argument("markdown", type=Path, metavar="RESULTS.md")
-    parser.add_argument("systems", type=Path, nargs="*", metavar="EXP_DIR", help="with --record: model folders")
+    parser.add_argument("--data", type=Path, help="with --against: folder of the data directories, for their trials")
+
+
+@fail_in_one_line
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line; record, check or update."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(
+        prog="sv results", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="record|check|update")
+    text = "copy results to results/NAME.json and show them"
+    record_options(commands.add_parser("record", help=text, allow_abbrev=False))
+    for name, text in (("check", "fail if a table was edited by hand"), ("update", "make the tables anew")):
+        other = commands.add_parser(name, help=text, allow_abbrev=False)
+        other.add_argument("markdown", type=Path, nargs="+", metavar="RESULTS.md")
+    if argv and argv[0] not in (*commands.choices, "-h", "--help"):
+        parser.error(f"{argv[0]} is not a command; write sv results {USAGE}")
     args = parser.parse_args(argv)
-    if bool(args.record) != bool(args.systems) or (args.record and args.check):
-        parser.error("--record NAME and model folders go together, and not with --check")
-    if bool(args.against) != bool(args.data) or (args.against and not args.record):
-        parser.error("--against and --data go together, with --record")
-    if args.record:
+    if args.command == "record":
+        if bool(args.against) != bool(args.data):
+            parser.error("--against and --data go together")
         for folder in args.systems:
-            existing_scp(folder / "results.json", "run stage 7 first")
-        record(args.markdown, args.record, args.systems, args.note, args.despite, args.against, args.data)
-    if args.check:
-        check(args.markdown)
-    else:
+            existing_scp(ModelFolder(folder).results, "run stage 7 first")
+        record(args.markdown, args.name, args.systems, args.note, args.despite, args.against, args.data)
         update(args.markdown)
+    else:
+        for markdown in args.markdown:
+            {"check": check, "update": update}[args.command](markdown)
 
 
 if __name__ == "__main__":

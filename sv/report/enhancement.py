@@ -1,4 +1,4 @@
-"""What the report shows of systems that enhance embeddings: their training, and distances of pairs before and after."""
+"""Sections on systems that enhance embeddings: their training, and distances of pairs before and after."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,41 +8,41 @@ import numpy as np
 from sv.base.seeding import generator
 from sv.data.trial_lists import sessions_of
 from sv.kaldi import DataDirError, read_utt2spk, read_vectors
+from sv.report.blocks import Block, Section, Text, figure_grid
 from sv.report.enhancement_figures import KINDS, distance_histogram, enhancement_curves
 from sv.results.folder import SystemResults
 
-MOST_PAIRS = 20_000  # of a kind
+MOST_PAIRS = 20_000  # per kind
 
 
-def enhancement_sections(results: Sequence[SystemResults], data: Path) -> list[tuple[str, str]]:
-    """Sections (heading, content): loss and held-out EER of each enhancement, and distances within pairs of test utterances.
+def enhancement_sections(results: Sequence[SystemResults], data: Path) -> list[Section]:
+    """Loss and held-out EER of each enhancement, and distances within pairs of test utterances, before and after.
 
-    None if no system enhances embeddings. The systems that do not are what comes before.
+    None if no system enhances embeddings. The systems that do not enhance come first.
     """
     enhancing = [result for result in results if result.config.get("features", {}).get("type") == "embedding"]
     if not enhancing:
         return []
-    curves = "".join(enhancement_curves(result.journal, result.name) for result in enhancing)
+    curves = figure_grid([enhancement_curves(result.journal, result.name) for result in enhancing])
+    before_and_after = sorted(results, key=enhancing.__contains__)
     test_set = results[0].rows[0]["test_set"]
+    return [Section("Enhancement", curves), Section("Distances of pairs", _distances(before_and_after, data, test_set))]
+
+
+def _distances(results: Sequence[SystemResults], data: Path, test_set: str) -> list[Block]:
     path = data / test_set / "utt2spk"
     if not path.exists():
-        return [("Enhancement", f'<div class="grid">{curves}</div>')]
+        return []
     pairs, panels = draw_pairs(read_utt2spk(path)), []
-    for result in sorted(results, key=enhancing.__contains__):  # before, then after
-        scp = result.folder / "embeddings" / test_set / "xvector.scp"
+    for result in results:
+        scp = result.folder.vectors(test_set)
         if scp.exists():
             panels.append(distance_histogram(distances(read_vectors(scp), pairs), result.name))
     text = (
         f"Distances (1 - cosine) of utterances of {test_set}, at most {MOST_PAIRS} pairs of a kind. An enhancement helps if it "
         "moves pairs of one speaker away from those of different speakers, and those of one session no further than others."
     )
-    return [
-        ("Enhancement", f'<div class="grid">{curves}</div>' if curves else ""),
-        (
-            "Distances of pairs",
-            f'<div class="grid">{"".join(panels)}</div><p class="small">{text}</p>' if panels else "",
-        ),
-    ]
+    return [*figure_grid(panels), Text(text)] if panels else []
 
 
 def draw_pairs(utt2spk: Mapping[str, str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

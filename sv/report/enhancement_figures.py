@@ -2,27 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
+from markupsafe import Markup
 
-from sv.report.figures import NUM_BINS, STYLE, _to_svg
+from sv.report.drawing import BLUE, GREEN, NUM_BINS, ORANGE, RED, new_axes, to_svg
 
-KINDS = {"same session": "#0b6e99", "different session": "#4d7c3a", "different speaker": "#d9730d"}  # and their colours
-CURVES = {"loss": "#0b6e99", "valid_loss": "#b0413e", "valid_eer": "#d9730d"}
+KINDS = {"same session": BLUE, "different session": GREEN, "different speaker": ORANGE}  # and their colours
+CURVES = {"loss": BLUE, "valid_loss": RED, "valid_eer": ORANGE}
 
 
-def enhancement_curves(journal: Sequence[dict], title: str) -> str:
-    """Loss in training and on held-out speakers, and on a second axis their EER, over epochs; '' without a journal.
+def enhancement_curves(journal: Sequence[dict], title: str) -> Markup:
+    """Loss in training and on held-out speakers, and on a second axis their EER, over epochs; empty without a journal.
 
     The training loss is averaged over each epoch.
     """
     means = {key: _by_epoch(journal, key) for key in CURVES}
     if not means["loss"] or not means["valid_eer"]:
-        return ""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.2, 3.1))
-        axis = figure.subplots()
+        return Markup()
+    with new_axes(4.2, 3.1) as axis:
         other = axis.twinx()
         names = {"loss": "loss, training", "valid_loss": "loss, held out", "valid_eer": "EER, held out"}
         lines = [
@@ -34,7 +31,7 @@ def enhancement_curves(journal: Sequence[dict], title: str) -> str:
         other.set(ylabel="EER (%)", ylim=(0, None))
         other.grid(visible=False)
         axis.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=3, fontsize=8, columnspacing=1)
-        return _to_svg(figure, f"Loss and held-out EER over epochs, {title}")
+        return to_svg(axis, f"Loss and held-out EER over epochs, {title}")
 
 
 def _by_epoch(journal: Sequence[dict], key: str) -> list[tuple[int, float]]:
@@ -45,16 +42,14 @@ def _by_epoch(journal: Sequence[dict], key: str) -> list[tuple[int, float]]:
     return [(epoch, float(np.mean(own))) for epoch, own in sorted(values.items())]
 
 
-def distance_histogram(distances: Mapping[str, np.ndarray], title: str) -> str:
-    """Densities of distances, a colour of `KINDS` a kind of pair."""
+def distance_histogram(distances: Mapping[str, np.ndarray], title: str) -> Markup:
+    """Densities of distances, one colour of `KINDS` per kind of pair."""
     everything = np.concatenate(list(distances.values()))
     edges = np.linspace(min(0.0, everything.min()), everything.max(), NUM_BINS + 1)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.2, 2.6))
-        axis = figure.subplots()
+    with new_axes(4.2, 2.6) as axis:
         for kind, values in distances.items():
             shown = {"density": True, "alpha": 0.45, "color": KINDS[kind], "label": kind, "histtype": "stepfilled"}
             axis.hist(values, bins=edges, **shown)
         axis.set(title=title, xlabel="1 - cosine", yticks=[], xlim=(edges[0], edges[-1]))
         axis.legend()
-        return _to_svg(figure, f"Distances of pairs, {title}")
+        return to_svg(axis, f"Distances of pairs, {title}")

@@ -1,12 +1,11 @@
-"""Figures of models that are enrolled from several utterances: who resembles whom, and where to put the threshold."""
+"""Figures of models that are enrolled from several utterances: similarities of speakers, error rates over thresholds."""
 
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
+from markupsafe import Markup
 
-from sv.report.figures import STYLE, _to_svg
+from sv.report.drawing import BLUE, GREY, ORANGE, new_axes, to_svg
 from sv.scoring.metrics import det_points
 
 MOST_NUMBERS = 12  # speakers up to which the cells of a matrix are labelled
@@ -36,11 +35,9 @@ def speaker_matrix(scores: np.ndarray, enrolled: Sequence[str], tested: Sequence
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan), speakers.tolist()
 
 
-def similarity_matrix(means: np.ndarray, speakers: Sequence[str], title: str) -> str:
+def similarity_matrix(means: np.ndarray, speakers: Sequence[str], title: str) -> Markup:
     """Map of mean similarities, (speakers, speakers) with the tested ones in rows; the targets are on the diagonal."""
-    with matplotlib.rc_context(STYLE | {"axes.grid": False}):
-        figure = Figure(figsize=(4.2, 3.8))
-        axis = figure.subplots()
+    with new_axes(4.2, 3.8, grid=False) as axis:
         image = axis.imshow(means, cmap="viridis", aspect="equal")
         few = len(speakers) <= MOST_NUMBERS
         if few:
@@ -54,8 +51,8 @@ def similarity_matrix(means: np.ndarray, speakers: Sequence[str], title: str) ->
         axis.set(title=title, xlabel="enrolled", ylabel="tested", xticks=ticks, yticks=ticks)
         axis.set_xticklabels(names, rotation=90, fontsize=7)
         axis.set_yticklabels(names, fontsize=7)
-        figure.colorbar(image, shrink=0.8)
-        return _to_svg(figure, f"Mean similarity of speakers, {title}")
+        axis.figure.colorbar(image, shrink=0.8)
+        return to_svg(axis, f"Mean similarity of speakers, {title}")
 
 
 def nearest_point(scores: np.ndarray, is_target: np.ndarray) -> tuple[float, float, float]:
@@ -65,18 +62,16 @@ def nearest_point(scores: np.ndarray, is_target: np.ndarray) -> tuple[float, flo
     return float(thresholds[nearest]), float(p_fa[nearest]), float(p_miss[nearest])
 
 
-def error_rates(scores: np.ndarray, is_target: np.ndarray, title: str) -> str:
+def error_rates(scores: np.ndarray, is_target: np.ndarray, title: str) -> Markup:
     """False-alarm and miss rate over the threshold, and the threshold at which they are nearest to each other."""
     p_miss, p_fa, thresholds = det_points(scores, is_target)
     finite = np.isfinite(thresholds)
     threshold, at_fa, at_miss = nearest_point(scores, is_target)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.2, 3.8))
-        axis = figure.subplots()
-        for rates, colour, name in ((p_fa, "#d9730d", "false alarms (FAR)"), (p_miss, "#0b6e99", "misses (FRR)")):
+    with new_axes(4.2, 3.8) as axis:
+        for rates, colour, name in ((p_fa, ORANGE, "false alarms (FAR)"), (p_miss, BLUE, "misses (FRR)")):
             axis.step(thresholds[finite], 100 * rates[finite], where="pre", color=colour, label=name)
-        axis.axvline(threshold, color="#6b6b6b", ls="--", lw=0.9)
-        axis.plot([threshold] * 2, [100 * at_fa, 100 * at_miss], "o", color="#6b6b6b", ms=3)
+        axis.axvline(threshold, color=GREY, ls="--", lw=0.9)
+        axis.plot([threshold] * 2, [100 * at_fa, 100 * at_miss], "o", color=GREY, ms=3)
         axis.set(title=title, xlabel="threshold", ylabel="trials (%)", ylim=(0, 100))
         axis.legend(loc="center left")
-        return _to_svg(figure, f"Error rates over the threshold, {title}")
+        return to_svg(axis, f"Error rates over the threshold, {title}")

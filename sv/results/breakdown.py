@@ -1,19 +1,23 @@
-"""Results broken down by a property of the test side: room, microphone, whatever a table of the data directory says."""
+"""Results by a property of the test side: room, microphone, or any other that a table of the data directory gives."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from sv.base.layout import ModelFolder
 from sv.base.seeding import generator
-from sv.kaldi.trials import Trials
-from sv.results.rows import POINTS, Row, speakers_of
+from sv.kaldi.scp import read_table, read_utt2spk
+from sv.kaldi.trials import Trials, read_trials, scores_of_trials
+from sv.results.rows import CALIBRATED, POINTS, Row, speakers_of
+from sv.results.tables import ABSENT, EER, INTERVAL, MIN_DCF, interval_cell
 from sv.scoring import compute_eer, compute_min_dcf, eer_interval
 
-ABSENT = "-"
+COLUMNS = (EER.header, INTERVAL, MIN_DCF.header)  # per system
 
 
 def subset(trials: Trials, chosen: np.ndarray) -> Trials:
-    """The trials where the (num_trials,) bool array `chosen` is true."""
+    """Trials where the (num_trials,) bool array `chosen` is true."""
     rows = np.flatnonzero(chosen)
     return Trials([trials.enrolment[i] for i in rows], [trials.test[i] for i in rows], trials.is_target[rows])
 
@@ -28,7 +32,7 @@ def break_down(
     utt2spk: Mapping[str, str],
     seed: int,
 ) -> list[Row]:
-    """Metrics of the trials of each value of each property, in byte order of the values.
+    """Measure the trials of each value of each property, in byte order of the values.
 
     Parameters
     ----------
@@ -65,6 +69,30 @@ def break_down(
     return rows
 
 
+def break_down_folder(path: Path, data_dir: Path, properties: Sequence[str], seed: int) -> list[Row]:
+    """Break down every back end that a model folder has scored on a data directory, except calibrated ones.
+
+    Calibration does not change error rates.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are no scores.
+    """
+    trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
+    tables = {by: read_table(data_dir / f"utt2{by}") for by in properties}
+    model, set_name = ModelFolder(path), data_dir.name
+    scores = model.scores(set_name, "cosine").parent
+    files = [file for file in sorted(scores.glob("*.scores")) if not file.stem.endswith(CALIBRATED)]
+    if not files:
+        raise FileNotFoundError(f"{scores}: no scores; run stage 7 first")
+    rows = []
+    for file in files:
+        own = scores_of_trials(file, trials)
+        rows += break_down(model.name, set_name, file.stem, trials, own, tables, utt2spk, seed)
+    return rows
+
+
 def _metrics(trials: Trials, scores: np.ndarray, utt2spk: Mapping[str, str], rng: np.random.Generator) -> Row:
     counts = {"num_target": int(trials.is_target.sum()), "num_nontarget": int((~trials.is_target).sum())}
     if not all(counts.values()):
@@ -78,7 +106,7 @@ def _metrics(trials: Trials, scores: np.ndarray, utt2spk: Mapping[str, str], rng
 def tables_of(systems: Sequence[Sequence[Row]], backend: str = "cosine") -> list[tuple[str, str, list[list[str]]]]:
     """Tables that put systems beside each other: (test set, property, rows of cells with a header).
 
-    The columns are value, target and nontarget trials, then EER with its interval and minDCF(0.01) of each system.
+    The columns are value, target and nontarget trials, then `COLUMNS` per system.
     """
     parts = dict.fromkeys((row["test_set"], row["by"]) for rows in systems for row in rows if row["backend"] == backend)
     return [(test_set, by, _table(systems, backend, test_set, by)) for test_set, by in parts]
@@ -90,13 +118,7 @@ def _table(systems: Sequence[Sequence[Row]], backend: str, test_set: str, by: st
         for rows in systems
     ]
     names = [rows[0]["system"] for rows in systems if rows]
-    header = [
-        by,
-        "target",
-        "nontarget",
-        *(f"{name} {column}" for name in names for column in ("EER %", "95 %", "minDCF .01")),
-    ]
-    table = [header]
+    table = [[by, "target", "nontarget", *(f"{name} {column}" for name in names for column in COLUMNS)]]
     for value in sorted({value for rows in own for value in rows}):
         first = next(rows[value] for rows in own if value in rows)
         cells = [cell for rows in own for cell in _cells(rows.get(value))]
@@ -104,14 +126,7 @@ def _table(systems: Sequence[Sequence[Row]], backend: str, test_set: str, by: st
     return table
 
 
-def _cells(row: Row | None) -> tuple[str, str, str]:
+def _cells(row: Row | None) -> list[str]:
     if row is None or row["eer"] is None:
-        return (ABSENT,) * 3
-    return f"{row['eer']:.2f}", f"[{row['eer_low']:.1f}, {row['eer_high']:.1f}]", f"{row['min_dcf']['0.01']:.3f}"
-
-
-def aligned(table: Sequence[Sequence[str]]) -> str:
-    """Rows of cells with a header, for a terminal."""
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    lines = ["  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]) for row in table]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+        return [ABSENT] * len(COLUMNS)
+    return [EER.cell([row]), interval_cell(row), MIN_DCF.cell([row])]

@@ -1,30 +1,32 @@
-"""What a report shows beyond tables: scores of the compared systems, and tests of their differences."""
+"""Reading what a model folder says of its system: results, training journal, configuration, breakdown, scores."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from sv.base.config import load_json
 from sv.base.files import sha256_of
+from sv.base.layout import ModelFolder, set_of
 from sv.kaldi.enrolment import read_enrolment, with_models
 from sv.kaldi.scp import read_utt2spk
 from sv.kaldi.trials import Trials, read_trials, scores_of_trials
+from sv.results.conditions import condition_label
 from sv.results.rows import Row, bootstrap_curves, read_results, speakers_of
-from sv.results.tables import Comparison, condition_label, first
-from sv.scoring.bootstrap import PairedTest, paired_test
+from sv.scoring.bootstrap import Curves
 
 
 @dataclass(frozen=True, kw_only=True)
 class SystemResults:
-    """What a model folder says of its system.
+    """Records of a model folder, without its scores.
 
     Attributes
     ----------
-    folder : Path
+    folder : ModelFolder
     rows : list of Row
         Of results.json; not empty.
     journal : list of dict
@@ -35,7 +37,7 @@ class SystemResults:
         Of breakdown.json; empty if sv breakdown was not run.
     """
 
-    folder: Path
+    folder: ModelFolder
     rows: list[Row]
     journal: list[dict[str, Any]]
     config: dict[str, Any]
@@ -43,8 +45,39 @@ class SystemResults:
 
     @property
     def name(self) -> str:
-        """Of the system."""
+        """Name of the system."""
         return self.rows[0]["system"]
+
+
+def load_results(path: Path) -> SystemResults:
+    """Read results.json, train.jsonl, config.json and breakdown.json of a model folder.
+
+    Raises
+    ------
+    ValueError
+        If results.json holds no rows, or a file cannot be read as what it should be, naming it.
+    """
+    folder = ModelFolder(path)
+    rows = read_results(folder.results)
+    if not rows:
+        raise ValueError(f"{folder.results} holds no rows; run stage 7 again")
+    return SystemResults(
+        folder=folder,
+        rows=rows,
+        journal=_read_journal(folder.log) if folder.log.exists() else [],
+        config=load_json(folder.config),
+        breakdown=load_json(folder.breakdown) if folder.breakdown.exists() else [],
+    )
+
+
+def _read_journal(path: Path) -> list[dict[str, Any]]:
+    records = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}:{number}: not a JSON record ({error}); remove the line") from error
+    return records
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,20 +86,33 @@ class ScoreList:
 
     Attributes
     ----------
-    system, condition, set_name : str
-        The condition as it is shown, and the data directory's name.
+    row : Row
+        Result of these scores.
     trials : Trials
     scores : (num_trials,) numpy.ndarray
     utt2spk : dict
         Of utterances and enrolled models.
     """
 
-    system: str
-    condition: str
-    set_name: str
+    row: Row
     trials: Trials
     scores: np.ndarray
     utt2spk: dict[str, str]
+
+    @property
+    def system(self) -> str:
+        """Name of the system."""
+        return self.row["system"]
+
+    @property
+    def condition(self) -> str:
+        """Condition as it is shown."""
+        return condition_label(self.row)
+
+    @property
+    def set_name(self) -> str:
+        """Name of the data directory."""
+        return set_of(self.row["test_set"], self.row["condition"])
 
     @property
     def is_target(self) -> np.ndarray:
@@ -78,115 +124,70 @@ class ScoreList:
         names = sorted({self.utt2spk[utt] for side in (self.trials.enrolment, self.trials.test) for utt in side})
         return speakers_of(self.trials, self.utt2spk), names
 
-
-def load_results(folder: Path) -> SystemResults:
-    """Read results.json, train.jsonl, config.json and breakdown.json of a model folder.
-
-    Raises
-    ------
-    ValueError
-        If results.json holds no rows, or a file cannot be read as what it should be.
-    """
-    rows = read_results(folder / "results.json")
-    if not rows:
-        raise ValueError(f"{folder}/results.json holds no rows; run stage 7 again")
-    path = folder / "train.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    journal = [json.loads(line) for line in lines]
-    parts = folder / "breakdown.json"
-    return SystemResults(
-        folder=folder,
-        rows=rows,
-        journal=journal,
-        config=load_json(folder / "config.json"),
-        breakdown=json.loads(parts.read_text(encoding="utf-8")) if parts.exists() else [],
-    )
+    def bootstrap(self, seed: int) -> Curves:
+        """Replicates of the DET curve, see `sv.results.rows.bootstrap_curves`."""
+        return bootstrap_curves(self.set_name, self.trials, self.scores, self.utt2spk, seed)
 
 
-def read_score_list(result: SystemResults, row: Row, data: Path) -> ScoreList:
-    """Scores of a row, from its score file and its set's trials.
+class ScoreLists:
+    """Reader of score lists that parses no file twice.
 
-    Raises
-    ------
-    ValueError
-        If the trials are not those that were scored.
-    """
-    name = row["test_set"] if row["noise"] is None else f"{row['test_set']}-{row['condition']}"
-    path = data / name / "trials"
-    if sha256_of(path) != row["trials_sha256"]:
-        raise ValueError(f"{path}: changed since {result.name} was scored on it; run stage 7 again")
-    trials = read_trials(path)
-    utt2spk = read_utt2spk(data / name / "utt2spk")
-    return ScoreList(
-        system=result.name,
-        condition=condition_label(row),
-        set_name=name,
-        trials=trials,
-        scores=scores_of_trials(result.folder / "scores" / name / f"{row['backend']}.scores", trials),
-        utt2spk=with_models(utt2spk, read_enrolment(data / name, utt2spk)),
-    )
+    Trials of equal content are parsed once for all sets: the noisy conditions of a test set have those of the clean one. A
+    score list is kept as long as somebody uses it, as there may be hundreds of half a million scores.
 
-
-def shown_conditions(comparison: Comparison) -> list[list[Row]]:
-    """Clean and the noisy condition with the highest mean EER, of those that every system has."""
-    clean = [rows for rows in comparison.shared if first(rows)["noise"] is None]
-    noisy = [rows for rows in comparison.shared if first(rows)["noise"] is not None]
-    return clean + sorted(noisy, key=lambda rows: sum(row["eer"] for row in rows))[-1:]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdicts:
-    """The first system against another one: EER differences in points, first minus other.
-
-    Attributes
+    Parameters
     ----------
-    other : str
-    conditions : list of (Row, PairedTest)
-        Of each shared condition a row of the first system and the test; p-values after Holm's correction.
-    overall : PairedTest
-        Of the mean over the noisy conditions, or over all if none is noisy.
+    data : Path
+        Folder of the data directories.
     """
 
-    other: str
-    conditions: list[tuple[Row, PairedTest]]
-    overall: PairedTest
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self._digests: dict[str, str] = {}  # of the trials, by set
+        self._trials: dict[str, Trials] = {}  # by digest
+        self._utt2spk: dict[str, dict[str, str]] = {}  # by set
+        self._lists: WeakValueDictionary[Path, ScoreList] = WeakValueDictionary()  # by score file
 
+    def of(self, result: SystemResults, row: Row) -> ScoreList:
+        """Score list of a row, from its score file and its set's trials.
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values after Holm's step-down correction for their number (Scandinavian Journal of Statistics 6, 1979)."""
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for rank, i in enumerate(np.argsort(p_values, kind="stable")):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        adjusted[i] = highest
-    return adjusted
+        Raises
+        ------
+        ValueError
+            If the trials are not those that were scored.
+        """
+        set_name = set_of(row["test_set"], row["condition"])
+        path = result.folder.scores(set_name, row["backend"])
+        if (known := self._lists.get(path)) is not None:
+            return known
+        if self._digest(set_name) != row["trials_sha256"]:
+            trials_path = self.data / set_name / "trials"
+            raise ValueError(f"{trials_path}: changed since {result.name} was scored on it; run stage 7 again")
+        trials = self._trials_of(set_name)
+        scores = scores_of_trials(path, trials)
+        found = ScoreList(row=row, trials=trials, scores=scores, utt2spk=self._speakers(set_name))
+        self._lists[path] = found
+        return found
 
+    def by_condition(
+        self, results: Sequence[SystemResults], conditions: Sequence[Sequence[Row]]
+    ) -> list[list[ScoreList]]:
+        """Score lists per condition, in each the list of every system; the rows as in `Comparison.shared`."""
+        return [[self.of(result, row) for result, row in zip(results, rows, strict=True)] for rows in conditions]
 
-def verdicts(results: Sequence[SystemResults], comparison: Comparison, data: Path) -> list[Verdicts]:
-    """Paired tests of the first system against each of the others, on the conditions that all share."""
-    eers: list[list[np.ndarray]] = [[] for _ in results]  # of each system and condition, in points
-    num_speakers = 0
-    for rows in comparison.shared if len(results) > 1 else []:
-        for result, row, own in zip(results, rows, eers):
-            item = read_score_list(result, row, data)
-            curves = bootstrap_curves(item.set_name, item.trials, item.scores, item.utt2spk, first(rows)["seed"])
-            own.append(100 * curves.eers())
-            num_speakers = curves.num_speakers
-    noisy = [i for i, rows in enumerate(comparison.shared) if first(rows)["noise"] is not None]
-    found = []
-    for result, other in zip(results[1:], eers[1:]):
-        if not other:
-            continue
-        tests = [paired_test(a, b, num_speakers) for a, b in zip(eers[0], other)]
-        adjusted = holm([test.p_value for test in tests])
-        mean = [np.mean([own[i] for i in noisy or range(len(own))], axis=0) for own in (eers[0], other)]
-        found.append(
-            Verdicts(
-                other=result.name,
-                conditions=[
-                    (rows[0], PairedTest(difference=t.difference, low=t.low, high=t.high, p_value=p))
-                    for rows, t, p in zip(comparison.shared, tests, adjusted)
-                ],
-                overall=paired_test(*mean, num_speakers),
-            )
-        )
-    return found
+    def _digest(self, set_name: str) -> str:
+        if set_name not in self._digests:
+            self._digests[set_name] = sha256_of(self.data / set_name / "trials")
+        return self._digests[set_name]
+
+    def _trials_of(self, set_name: str) -> Trials:
+        digest = self._digest(set_name)
+        if digest not in self._trials:
+            self._trials[digest] = read_trials(self.data / set_name / "trials")
+        return self._trials[digest]
+
+    def _speakers(self, set_name: str) -> dict[str, str]:
+        if set_name not in self._utt2spk:
+            utt2spk = read_utt2spk(self.data / set_name / "utt2spk")
+            self._utt2spk[set_name] = with_models(utt2spk, read_enrolment(self.data / set_name, utt2spk))
+        return self._utt2spk[set_name]

@@ -1,4 +1,4 @@
-"""RESULTS.md: its tables are generated from results that lie beside it in results/*.json, and checked against them."""
+"""RESULTS.md, whose tables are generated from recorded results in results/*.json beside it, and checked against them."""
 
 import json
 import re
@@ -7,11 +7,14 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
+from sv.base.config import load_json
 from sv.base.files import write_text
+from sv.base.layout import CLEAN, ModelFolder
 from sv.results.breakdown import tables_of
-from sv.results.folder import load_results
+from sv.results.comparison import compare
+from sv.results.folder import ScoreLists, load_results
 from sv.results.rows import Row, check_rows, read_results
-from sv.results.tables import BACKEND_COLUMNS, backend_table, compare, footnotes, markdown_rows, markdown_table
+from sv.results.tables import BACKEND_COLUMNS, backend_table, footnotes, markdown_rows, markdown_table
 from sv.results.versus import BACKENDS, versus, versus_notes, versus_table
 
 BLOCK = re.compile(r"<!-- (results/\S+\.json): begin -->\n(.*?)\n<!-- (results/\S+\.json): end -->", re.DOTALL)
@@ -48,21 +51,13 @@ def record(
     ValueError
         If the systems cannot share a table.
     """
-    systems = [read_results(folder / "results.json") for folder in folders]
-    paths = [folder / "breakdown.json" for folder in folders]
-    breakdowns = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    models = [ModelFolder(folder) for folder in folders]
+    systems = [read_results(model.results) for model in models]
+    breakdowns = [load_json(model.breakdown) for model in models if model.breakdown.exists()]
     differences = {}
     if references:
-        differences = {"versus": versus([load_results(folder) for folder in folders], references, data)}
-        shown = systems[0][0]["test_set"]
-        systems = [
-            [
-                row
-                for row in rows
-                if (row["test_set"], row["condition"]) == (shown, "clean") and row["backend"] in BACKENDS
-            ]
-            for rows in systems
-        ]
+        differences = {"versus": versus([load_results(folder) for folder in folders], references, ScoreLists(data))}
+        systems = _clean_rows(systems)
     stored = [_factored(rows) for rows in systems]
     entry = {"note": note, "despite": list(despite), "systems": stored, "breakdowns": breakdowns} | differences
     text = render(entry, markdown.parent / "results" / f"{name}.json")
@@ -73,8 +68,17 @@ def record(
         write_text(markdown, f"{old.rstrip()}\n\n{_block(source, text)}\n")
 
 
+def _clean_rows(systems: Sequence[Sequence[Row]]) -> list[list[Row]]:
+    """Rows without added noise that `versus` compares, for their stamps."""
+    shown = (systems[0][0]["test_set"], CLEAN)
+    return [
+        [row for row in rows if (row["test_set"], row["condition"]) == shown and row["backend"] in BACKENDS]
+        for rows in systems
+    ]
+
+
 def _factored(rows: Sequence[Row]) -> list[dict]:
-    """A system's rows, a part for each test set: what is the same in all rows of a part is said once."""
+    """Group a system's rows by test set and store shared values once per group."""
     parts = []
     for _, part in groupby(rows, key=itemgetter("test_set")):
         first, *others = part = list(part)
@@ -85,11 +89,12 @@ def _factored(rows: Sequence[Row]) -> list[dict]:
 
 
 def _unfactored(parts: Sequence[dict]) -> list[Row]:
+    """Rows that `_factored` grouped."""
     return [part["shared"] | row for part in parts for row in part["rows"]]
 
 
 def _dump(value: object) -> str:
-    """JSON with a line a row, for readable differences between versions."""
+    """JSON with one row per line, so that diffs are readable."""
     if isinstance(value, dict) and any(map(_is_table, value.values())):
         return "{" + ",\n".join(f"{json.dumps(key)}: {_dump(item)}" for key, item in value.items()) + "}"
     return "[\n" + ",\n".join(map(_dump, value)) + "\n]" if _is_table(value) else json.dumps(value)
@@ -100,12 +105,12 @@ def _is_table(value: object) -> bool:
 
 
 def render(entry: dict, path: Path) -> str:
-    """Markdown of what `record` kept.
+    """Markdown of a recorded entry.
 
     Raises
     ------
     ValueError
-        Naming `path`, if it does not hold that, or if the systems cannot share a table.
+        Naming `path`, if `record` cannot have written the entry, or if the systems cannot share a table.
     """
     try:
         systems: list[list[Row]] = [_unfactored(parts) for parts in entry["systems"]]
@@ -114,14 +119,13 @@ def render(entry: dict, path: Path) -> str:
         comparisons = compare(systems, entry["despite"])
         breakdowns = tables_of([rows for rows in entry["breakdowns"] if rows])
     except (KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"{path}: not what sv results --record writes ({error!r})") from error
+        raise ValueError(f"{path}: not what sv results record writes ({error!r})") from error
     if "versus" in entry:
         header, *body = versus_table(entry["versus"])
         tables, notes = [markdown_rows(header, body, num_words=2)], [VERSUS_LEGEND, *versus_notes(systems)]
     else:
-        tables = [
-            markdown_table(comparisons[0]), markdown_rows(BACKEND_COLUMNS, backend_table(comparisons), num_words=2)
-        ]  # fmt: skip
+        backends = markdown_rows(BACKEND_COLUMNS, backend_table(comparisons), num_words=2)
+        tables = [markdown_table(comparisons[0]), backends]
         notes = [LEGEND, *footnotes(systems)]
     parts = [
         entry["note"],
@@ -137,12 +141,12 @@ def _block(source: str, text: str) -> str:
 
 
 def generated(markdown: Path) -> str:
-    """What a Markdown file should say: its own words, and every block made anew.
+    """Text of a Markdown file with every block made anew.
 
     Raises
     ------
     ValueError
-        If a block's results are missing, a marker has no partner, or a table stands outside the blocks.
+        If a block's results are missing, a marker has no partner, or a table appears outside the blocks.
     """
     text = markdown.read_text(encoding="utf-8")
     _check_markers(markdown, text)
@@ -151,7 +155,7 @@ def generated(markdown: Path) -> str:
         path = markdown.parent / match[1]
         if not path.is_file():
             raise ValueError(f"{markdown}: {path} is not there; record it again, or remove its block")
-        return _block(match[1], render(json.loads(path.read_text(encoding="utf-8")), path))
+        return _block(match[1], render(load_json(path), path))
 
     return BLOCK.sub(make, text)
 
@@ -171,11 +175,11 @@ def update(markdown: Path) -> None:
 
 
 def check(markdown: Path) -> None:
-    """Raise ValueError if a Markdown file does not say what its results say, naming file and line."""
-    own, wanted = markdown.read_text(encoding="utf-8").splitlines(), generated(markdown).splitlines()
-    for number, (is_line, should) in enumerate(zip([*own, ""], [*wanted, ""]), start=1):
-        if is_line != should:
+    """Raise ValueError naming file and line if a Markdown file differs from its recorded results."""
+    found, wanted = markdown.read_text(encoding="utf-8").splitlines(), generated(markdown).splitlines()
+    for number, (line, expected) in enumerate(zip([*found, ""], [*wanted, ""]), start=1):
+        if line != expected:
             raise ValueError(
-                f"{markdown}:{number}: differs from the results it is generated from: {is_line[:80]!r} should be {should[:80]!r}; "
-                f"run sv results {markdown}"
+                f"{markdown}:{number}: differs from the results it is generated from: {line[:80]!r} should be {expected[:80]!r}; "
+                f"run sv results update {markdown}"
             )

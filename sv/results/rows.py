@@ -1,10 +1,10 @@
-"""results.json: one row for each system, test set, condition and back end, with what it takes to repeat it."""
+"""Rows of results.json: one per system, test set, condition and back end, with what it takes to repeat it."""
 
 import json
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ import numpy as np
 
 from sv.base.config import load_json
 from sv.base.files import sha256_of, write_text
-from sv.base.layout import parse_condition
+from sv.base.layout import ModelFolder, parse_condition
 from sv.base.seeding import generator
 from sv.kaldi.trials import Trials
-from sv.scoring.bootstrap import interval, replicate_curves
+from sv.scoring.bootstrap import Curves, interval, replicate_curves
 from sv.scoring.cosine import rows_of
 from sv.scoring.metrics import (
     OperatingPoint,
@@ -33,11 +33,14 @@ KEY = ("system", "test_set", "condition", "backend")
 POINTS = (OperatingPoint(0.01), OperatingPoint(0.05), OperatingPoint(0.01, 10.0, 1.0))
 NONE = "none"
 CALIBRATED = "-calibrated"  # ends the name of a back end whose scores are log-likelihood ratios
+# Metadata of the fields of a stamp, and what it says of their values.
+ONE_RUN = {"one_run": "the same in all rows of a system"}
+COMPARABLE = {"comparable": "the same for all systems that share a table"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stamp:
-    """What a row's numbers depend on besides the scores; there is no row without all of it.
+    """Record of everything besides the scores that a row's numbers depend on; no row is without all of it.
 
     Attributes
     ----------
@@ -46,26 +49,26 @@ class Stamp:
     num_dropped : int
         Trials that the list lost to recordings that cannot be used.
     crop_scheme : str
-        How utterances are cut for the model.
+        Cutting of utterances for the model.
     normalisation : str
         Of the scores, with the id of its cohort; "none".
     calibration : str
-        What the scores were made log-likelihood ratios with; "none".
+        Map from scores to log-likelihood ratios; "none".
     checkpoint_sha256 : str
     commit : str
-        That the code was at; a release where there is no checkout.
+        Of the code; a release where there is no checkout.
     seed : int
         Of the run, and of the intervals.
     """
 
-    trials_sha256: str
-    num_dropped: int
-    crop_scheme: str
-    normalisation: str
-    calibration: str
-    checkpoint_sha256: str
-    commit: str
-    seed: int
+    trials_sha256: str = field(metadata=COMPARABLE)
+    num_dropped: int = field(metadata=COMPARABLE)
+    crop_scheme: str = field(metadata=COMPARABLE | ONE_RUN)
+    normalisation: str = field(metadata=COMPARABLE)
+    calibration: str = field(metadata=COMPARABLE)
+    checkpoint_sha256: str = field(metadata=ONE_RUN)
+    commit: str = field(metadata=ONE_RUN)
+    seed: int = field(metadata=ONE_RUN)
 
     def __post_init__(self) -> None:
         for name in ("trials_sha256", "checkpoint_sha256"):
@@ -78,35 +81,39 @@ class Stamp:
             raise ValueError(f"stamp: num_dropped must not be negative, got {self.num_dropped}")
 
 
-STAMPED = tuple(field.name for field in fields(Stamp))
-REQUIRED = (*KEY, *STAMPED, "num_target", "num_nontarget", "operating_points")
-OF_ONE_SYSTEM = ("checkpoint_sha256", "commit", "seed", "crop_scheme", "operating_points")  # the same in all its rows
+BESIDES = ("num_target", "num_nontarget", "operating_points")  # of a row, besides its stamp
+REQUIRED = (*KEY, *(item.name for item in fields(Stamp)), *BESIDES)
+OF_ONE_SYSTEM = (*(item.name for item in fields(Stamp) if "one_run" in item.metadata), "operating_points")
+COMPARED = (*(item.name for item in fields(Stamp) if "comparable" in item.metadata), *BESIDES)
 
 
 def stamp_of(model: Path, data_dir: Path, seed: int, normalisation: str = NONE, calibration: str = NONE) -> Stamp:
-    """Stamp of a model folder's scores on a data directory, whose clean set says what was dropped."""
-    dropped = data_dir.parent / parse_condition(data_dir.name)[0] / "trials.dropped"
+    """Stamp of a model folder's scores on a data directory; dropped trials are those of its clean set."""
+    folder = ModelFolder(model)
+    dropped = data_dir.parent / parse_condition(data_dir.name).test_set / "trials.dropped"
     return Stamp(
         trials_sha256=sha256_of(data_dir / "trials"),
         num_dropped=len(dropped.read_text(encoding="utf-8").splitlines()) if dropped.exists() else 0,
-        crop_scheme=crop_scheme(load_json(model / "config.json").get("extract", {})),
+        crop_scheme=crop_scheme(load_json(folder.config).get("extract", {})),
         normalisation=normalisation,
         calibration=calibration,
-        checkpoint_sha256=sha256_of(model / "checkpoints" / "best.pt"),
+        checkpoint_sha256=sha256_of(folder.best),
         commit=code_version(Path(__file__).parent),
         seed=seed,
     )
 
 
-# Options of [extract] that count in some schemes only, and those that never do.
+# Schemes in which an [extract] option matters; an empty tuple means never.
 ONLY_IN = {"num_segments": ("even", "even_padded"), "step_samples": ("overlapping", "sliding"), "batch_size": ()}
 
 
 def crop_scheme(extract: Mapping[str, Any]) -> str:
-    """What the [extract] table says of the cuts: scheme, length, and every option that counts and is not off."""
+    """Scheme of the [extract] table, its length, and every other option that matters and is not off."""
     scheme = extract.get("scheme", "consecutive")
-    counts = {key: value for key, value in extract.items() if scheme in ONLY_IN.get(key, (scheme,)) and key != "scheme"}
-    said = [key if value is True else f"{key} {value}" for key, value in counts.items() if value not in (None, False)]
+    options = {
+        key: value for key, value in extract.items() if key != "scheme" and scheme in ONLY_IN.get(key, (scheme,))
+    }
+    said = [key if value is True else f"{key} {value}" for key, value in options.items() if value not in (None, False)]
     return ", ".join([scheme, *said])
 
 
@@ -123,9 +130,11 @@ def speakers_of(trials: Trials, utt2spk: Mapping[str, str]) -> tuple[np.ndarray,
     return speakers[left], speakers[right]
 
 
-def bootstrap_curves(set_name: str, trials: Trials, scores: np.ndarray, utt2spk: Mapping[str, str], seed: int):
-    """Replicates of a set's DET curve; every system and back end is compared on the same draws of speakers."""
-    rng = generator(seed, "speakers", parse_condition(set_name)[0])
+def bootstrap_curves(
+    set_name: str, trials: Trials, scores: np.ndarray, utt2spk: Mapping[str, str], seed: int
+) -> Curves:
+    """Bootstrap replicates of a set's DET curve, on the same draws of speakers for every system and back end."""
+    rng = generator(seed, "speakers", parse_condition(set_name).test_set)
     return replicate_curves(scores, trials.is_target, speakers_of(trials, utt2spk), rng)
 
 
@@ -178,14 +187,14 @@ def read_results(path: str | Path) -> list[Row]:
     """Read the rows of a results.json; raises ValueError naming the file if it does not hold any."""
     try:
         rows = json.loads(Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {error}; remove it and score again") from error
     check_rows(rows, path)
     return rows
 
 
 def check_rows(rows: Any, path: str | Path) -> None:
-    """Raise ValueError naming the file unless these are rows with all that a row must have."""
+    """Raise ValueError naming the file unless these are rows that hold every required field."""
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path}: expected a list of rows; remove it and score again")
     for number, row in enumerate(rows, start=1):
@@ -194,12 +203,12 @@ def check_rows(rows: Any, path: str | Path) -> None:
 
 
 def row_key(row: Row) -> tuple[str, ...]:
-    """What a row is the result of; a file holds one row of each."""
+    """Key that identifies a row within its file."""
     return tuple(row[name] for name in KEY)
 
 
 def merge_rows(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
-    """Old rows that the new ones do not replace, then the new ones; old rows of other weights or code are dropped."""
+    """Append new rows to the old ones that they do not replace; old rows of other weights or code are dropped."""
     new = list(new)
     keys = {row_key(row) for row in new}
     runs = {(row["system"], *_run(row)) for row in new}
@@ -217,7 +226,7 @@ def update_results(path: str | Path, rows: Iterable[Row]) -> None:
 
 
 def code_version(folder: str | Path) -> str:
-    """The commit that the code is at, with `-dirty` if it was changed since; the release outside a checkout."""
+    """Commit of the code, with `-dirty` if it was changed since; the release outside a checkout."""
     try:
         command = ["git", "-C", str(folder), "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

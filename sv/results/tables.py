@@ -1,227 +1,182 @@
-"""Results of several systems side by side: rows of results.json to tables in text and Markdown."""
+"""Cells of numbers in the report's and RESULTS.md's tables, and whole tables in text and Markdown."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from sv.results.rows import OF_ONE_SYSTEM, Row
+from sv.results.comparison import Comparison, first
+from sv.results.conditions import condition_label, is_clean
+from sv.results.rows import Row
 
-NOISE_ORDER = ("noise", "music", "babble", "nonspeech")
-COLUMNS = ("EER %", "[95 %]", "minDCF .01", "minDCF .05")  # of each system
 ABSENT = "-"
-BACKEND_MEASURES = ("EER %", "minDCF .01", "actDCF .01", "Cllr", "minCllr")
-BACKEND_COLUMNS = (
-    "system", "back end", *(f"{where} {what}" for where in ("clean", "noisy") for what in BACKEND_MEASURES),
-)  # fmt: skip
-# What has to be the same in all cells of a row, for its numbers to be compared.
-COMPARED = (
-    "trials_sha256", "num_target", "num_nontarget", "num_dropped", "operating_points", "crop_scheme", "normalisation",
-    "calibration",
-)  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Results on one test set with one back end.
+@dataclass(frozen=True)
+class Measure:
+    """Measure of a row as tables show it.
 
     Attributes
     ----------
-    test_set, backend : str
-    systems : list of str
-    conditions : list of list
-        Clean first, then by noise type and falling SNR; of each condition a row a system, None where it has none.
+    header : str
+    digits : int
+        After the decimal point.
+    value : callable
+        Number of a row; None where it has none.
     """
 
-    test_set: str
-    backend: str
-    systems: list[str]
-    conditions: list[list[Row | None]]
+    header: str
+    digits: int
+    value: Callable[[Row], float | None]
 
-    @property
-    def shared(self) -> list[list[Row]]:
-        """Conditions that every system has."""
-        return [rows for rows in self.conditions if all(rows)]
-
-    @property
-    def noises(self) -> list[str]:
-        """Noise types, in the order of the table."""
-        return list(dict.fromkeys(noise for rows in self.conditions if (noise := first(rows)["noise"]) is not None))
+    def cell(self, rows: Sequence[Row]) -> str:
+        """Mean over rows; `ABSENT` if there are none, or one has no number."""
+        values = [self.value(row) for row in rows]
+        return f"{fmean(values):.{self.digits}f}" if values and None not in values else ABSENT
 
 
-def first(rows: Sequence[Row | None]) -> Row:
-    """The first row that is there; what it says of the condition holds for all."""
-    return next(row for row in rows if row is not None)
+def _cost(kind: str, prior: str) -> Callable[[Row], float | None]:
+    return lambda row: row[kind] and row[kind][prior]
 
 
-def condition_label(row: Row) -> str:
-    """`clean`, or noise and SNR."""
-    return "clean" if row["noise"] is None else f"{row['noise']} {row['snr_db']:g} dB"
+EER = Measure("EER %", 2, lambda row: row["eer"])
+MIN_DCF = Measure("minDCF .01", 3, _cost("min_dcf", "0.01"))
+MIN_DCF_05 = Measure("minDCF .05", 3, _cost("min_dcf", "0.05"))
+ACT_DCF = Measure("actDCF .01", 3, _cost("act_dcf", "0.01"))
+CLLR = Measure("Cllr", 3, lambda row: row["cllr"])
+MIN_CLLR = Measure("minCllr", 3, lambda row: row["min_cllr"])
+INTERVAL = "95 %"
+
+COLUMNS = (EER.header, f"[{INTERVAL}]", MIN_DCF.header, MIN_DCF_05.header)  # per system
+BACKEND_MEASURES = (EER, MIN_DCF, ACT_DCF, CLLR, MIN_CLLR)
+BACKEND_COLUMNS = (
+    "system",
+    "back end",
+    *(f"{where} {measure.header}" for where in ("clean", "noisy") for measure in BACKEND_MEASURES),
+)
 
 
-def condition_order(row: Row) -> tuple[int, str, float]:
-    """Sort key: clean, then by noise type in the order of the papers, from the highest SNR to the lowest."""
-    if row["noise"] is None:
-        return -1, "", 0.0
-    known = NOISE_ORDER.index(row["noise"]) if row["noise"] in NOISE_ORDER else len(NOISE_ORDER)
-    return known, row["noise"], -row["snr_db"]
-
-
-def compare(systems: Sequence[list[Row]], despite: Collection[str] = ()) -> list[Comparison]:
-    """Every test set and back end of the systems' rows, in the order in which they first appear.
-
-    Parameters
-    ----------
-    systems : sequence of list of rows
-        One a system, none of them empty.
-    despite : collection of str
-        Fields of `COMPARED` in which the systems may differ all the same.
-
-    Raises
-    ------
-    ValueError
-        If two systems differ in what has to be the same, naming them, the condition and the field; or if the rows of one
-        system are not of one run.
-    """
-    for rows in systems:
-        _check_one_run(rows)
-    names = [rows[0]["system"] for rows in systems]
-    pairs = dict.fromkeys((row["test_set"], row["backend"]) for rows in systems for row in rows)
-    comparisons = []
-    for test_set, backend in pairs:
-        tables = [
-            {row["condition"]: row for row in rows if (row["test_set"], row["backend"]) == (test_set, backend)}
-            for rows in systems
-        ]
-        conditions = [[table.get(name) for table in tables] for name in dict.fromkeys(key for t in tables for key in t)]
-        for rows in conditions:
-            _check_comparable(rows, despite)
-        conditions.sort(key=lambda rows: condition_order(first(rows)))
-        comparisons.append(Comparison(test_set=test_set, backend=backend, systems=names, conditions=conditions))
-    return comparisons
-
-
-def _check_one_run(rows: Sequence[Row]) -> None:
-    for field in OF_ONE_SYSTEM:
-        values = list(dict.fromkeys(str(row[field]) for row in rows))
-        if len(values) > 1:
-            raise ValueError(
-                f"rows of {rows[0]['system']} cannot share a table: {field} is {values[0]} and {values[1]}; run stage 7 again"
-            )
-
-
-def _compared(row: Row, field: str) -> object:
-    """A field's value; of the normalisation without the cohort's id, a hash of the system's own embeddings."""
-    return re.sub(r", cohort \w+$", "", row[field]) if field == "normalisation" else row[field]
-
-
-def _check_comparable(rows: Sequence[Row | None], despite: Collection[str]) -> None:
-    reference = first(rows)
-    for row in rows:
-        for field in COMPARED:
-            if row is not None and _compared(row, field) != _compared(reference, field) and field not in despite:
-                raise ValueError(
-                    f"{reference['system']} and {row['system']} cannot share a table: on {row['test_set']} {row['condition']} "
-                    f"({row['backend']}) {field} is {reference[field]} and {row[field]}"
-                )
+def interval_cell(row: Row) -> str:
+    """Confidence interval of the EER, in percent."""
+    return f"[{row['eer_low']:.1f}, {row['eer_high']:.1f}]"
 
 
 def table_body(comparison: Comparison) -> list[list[str]]:
-    """Rows of cells: the condition, then `COLUMNS` of each system; last the mean over noisy conditions that all have."""
+    """Cells per condition: its name, then `COLUMNS` per system; last the mean over noisy conditions that all have."""
     body = []
     for rows in comparison.conditions:
         body.append([condition_label(first(rows)), *(cell for row in rows for cell in _cells(row))])
-    noisy = [rows for rows in comparison.shared if first(rows)["noise"] is not None]
+    noisy = [rows for rows in comparison.shared if not is_clean(first(rows))]
     if noisy:
         body.append([f"mean of {len(noisy)} noisy", *(cell for own in zip(*noisy) for cell in _mean_cells(own))])
     return body
 
 
-def _cells(row: Row | None) -> tuple[str, ...]:
+def _cells(row: Row | None) -> list[str]:
     if row is None:
-        return (ABSENT,) * len(COLUMNS)
-    interval = f"[{row['eer_low']:.1f}, {row['eer_high']:.1f}]"
-    return f"{row['eer']:.2f}", interval, f"{row['min_dcf']['0.01']:.3f}", f"{row['min_dcf']['0.05']:.3f}"
+        return [ABSENT] * len(COLUMNS)
+    return [EER.cell([row]), interval_cell(row), MIN_DCF.cell([row]), MIN_DCF_05.cell([row])]
 
 
-def _mean_cells(rows: Sequence[Row]) -> tuple[str, ...]:
-    eer = sum(row["eer"] for row in rows) / len(rows)
-    costs = [sum(row["min_dcf"][prior] for row in rows) / len(rows) for prior in ("0.01", "0.05")]
-    return f"{eer:.2f}", "", *(f"{cost:.3f}" for cost in costs)
+def _mean_cells(rows: Sequence[Row]) -> list[str]:
+    return [EER.cell(rows), "", MIN_DCF.cell(rows), MIN_DCF_05.cell(rows)]
 
 
 def text_table(comparison: Comparison) -> str:
     """Aligned columns for a terminal, the systems' names above theirs."""
-    header = ["condition", *COLUMNS * len(comparison.systems)]
-    body = table_body(comparison)
-    widths = [max(len(row[i]) for row in [header, *body]) for i in range(len(header))]
+    table = [["condition", *COLUMNS * len(comparison.systems)], *table_body(comparison)]
+    widths = widths_of(table)
     groups = [" " * widths[0]]
     for i, name in enumerate(comparison.systems):
         own = slice(1 + i * len(COLUMNS), 1 + (i + 1) * len(COLUMNS))
         widths[own.start] = max(widths[own.start], len(name) - sum(widths[own][1:]) - 2 * (len(COLUMNS) - 1))
         groups.append(name.center(sum(widths[own]) + 2 * (len(COLUMNS) - 1)))
-    lines = [
-        "  ".join(cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths)))
-        for row in [header, *body]
-    ]
-    return "\n".join(["  ".join(groups).rstrip(), lines[0], "-" * len(lines[0]), *lines[1:]])
+    return "\n".join(["  ".join(groups).rstrip(), aligned(table, widths)])
+
+
+def widths_of(table: Sequence[Sequence[str]]) -> list[int]:
+    """Width of each column, in characters."""
+    return [max(map(len, column)) for column in zip(*table)]
+
+
+def aligned(table: Sequence[Sequence[str]], widths: Sequence[int] | None = None) -> str:
+    """Rows of cells below a header, in columns for a terminal; the first column holds words."""
+    widths = widths or widths_of(table)
+    lines = ["  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]) for row in table]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
 def markdown_table(comparison: Comparison) -> str:
-    """A Markdown table; the columns carry the systems' names."""
+    """Markdown table of a comparison; the columns carry the systems' names."""
     header = ["condition", *(f"{name} {column}" for name in comparison.systems for column in COLUMNS)]
     return markdown_rows(header, table_body(comparison))
 
 
 def markdown_rows(header: Sequence[str], body: Sequence[Sequence[str]], num_words: int = 1) -> str:
-    """A Markdown table whose first columns hold words, the others numbers."""
+    """Markdown table whose first columns hold words, the others numbers."""
     rule = ["---"] * num_words + ["---:"] * (len(header) - num_words)
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *body])
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in (header, *body)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [rows[0], rule, *rows[1:]])
+
+
+@dataclass(frozen=True)
+class BackendRows:
+    """Rows of one system and back end in the conditions that all systems have.
+
+    Attributes
+    ----------
+    system, backend : str
+    clean, noisy : list of Row
+    """
+
+    system: str
+    backend: str
+    clean: list[Row]
+    noisy: list[Row]
+
+
+def backend_rows(comparisons: Sequence[Comparison]) -> list[BackendRows]:
+    """Rows of the first test set, per back end and system."""
+    return [
+        BackendRows(name, each.backend, [r for r in rows if is_clean(r)], [r for r in rows if not is_clean(r)])
+        for each in comparisons
+        if each.test_set == comparisons[0].test_set
+        for name, rows in zip(each.systems, zip(*each.shared))
+    ]
 
 
 def backend_table(comparisons: Sequence[Comparison]) -> list[list[str]]:
-    """A row a system and back end of the first test set: cells under `BACKEND_COLUMNS`."""
-    body = []
-    for comparison in comparisons:
-        if comparison.test_set != comparisons[0].test_set:
-            continue
-        for name, rows in zip(comparison.systems, zip(*comparison.shared)):
-            clean = [row for row in rows if row["noise"] is None]
-            body.append(
-                [name, comparison.backend, *_summary(clean), *_summary([r for r in rows if r["noise"] is not None])]
-            )
-    return body
-
-
-def _summary(rows: Sequence[Row]) -> list[str]:
-    """Mean EER, minDCF, actDCF, Cllr and minCllr of some conditions."""
-    if not rows:
-        return [ABSENT] * 5
-    calibrated = all(row["cllr"] is not None for row in rows)
+    """Cells under `BACKEND_COLUMNS`, one row per back end and system of the first test set."""
     return [
-        f"{fmean(row['eer'] for row in rows):.2f}",
-        f"{fmean(row['min_dcf']['0.01'] for row in rows):.3f}",
-        f"{fmean(row['act_dcf']['0.01'] for row in rows):.3f}" if calibrated else ABSENT,
-        f"{fmean(row['cllr'] for row in rows):.3f}" if calibrated else ABSENT,
-        f"{fmean(row['min_cllr'] for row in rows):.3f}",
+        [
+            own.system,
+            own.backend,
+            *(measure.cell(rows) for rows in (own.clean, own.noisy) for measure in BACKEND_MEASURES),
+        ]
+        for own in backend_rows(comparisons)
     ]
 
 
 def footnotes(systems: Sequence[list[Row]]) -> list[str]:
-    """What the numbers depend on, a line a system."""
-    lines = []
-    for rows in systems:
-        row = rows[0]
-        lines.append(
-            f"{row['system']}: {row['num_target']} target and {row['num_nontarget']} nontarget trials "
-            f"({row['trials_sha256'][:12]}, {row['num_dropped']} dropped), {row['crop_scheme']}, "
-            f"checkpoint {row['checkpoint_sha256'][:12]}, commit {short_commit(row['commit'])}, seed {row['seed']}"
-        )
+    """Facts that the numbers depend on, one line per system."""
+    lines = [
+        f"{row['system']}: {scored_text(row)}, {row['crop_scheme']}, checkpoint {row['checkpoint_sha256'][:12]}, "
+        f"commit {short_commit(row['commit'])}, seed {row['seed']}"
+        for row in (rows[0] for rows in systems)
+    ]
     return lines + rule_notes(systems)
 
 
+def scored_text(row: Row) -> str:
+    """Numbers of trials, and their digest."""
+    return (
+        f"{row['num_target']} target and {row['num_nontarget']} nontarget trials "
+        f"({row['trials_sha256'][:12]}, {row['num_dropped']} dropped)"
+    )
+
+
 def rule_notes(systems: Sequence[list[Row]]) -> list[str]:
-    """What each system's training breaks of a benchmark's rules, if its rows say that they were checked."""
+    """Rules of a benchmark that each system's training breaks, if its rows say that they were checked."""
     return [
         f"{rows[0]['system']} breaks the {rows[0]['rules']} challenge's rules: {broken}"
         for rows in systems
@@ -230,5 +185,5 @@ def rule_notes(systems: Sequence[list[Row]]) -> list[str]:
 
 
 def short_commit(commit: str) -> str:
-    """The first digits of a commit, and whether the code was changed since; a release as it is."""
+    """First digits of a commit, and whether the code was changed since; a release as it is."""
     return re.sub(r"^([0-9a-f]{12})[0-9a-f]+", r"\1", commit)

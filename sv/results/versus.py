@@ -1,46 +1,44 @@
-"""Many systems on the same trials, each against some references: error rates with intervals, and paired tests."""
+"""Many systems on the same trials, each tested against some references: the rates and differences of RESULTS.md."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sv.base.layout import parse_condition
-from sv.results.folder import SystemResults, holm, read_score_list
-from sv.results.rows import Row, bootstrap_curves
-from sv.results.tables import short_commit
+from sv.results.conditions import is_clean
+from sv.results.folder import ScoreLists, SystemResults
+from sv.results.rows import Row
+from sv.results.tables import EER, INTERVAL, scored_text, short_commit
+from sv.results.verdicts import holm, outcome
 from sv.scoring.bootstrap import interval, paired_test
 
 BACKENDS = ("cosine", "plda")
 PARTS = ("clean", "noisy")
-SIGNIFICANT = 0.05
-Curves = dict[str, np.ndarray]  # of each part the EER and its replicates, (1 + num_replicates,), in [0, 1]
+Curves = dict[str, np.ndarray]  # per part the EER and its replicates, (1 + num_replicates,), in [0, 1]
 
 
-def versus(results: Sequence[SystemResults], references: Sequence[str], data: Path) -> list[dict[str, Any]]:
-    """A record a system and back end: its EERs in percent, and how they differ from each reference's.
+def versus(results: Sequence[SystemResults], references: Sequence[str], lists: ScoreLists) -> list[dict[str, Any]]:
+    """Compare every system and back end with each reference: EERs in percent, and their differences.
 
     Parameters
     ----------
     results : sequence of SystemResults
-        The first one's test set is the one compared on.
+        Compared on the first one's test set.
     references : sequence of str
         `<system>:<back end>`.
-    data : Path
-        Folder of the data directories.
+    lists : ScoreLists
 
     Returns
     -------
     list of dict
-        system, backend; clean and noisy (the mean over all noisy conditions): EER and its 95 % interval; against: of each
-        reference and part the difference in points, its 95 % interval and p-value, after Holm's correction for the number
-        of records.
+        Per system and back end: system, backend; clean and noisy (the mean over all noisy conditions): EER and its 95 %
+        interval; against: per reference and part the difference in points, its 95 % interval and p-value, after Holm's
+        correction for the number of records.
 
     Raises
     ------
     ValueError
-        If a reference is none of the systems with one of `BACKENDS`, or systems were scored in different conditions.
+        If a reference is not one of the systems with one of `BACKENDS`, or systems were scored in different conditions.
     """
     test_set, records, curves = results[0].rows[0]["test_set"], [], {}
     num_speakers = 0
@@ -49,7 +47,7 @@ def versus(results: Sequence[SystemResults], references: Sequence[str], data: Pa
             rows = [row for row in result.rows if (row["test_set"], row["backend"]) == (test_set, backend)]
             if not rows:
                 continue
-            found, num_speakers, num_target = _curves(result, rows, data)
+            found, num_speakers, num_target = _curves(result, rows, lists)
             name = f"{result.name}:{backend}"
             curves[name] = found
             spans = {part: interval(values, num_speakers, num_target) for part, values in found.items()}
@@ -68,15 +66,13 @@ def versus(results: Sequence[SystemResults], references: Sequence[str], data: Pa
     return records
 
 
-def _curves(result: SystemResults, rows: Sequence[Row], data: Path) -> tuple[Curves, int, int]:
+def _curves(result: SystemResults, rows: Sequence[Row], lists: ScoreLists) -> tuple[Curves, int, int]:
     parts: dict[str, list[np.ndarray]] = {}
     for row in rows:
-        item = read_score_list(result, row, data)
-        curves = bootstrap_curves(item.set_name, item.trials, item.scores, item.utt2spk, row["seed"])
-        noise = parse_condition(item.set_name)[2]
+        curves = lists.of(result, row).bootstrap(row["seed"])
         eers = curves.eers()
         eers[0] = row["eer"] / 100  # exact, where long lists' curves are evaluated on fewer thresholds
-        parts.setdefault("clean" if noise is None else "noisy", []).append(eers)
+        parts.setdefault("clean" if is_clean(row) else "noisy", []).append(eers)
     means = {part: np.mean(parts[part], axis=0) for part in PARTS if part in parts}
     return means, curves.num_speakers, rows[0]["num_target"]
 
@@ -97,7 +93,7 @@ def versus_table(records: Sequence[dict[str, Any]]) -> list[list[str]]:
     """Header and rows of cells: EERs, then the differences to each reference, marked where they are significant."""
     references = list(max((record["against"] for record in records), key=len))
     parts = [part for part in PARTS if part in records[0]]
-    header = ["system", "back end", *(f"{part} EER % [95 %]" for part in parts)]
+    header = ["system", "back end", *(f"{part} {EER.header} [{INTERVAL}]" for part in parts)]
     header += [f"{part}: minus {name.replace(':', ', ')}" for name in references for part in parts]
     body = []
     for record in records:
@@ -111,17 +107,14 @@ def versus_table(records: Sequence[dict[str, Any]]) -> list[list[str]]:
 
 
 def versus_notes(systems: Sequence[Sequence[Row]]) -> list[str]:
-    """What the numbers depend on, a line for all systems that have it in common."""
+    """Facts that the numbers depend on, one line for all systems that have them in common."""
     alike: dict[str, list[str]] = {}
     for row in (rows[0] for rows in systems):
-        text = (
-            f"{row['num_target']} target and {row['num_nontarget']} nontarget trials ({row['trials_sha256'][:12]}, "
-            f"{row['num_dropped']} dropped), {row['crop_scheme']}, commit {short_commit(row['commit'])}, seed {row['seed']}"
-        )
+        text = f"{scored_text(row)}, {row['crop_scheme']}, commit {short_commit(row['commit'])}, seed {row['seed']}"
         alike.setdefault(text, []).append(f"{row['system']} {row['checkpoint_sha256'][:12]}")
     return [f"{text}; checkpoints: {', '.join(names)}" for text, names in alike.items()]
 
 
 def _difference(value: float, low: float, high: float, p_value: float) -> str:
-    said = "" if p_value >= SIGNIFICANT else " better" if value < 0 else " worse"
-    return f"{value:+.2f} [{low:+.1f}, {high:+.1f}]{said}"
+    found = outcome(value, p_value)
+    return f"{value:+.2f} [{low:+.1f}, {high:+.1f}]{'' if found == 'same' else f' {found}'}"

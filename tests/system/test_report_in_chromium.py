@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sv.report.page import page
-from sv.results.folder import load_results
+from sv.results.folder import ScoreLists, load_results
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -138,7 +138,7 @@ def report(tmp_path, write_folders) -> Path:
     names = {"exu_net_with_a_long_name": 3.0, "se_resnet": 1.5}
     results = [load_results(folder) for folder in write_folders(tmp_path, names)]
     path = tmp_path / "index.html"
-    path.write_text(page(results, tmp_path / "data", "Made up for a test."), encoding="utf-8")
+    path.write_text(page(results, ScoreLists(tmp_path / "data"), "Made up for a test."), encoding="utf-8")
     return path
 
 

@@ -21,21 +21,32 @@ def system(tmp_path):
 
 def test_record_check_edit_and_update(system, tmp_path, fails) -> None:
     path = tmp_path / "RESULTS.md"
-    results.main(["--record", "mini", "--note", "Synthetic.", str(path), str(system)])
-    results.main(["--check", str(path)])
+    results.main(["record", "mini", str(path), str(system), "--note", "Synthetic."])
+    results.main(["check", str(path), str(path)])
     text = path.read_text()
     assert "Synthetic." in text and "| clean | 3.00 |" in text
     path.write_text(text.replace("3.00", "1.00"))
-    said = fails(results.main, "--check", path)
-    assert said.startswith(f"error: {path}:") and said.endswith(f"run sv results {path}")
-    results.main([str(path)])
+    said = fails(results.main, "check", path)
+    assert said.startswith(f"error: {path}:") and said.endswith(f"run sv results update {path}")
+    results.main(["update", str(path)])
     assert path.read_text() == text
 
 
 def test_wrong_usage_and_missing_results(system, tmp_path, fails) -> None:
     path = tmp_path / "RESULTS.md"
-    assert "--record NAME and model folders go together" in fails(results.main, path, system, code=2)
-    assert "not with --check" in fails(results.main, "--check", "--record", "x", path, system, code=2)
+    assert "required: EXP_DIR" in fails(results.main, "record", "x", path, code=2)
+    assert "required: record|check|update" in fails(results.main, code=2)
+    assert "--against and --data go together" in fails(results.main, "record", "x", path, system, "--data", ".", code=2)
     (system / "results.json").unlink()
-    said = fails(results.main, "--record", "x", path, system)
+    said = fails(results.main, "record", "x", path, system)
     assert said == f"error: {system}/results.json: not there; run stage 7 first"
+
+
+@pytest.mark.parametrize(
+    "old", [["RESULTS.md"], ["--check", "RESULTS.md"], ["--record", "mini", "RESULTS.md", "exp/a"]]
+)
+def test_the_former_spelling_says_the_present_one(old, fails) -> None:
+    assert fails(results.main, *old, code=2).endswith(
+        f"{old[0]} is not a command; write sv results record NAME RESULTS.md EXP_DIR..., check RESULTS.md... "
+        "or update RESULTS.md...\n"
+    )

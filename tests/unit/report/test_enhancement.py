@@ -1,10 +1,12 @@
-"""What the report shows of enhancements: curves, and distances of pairs by kind."""
+"""Enhancements in the report: curves, and distances of pairs by kind."""
 
 import numpy as np
 import pytest
 
+from sv.base.layout import ModelFolder
 from sv.kaldi import open_ark_scp, write_data_dir
 from sv.report.enhancement import distances, draw_pairs, enhancement_sections
+from sv.report.page import render
 from sv.results.folder import SystemResults
 
 UTT2SPK = {f"id{speaker}-{session}-{n}": f"id{speaker}" for speaker in (1, 2) for session in "ab" for n in (1, 2)}
@@ -48,15 +50,20 @@ def results(tmp_path):
         rows = [{"system": name, "test_set": "test"}]
         found.append(
             SystemResults(
-                folder=tmp_path / name, rows=rows, journal=journal, config={"features": {"type": kind}}, breakdown=[]
+                folder=ModelFolder(tmp_path / name),
+                rows=rows,
+                journal=journal,
+                config={"features": {"type": kind}},
+                breakdown=[],
             )
         )
     return found
 
 
 def test_an_enhancements_curves_and_the_distances_before_and_after(results, tmp_path) -> None:
-    (heading, curves), (other, histograms) = enhancement_sections(results, tmp_path / "data")
-    assert (heading, other) == ("Enhancement", "Distances of pairs")
+    sections = enhancement_sections(results, tmp_path / "data")
+    assert [section.heading for section in sections] == ["Enhancement", "Distances of pairs"]
+    curves, histograms = (render("title", [], [section]) for section in sections)
     assert curves.count("<svg") == 1 and "Loss and held-out EER over epochs, mlp" in curves
     for words in ("loss, training", "loss, held out", "EER, held out"):
         assert words in curves

@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 
 from sv.base.files import sha256_of
+from sv.base.layout import ModelFolder
 from sv.kaldi import Trials, write_data_dir, write_scores, write_trials
 from sv.kaldi.enrolment import write_enrolment
 from sv.report.enrolment import enrolment_sections
-from sv.results.folder import SystemResults
+from sv.report.page import render
+from sv.results.folder import ScoreLists, SystemResults
 
 
 def row(data, test_set, noise=None, backend="cosine"):
@@ -31,13 +35,14 @@ def test_sets_with_enrolled_models_get_a_section_that_says_far_and_frr(tmp_path)
         row(data, "digits", backend="plda"),
         row(data, "pairs"),
     ]
-    result = SystemResults(folder=exp, rows=rows, journal=[], config={}, breakdown=[])
-    (heading, rates), (other_heading, figures) = enrolment_sections([result], data)
-    assert heading == "Error rates by test set"
+    result = SystemResults(folder=ModelFolder(exp), rows=rows, journal=[], config={}, breakdown=[])
+    sections = enrolment_sections([result], ScoreLists(data))
+    assert [section.heading for section in sections] == [
+        "Error rates by test set",
+        "Similarities and thresholds: digits",
+    ]
+    rates, figures = (render("title", [], [section]) for section in sections)
     assert rates.count("<tr>") == 2 and "[10.0, 90.0]" in rates and "2 + 2" in rates
-    assert other_heading == "Similarities and thresholds: digits"
     assert figures.count("<svg") == 2
     assert "ge2e: the error rates are nearest to each other at threshold 0.600, FAR 50.00 %, FRR 50.00 %" in figures
-    assert (
-        enrolment_sections([SystemResults(folder=exp, rows=rows[3:], journal=[], config={}, breakdown=[])], data) == []
-    )
+    assert enrolment_sections([replace(result, rows=rows[3:])], ScoreLists(data)) == []

@@ -6,19 +6,20 @@ import pytest
 from scipy.stats import norm
 
 from sv.kaldi import Trials
-from sv.report import figures
+from sv.report import drawing, figures
 from sv.results.folder import ScoreList
 from sv.scoring.errors import SpeakerErrors
 
 
-def as_list(scores: np.ndarray, is_target: np.ndarray, condition: str = "clean") -> ScoreList:
+def as_list(scores: np.ndarray, is_target: np.ndarray, noise: str | None = None) -> ScoreList:
     trials = Trials(["a"] * len(scores), ["b"] * len(scores), is_target)
-    return ScoreList(system="a", condition=condition, set_name="test", trials=trials, scores=scores, utt2spk={})
+    row = {"system": "a", "test_set": "test", "condition": "x", "noise": noise, "snr_db": 5.0}
+    return ScoreList(row=row, trials=trials, scores=scores, utt2spk={})
 
 
-def score_list(seed: int = 0, count: int = 200, condition: str = "clean") -> ScoreList:
+def score_list(seed: int = 0, count: int = 200, noise: str | None = None) -> ScoreList:
     is_target = np.arange(count) % 2 == 0
-    return as_list(np.random.default_rng(seed).normal(size=count) + 2 * is_target, is_target, condition)
+    return as_list(np.random.default_rng(seed).normal(size=count) + 2 * is_target, is_target, noise)
 
 
 def test_an_svg_scales_and_is_described_and_reproducible() -> None:
@@ -87,12 +88,24 @@ def test_training_curve_of_nothing_is_nothing() -> None:
     assert figures.training_curve([[], [{"step": 1, "loss": 2.0}]], "valid_eer", "held-out EER (%)") == ""
 
 
-@pytest.mark.parametrize("name", ["a<b", 'a"b', "a&b"])
-def test_names_are_escaped(name) -> None:
-    item = score_list(condition=name)
-    ET.fromstring(figures.score_histogram(item, (-4.0, 6.0)))
+@pytest.mark.parametrize(
+    "name", ["a<b", 'a"b', "a&b", "<script>alert(1)</script>", "Straße, laut", "$x$", r"$\frac$", "--"]
+)
+def test_any_noise_name_is_drawn_as_it_is(name) -> None:
+    item = score_list(noise=name)
+    drawn = figures.score_histogram(item, (-4.0, 6.0))
+    root = ET.fromstring(drawn)
+    assert f"a, {name} 5 dB" in [text for element in root.iter() for text in [element.text]]
+    assert root.attrib["aria-label"] == f"Scores of a, {name} 5 dB"
+    assert "<script" not in drawn
+
+
+def test_more_conditions_than_kinds_of_line_are_drawn(drawn) -> None:
+    figures.det_curves([score_list(noise=str(i)) for i in range(len(figures.LINES) + 1)])
+    assert len(drawn) == len(figures.LINES) + 2  # the last is the diagonal
+    assert [figures.line_of(i) for i in (0, 3, 4)] == ["solid", "dash-dotted", "solid"]
 
 
 def test_colours_repeat_after_the_last() -> None:
-    assert figures.colour_of(0) == figures.colour_of(len(figures.COLOURS))
-    assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in figures.COLOURS)
+    assert drawing.colour_of(0) == drawing.colour_of(len(drawing.SYSTEM_COLOURS))
+    assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in drawing.SYSTEM_COLOURS)

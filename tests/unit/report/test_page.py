@@ -1,16 +1,22 @@
 import html.parser
 import json
 import re
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sv.report.html import brief
-from sv.report.page import flatten, page, verdict_text
-from sv.results.folder import load_results, read_score_list, verdicts
-from sv.results.tables import compare
+from sv.base.layout import condition_name, parse_condition
+from sv.report.blocks import brief
+from sv.report.page import page
+from sv.report.rates import flatten, verdict_text
+from sv.results.comparison import compare
+from sv.results.folder import ScoreLists, load_results
+from sv.results.verdicts import verdicts
 from sv.scoring.errors import worst_trials
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -44,13 +50,17 @@ class Reader(html.parser.HTMLParser):
         self.texts.append(data)
 
 
+def lists_of(folders: list[Path]) -> ScoreLists:
+    return ScoreLists(folders[0].parents[1] / "data")
+
+
 def read_page(folders: list[Path], note: str = "") -> Reader:
     results = [load_results(folder) for folder in folders]
-    return Reader(page(results, folders[0].parents[1] / "data", note))
+    return Reader(page(results, lists_of(folders), note))
 
 
 def test_the_page_is_whole_and_needs_nothing_from_elsewhere(folders) -> None:
-    text = page([load_results(folder) for folder in folders], folders[0].parents[1] / "data", "A <note>.")
+    text = page([load_results(folder) for folder in folders], lists_of(folders), "A <note>.")
     reader = Reader(text)
     assert reader.open == []
     assert not {tag for tag, _ in reader.tags} & {"script", "link", "img", "iframe", "object"}
@@ -88,13 +98,14 @@ def test_the_matrices_hold_the_rows(folders) -> None:
 
 def test_the_verdict_says_who_errs_less_and_by_how_much(folders) -> None:
     results = [load_results(folder) for folder in folders]
-    (found,) = verdicts(results, compare([result.rows for result in results])[0], folders[0].parents[1] / "data")
+    shared = compare([result.rows for result in results])[0].shared
+    (found,) = verdicts(lists_of(folders).by_condition(results, shared))
     said = next(text for text in read_page(folders).texts if "errs less than" in text)
     assert said.startswith(
         "ours<1> errs less than baseline on average over 4 noisy conditions: ours<1> minus baseline is \u2212"
     )
     assert f"{-found.overall.difference:.2f} points of EER" in said
-    assert page(results[::-1], folders[0].parents[1] / "data").count("ours&lt;1&gt; errs less than baseline") == 1
+    assert page(results[::-1], lists_of(folders)).count("ours&lt;1&gt; errs less than baseline") == 1
     equal = verdict_text("a", replace(found, overall=replace(found.overall, p_value=0.2, low=-1.0, high=1.0)))
     assert equal.startswith("a and baseline: no difference shown on average over 4 noisy conditions (")
     assert equal.endswith("interval \u22121.00 to +1.00, p\u00a0=\u00a00.200).")
@@ -114,7 +125,7 @@ def test_breakdowns_and_broken_rules_are_shown(folders) -> None:
 
 def test_speakers_and_trials_that_cause_errors_are_named(folders) -> None:
     reader = read_page(folders)
-    item = read_score_list(load_results(folders[1]), load_results(folders[1]).rows[0], folders[0].parents[1] / "data")
+    item = lists_of(folders).of(load_results(folders[1]), load_results(folders[1]).rows[0])
     misses, _ = worst_trials(item.scores, item.is_target, 1)
     assert f"{item.trials.enrolment[misses[0]]}\n{item.trials.test[misses[0]]}" in reader.texts
     assert any(text.endswith("of 8 speakers cause half of the errors.") for text in reader.texts)
@@ -130,6 +141,65 @@ def test_one_system_without_noise_or_training_makes_a_page(folders) -> None:
     assert "EER over SNR" not in reader.texts and "Training" not in reader.texts
     assert "Side by side" not in reader.texts and "Calibration" not in reader.texts
     assert "not recorded" in reader.texts
+
+
+def rename_noise(root: Path, folders: list[Path], old: str, new: str) -> None:
+    """Rename a noise type in data directories, score files and results."""
+    for snr_db in (0, 20):
+        names = [condition_name("test", noise, snr_db) for noise in (old, new)]
+        for folder in (root / "data", *(path / "scores" for path in folders)):
+            (folder / names[0]).rename(folder / names[1])
+    for path in folders:
+        rows = json.loads((path / "results.json").read_text())
+        for row in rows:
+            if row["noise"] == old:
+                name = condition_name("test", new, row["snr_db"])
+                row["condition"], row["noise"] = parse_condition(name).name, parse_condition(name).noise
+        (path / "results.json").write_text(json.dumps(rows))
+
+
+@pytest.mark.parametrize("noise", ["street noise", "Straße-laut", "<img src=x>", "a$b$_^"])
+def test_conditions_of_any_noise_are_shown_under_its_name(folders, noise) -> None:
+    rename_noise(folders[0].parents[1], folders, "babble", noise)
+    reader = read_page(folders)
+    assert noise in reader.texts
+    assert {f"EER over SNR in {noise}"} <= {attributes["aria-label"] for tag, attributes in reader.tags if tag == "svg"}
+    assert not [tag for tag, _ in reader.tags if tag == "img"]
+
+
+def papers_table(folders: list[Path], paper_backends: dict[str, str]) -> list[str]:
+    """Texts of the section on the papers' back ends."""
+    results = [load_results(folder) for folder in folders]
+    texts = Reader(page(results, lists_of(folders), paper_backends=paper_backends)).texts
+    if "As each paper scores" not in texts:
+        return []
+    found = [text for text in texts[texts.index("As each paper scores") :] if text.strip()]
+    return found[
+        : found.index("Each system scored as in the paper that proposes it. Noisy: mean of the noisy conditions.")
+    ]
+
+
+def test_each_system_is_shown_by_its_papers_back_end(folders) -> None:
+    found = papers_table(folders, {"ours<1>": "neg_mean_l2", "baseline": "cosine"})
+    assert found[1:7] == ["system", "back end", "clean EER %", "clean minDCF .01", "noisy EER %", "noisy minDCF .01"]
+    assert (found[7:9], found[13:15]) == (["ours<1>", "neg_mean_l2"], ["baseline", "cosine"])
+    rows = {row["condition"]: row for row in load_results(folders[0]).rows if row["backend"] == "neg_mean_l2"}
+    clean = rows.pop("clean")
+    assert found[9:11] == [f"{clean['eer']:.2f}", f"{clean['min_dcf']['0.01']:.3f}"]
+    assert found[11] == f"{sum(row['eer'] for row in rows.values()) / 4:.2f}"
+
+
+def test_a_paper_back_end_that_was_not_scored_has_no_line(folders) -> None:
+    found = papers_table(folders, {"ours<1>": "plda", "baseline": "neg_mean_l2"})
+    assert found[7:9] == ["baseline", "neg_mean_l2"] and len(found) == 13
+    assert papers_table(folders, {"ours<1>": "plda", "baseline": "cosine"}) == []
+    assert papers_table(folders, {}) == []
+
+
+def test_the_template_is_part_of_an_installed_package() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert settings["tool"]["setuptools"]["package-data"]["sv.report"] == ["*.j2"]
+    assert any(line.startswith("jinja2") for line in settings["project"]["dependencies"])
 
 
 def test_nested_keys_are_dotted() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from sv.bin import breakdown as command
 from sv.kaldi.trials import Trials, write_scores, write_trials
-from sv.results.breakdown import aligned, break_down, tables_of
+from sv.results.breakdown import break_down, tables_of
+from sv.results.tables import aligned
 
 TRIALS = Trials(
     ["a-0", "b-0", "a-0", "b-0", "a-0", "b-0"],

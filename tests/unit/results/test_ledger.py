@@ -116,7 +116,7 @@ def test_a_marker_without_its_partner_is_refused(recorded, marker) -> None:
 def test_a_block_without_its_results_is_refused(recorded) -> None:
     path = recorded.parent / "results" / "mini.json"
     path.write_text('{"note": "", "systems": []}')
-    with pytest.raises(ValueError, match=r"results/mini.json: not what sv results --record writes"):
+    with pytest.raises(ValueError, match=r"results/mini.json: not what sv results record writes"):
         generated(recorded)
     path.unlink()
     with pytest.raises(ValueError, match=r"results/mini.json is not there; record it again, or remove its block"):

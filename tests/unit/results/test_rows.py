@@ -8,6 +8,8 @@ import pytest
 from sv.base.files import sha256_of
 from sv.kaldi import Trials
 from sv.results.rows import (
+    COMPARED,
+    OF_ONE_SYSTEM,
     POINTS,
     Stamp,
     code_version,
@@ -212,3 +214,11 @@ def test_commit_of_a_checkout_says_if_it_was_changed(tmp_path) -> None:
     assert code_version(tmp_path) == commit
     (tmp_path / "file").write_text("two")
     assert code_version(tmp_path) == f"{commit}-dirty"
+
+
+def test_fields_that_have_to_be_alike_are_those_that_the_stamp_marks() -> None:
+    assert OF_ONE_SYSTEM == ("crop_scheme", "checkpoint_sha256", "commit", "seed", "operating_points")
+    assert (
+        *("trials_sha256", "num_dropped", "crop_scheme", "normalisation", "calibration"),
+        *("num_target", "num_nontarget", "operating_points"),
+    ) == COMPARED

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from sv.bin import results as results_command
-from sv.results.folder import load_results, verdicts
+from sv.results.comparison import compare
+from sv.results.folder import ScoreLists, load_results
 from sv.results.ledger import check
-from sv.results.tables import compare
+from sv.results.verdicts import verdicts
 from sv.results.versus import versus, versus_table
 
 
@@ -18,15 +19,16 @@ def folders(tmp_path, write_folders):
 
 
 def test_rates_and_differences_are_those_of_the_results_and_of_the_report(folders, tmp_path) -> None:
-    loaded = [load_results(folder) for folder in folders]
-    ours, baseline = (r for r in versus(loaded, ["baseline:cosine"], tmp_path / "data") if r["backend"] == "cosine")
+    loaded, lists = [load_results(folder) for folder in folders], ScoreLists(tmp_path / "data")
+    ours, baseline = (r for r in versus(loaded, ["baseline:cosine"], lists) if r["backend"] == "cosine")
     rows = {row["condition"]: row for row in loaded[0].rows if row["backend"] == "cosine"}
     clean = rows.pop("clean")
     assert ours["clean"] == pytest.approx([clean["eer"], clean["eer_low"], clean["eer_high"]])
     assert ours["noisy"][0] == pytest.approx(np.mean([row["eer"] for row in rows.values()]))
     assert ours["noisy"][1] < ours["noisy"][0] < ours["noisy"][2]
     assert baseline["against"] == {}
-    (report,) = verdicts(loaded, compare([result.rows for result in loaded])[0], tmp_path / "data")
+    shared = compare([result.rows for result in loaded])[0].shared
+    (report,) = verdicts(lists.by_condition(loaded, shared))
     test = report.overall
     assert ours["against"]["baseline:cosine"]["noisy"][:3] == pytest.approx([test.difference, test.low, test.high])
 
@@ -54,7 +56,7 @@ def test_the_table_says_what_is_better_and_nothing_of_a_reference_against_itself
 
 def test_it_is_recorded_with_the_clean_rows_alone_and_checked(folders, tmp_path) -> None:
     path, options = tmp_path / "RESULTS.md", ["--against", "baseline:cosine", "--data", str(tmp_path / "data")]
-    results_command.main(["--record", "many", "--note", "Said.", *options, str(path), *map(str, folders)])
+    results_command.main(["record", "many", str(path), *map(str, folders), "--note", "Said.", *options])
     text = path.read_text()
     assert "Said.\n\n| system | back end | clean EER % [95 %] |" in text
     entry = json.loads((tmp_path / "results/many.json").read_text())
@@ -73,13 +75,13 @@ def test_it_is_recorded_with_the_clean_rows_alone_and_checked(folders, tmp_path)
 def test_an_unknown_reference_is_named(options, message, folders, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match=message):
-        results_command.main(["--record", "many", *options, "RESULTS.md", *map(str, folders)])
+        results_command.main(["record", "many", "RESULTS.md", *map(str, folders), *options])
     with pytest.raises(SystemExit):
-        results_command.main(["--record", "many", *options[:2], "RESULTS.md", *map(str, folders)])
+        results_command.main(["record", "many", "RESULTS.md", *map(str, folders), *options[:2]])
 
 
 def test_systems_of_other_conditions_are_refused(folders, tmp_path) -> None:
     first, second = (load_results(folder) for folder in folders)
     second.rows[:] = [row for row in second.rows if row["condition"] != "clean"]
     with pytest.raises(ValueError, match="baseline was scored in other conditions than ours"):
-        versus([first, second], ["ours:cosine"], tmp_path / "data")
+        versus([first, second], ["ours:cosine"], ScoreLists(tmp_path / "data"))

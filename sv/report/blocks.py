@@ -1,0 +1,195 @@
+"""Content of the report as plain records; page.html.j2 says how each looks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from markupsafe import Markup
+
+from sv.report.drawing import ORANGE, colour_of
+from sv.results.conditions import is_clean, snr_label
+from sv.results.rows import Row
+
+
+@dataclass(frozen=True)
+class Text:
+    """Paragraph; `look` is a class of the style sheet: small, note, verdict, or none."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+    look: str = "small"
+
+
+@dataclass(frozen=True)
+class Command:
+    """Paragraph with a command line between two texts."""
+
+    kind: ClassVar[str] = "command"
+    before: str
+    command: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Key:
+    """Colours of the systems: (colour, name) of each."""
+
+    kind: ClassVar[str] = "key"
+    entries: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Heading within a section."""
+
+    kind: ClassVar[str] = "heading"
+    text: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Drawing of our own, which needs no escaping."""
+
+    kind: ClassVar[str] = "figure"
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Table cell that is a bar."""
+
+    width_rem: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """Table whose first columns hold words, the others numbers; it scrolls sideways where it has to."""
+
+    kind: ClassVar[str] = "table"
+    header: Sequence[str]
+    rows: Sequence[Sequence[str | Bar]]
+    num_words: int = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Cell of a matrix: text, small print below it, class of the style sheet, background colour."""
+
+    text: str
+    small: str = ""
+    look: str = ""
+    background: str = ""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Noise types down, SNRs across, means at the right; clean speech in a line of its own.
+
+    Attributes
+    ----------
+    columns : list of str
+        Headers, without that of the means.
+    has_means : bool
+        The last cell of each line is a mean.
+    clean : Cell, optional
+    lines : list of (noise type, cells)
+        A cell is None where nothing was measured.
+    """
+
+    kind: ClassVar[str] = "matrix"
+    columns: list[str]
+    has_means: bool
+    clean: Cell | None
+    lines: list[tuple[str, list[Cell | None]]]
+
+
+@dataclass(frozen=True)
+class Details:
+    """Text that is folded away under a summary."""
+
+    kind: ClassVar[str] = "details"
+    summary: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Titled blocks that stay together on paper."""
+
+    kind: ClassVar[str] = "panel"
+    title: str
+    blocks: "Sequence[Block]"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Blocks in as many columns as the screen is wide."""
+
+    kind: ClassVar[str] = "grid"
+    blocks: "Sequence[Block]"
+
+
+Block = Text | Command | Key | Heading | Figure | Table | Matrix | Details | Panel | Grid
+
+
+@dataclass(frozen=True)
+class Section:
+    """Section of the page; it is left out if it has no blocks."""
+
+    heading: str
+    blocks: Sequence[Block] = field(default_factory=list)
+
+
+def figure_grid(drawings: Sequence[Markup]) -> list[Block]:
+    """One grid of the drawings that are not empty; no block if all are."""
+    figures = [Figure(svg) for svg in drawings if svg]
+    return [Grid(figures)] if figures else []
+
+
+def colour_key(names: Sequence[str]) -> Key:
+    """Key to the colours of systems, in their order."""
+    return Key([(colour_of(i), name) for i, name in enumerate(names)])
+
+
+def matrix(conditions: Sequence[tuple[Row, object]], cell: Callable[[Sequence], Cell]) -> Matrix:
+    """Arrange values by noise type and SNR.
+
+    Parameters
+    ----------
+    conditions : sequence of (Row, value)
+        The row says which condition the value belongs to.
+    cell : callable
+        Of the values of one condition, or of several for their mean.
+    """
+    clean = [value for row, value in conditions if is_clean(row)]
+    noisy = {(row["noise"], row["snr_db"]): value for row, value in conditions if not is_clean(row)}
+    noises = list(dict.fromkeys(noise for noise, _ in noisy))
+    snrs = sorted({snr for _, snr in noisy}, reverse=True)
+    has_means = len(noisy) > 1
+    lines = []
+    for noise in noises:
+        values = [noisy.get((noise, snr)) for snr in snrs]
+        mean = [cell([value for value in values if value is not None])] if has_means else []
+        lines.append((noise, [None if value is None else cell([value]) for value in values] + mean))
+    if len(noises) > 1:
+        columns = [[noisy[noise, snr] for noise in noises if (noise, snr) in noisy] for snr in snrs]
+        lines.append(("mean", [*map(cell, columns), cell(list(noisy.values()))]))
+    return Matrix([snr_label(snr) for snr in snrs], has_means, cell(clean) if clean else None, lines)
+
+
+def brief(value: float) -> str:
+    """Number in two digits, for small print: 12, 3.4, .56."""
+    digits = 0 if abs(value) >= 9.95 else 1 if abs(value) >= 0.995 else 2
+    text = f"{value:.{digits}f}"
+    return text.replace("0.", ".", 1) if digits == 2 and float(text) else "0" if digits == 2 else text
+
+
+def signed(value: float, digits: int) -> str:
+    """Number with its sign, a proper minus."""
+    return f"{value:+.{digits}f}".replace("-", "\u2212")
+
+
+def shade(value: float, highest: float) -> str:
+    """Background colour that darkens with the value, as #rrggbbaa."""
+    opacity = 0.45 * min(1.0, value / highest) if highest > 0 else 0.0
+    return f"{ORANGE}{round(255 * opacity):02x}"

@@ -1,0 +1,241 @@
+"""Sections that are made of rows alone: error rates, verdicts, back ends, breakdowns, and where the numbers come from."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from sv.report import figures
+from sv.report.blocks import (
+    Block,
+    Cell,
+    Details,
+    Grid,
+    Heading,
+    Panel,
+    Section,
+    Table,
+    Text,
+    brief,
+    colour_key,
+    figure_grid,
+    matrix,
+    shade,
+    signed,
+)
+from sv.results.breakdown import tables_of
+from sv.results.comparison import Comparison, first
+from sv.results.conditions import is_clean
+from sv.results.folder import SystemResults
+from sv.results.rows import Row
+from sv.results.tables import ABSENT, BACKEND_MEASURES, EER, MIN_DCF, Measure, backend_rows, short_commit
+from sv.results.verdicts import SIGNIFICANT, Verdict, outcome
+from sv.scoring.bootstrap import PairedTest
+
+
+def rate_cell(
+    value: Callable[[Row], float], bounds: Callable[[Row], tuple[float, float]], digits: int, highest: float
+) -> Callable[[Sequence[Row]], Cell]:
+    """Cells of a matrix of rates: value, its interval below, a shade; of several conditions their mean alone."""
+
+    def cell(rows: Sequence[Row]) -> Cell:
+        mean = fmean(map(value, rows))
+        low, high = bounds(rows[0])
+        interval = f"{brief(low)}\u2013{brief(high)}" if len(rows) == 1 else ""
+        return Cell(f"{mean:.{digits}f}", small=interval, background=shade(mean, highest))
+
+    return cell
+
+
+def rates_section(comparison: Comparison) -> Section:
+    """EER and minDCF by noise type and SNR, one matrix per system."""
+    rows = [row for condition in comparison.conditions for row in condition if row]
+    rates: list[tuple[str, Callable, Callable, int]] = [
+        ("EER (%)", lambda row: row["eer"], lambda row: (row["eer_low"], row["eer_high"]), 1)
+    ]
+    for prior in ("0.01", "0.05"):
+        value, bounds = (lambda row, key=key, p=prior: row[key][p] for key in ("min_dcf", "min_dcf_interval"))
+        rates.append((f"minDCF, prior {prior}", value, bounds, 2))
+    grids = []
+    for title, value, bounds, digits in rates:
+        cell = rate_cell(value, bounds, digits, max(map(value, rows)))
+        grids.append(
+            Grid([
+                Panel(f"{name}: {title}", [matrix(_of_system(comparison, i), cell)])
+                for i, name in enumerate(comparison.systems)
+            ])
+        )  # fmt: skip
+    row = rows[0]
+    trials = (
+        f"{row['num_target']} target and {row['num_nontarget']} nontarget trials of {row['num_speakers']} speakers in each "
+        f"condition, {row['num_dropped']} dropped. Small print: 95 % intervals, from a bootstrap over speakers."
+    )
+    return Section("Error rates by noise condition", [*grids, Text(trials)])
+
+
+def _of_system(comparison: Comparison, index: int) -> list[tuple[Row, Row]]:
+    """Conditions that a system has, as `matrix` takes them."""
+    return [(first(rows), rows[index]) for rows in comparison.conditions if rows[index] is not None]
+
+
+def verdict_text(first_name: str, verdict: Verdict) -> str:
+    """Outcome of the comparison in a sentence."""
+    test, noisy = verdict.overall, sum(not is_clean(row) for row, _ in verdict.conditions)
+    where = f"on average over {noisy} noisy conditions" if noisy else "on clean speech"
+    bounds = f"{signed(test.low, 2)} to {signed(test.high, 2)}"
+    numbers = f"{signed(test.difference, 2)} points of EER, 95 % interval {bounds}, {p_text(test.p_value)}"
+    found = outcome(test.difference, test.p_value)
+    if found == "same":
+        return f"{first_name} and {verdict.other}: no difference shown {where} ({numbers})."
+    better, worse = (first_name, verdict.other) if found == "better" else (verdict.other, first_name)
+    return f"{better} errs less than {worse} {where}: {first_name} minus {verdict.other} is {numbers}."
+
+
+def p_text(p_value: float) -> str:
+    """P-value in words."""
+    return "p\u00a0<\u00a00.001" if p_value < 0.001 else f"p\u00a0=\u00a0{p_value:.3f}"
+
+
+def verdict_cell(tests: Sequence[PairedTest]) -> Cell:
+    """Difference and interval, coloured where it is significant; of several conditions the mean difference alone."""
+    difference = signed(fmean(test.difference for test in tests), 1)
+    if len(tests) > 1:
+        return Cell(difference)
+    (test,) = tests
+    reach = f"\u00b1 {brief((test.high - test.low) / 2)}"
+    return Cell(difference, small=reach, look=outcome(test.difference, test.p_value))
+
+
+def paired_section(first_name: str, found: Sequence[Verdict]) -> Section:
+    """Differences by condition, one matrix per compared system."""
+    panels = [
+        Panel(f"{first_name} minus {verdict.other}: EER (points)", [matrix(verdict.conditions, verdict_cell)])
+        for verdict in found
+    ]
+    legend = (
+        f"Blue: {first_name} errs less; orange: it errs more; white: no difference shown at the {100 * SIGNIFICANT:g} % level, "
+        "after Holm's correction for the number of conditions. Same trials and the same draws of speakers for both systems; "
+        "Student's t over speakers. Small print: 95 % intervals. Means are not tested here but above."
+    )
+    return Section("Side by side", [Grid(panels), Text(legend)] if found else [])
+
+
+def snr_section(comparison: Comparison) -> Section:
+    """EER over SNR, one panel per noise type; empty without noise."""
+    panels = figure_grid([figures.eer_over_snr(comparison, noise) for noise in comparison.noises])
+    legend = Text("Bands: 95 % intervals. Dashed: without noise.")
+    return Section("EER over SNR", [colour_key(comparison.systems), *panels, legend] if panels else [])
+
+
+def backends_section(comparisons: Sequence[Comparison]) -> Section:
+    """Every back end on clean speech and on the mean of the noisy conditions."""
+    rows = backend_rows(comparisons)
+    parts = {
+        "clean speech": [(own.system, own.backend, own.clean) for own in rows],
+        "mean of the noisy conditions": [(own.system, own.backend, own.noisy) for own in rows],
+    }
+    return Section("Back ends", [panel for title, part in parts.items() for panel in _backend_panel(title, part)])
+
+
+def _backend_panel(title: str, part: Sequence[tuple[str, str, list[Row]]]) -> list[Panel]:
+    """Table of back ends in some conditions; none if nobody was scored in them."""
+    if not any(rows for _, _, rows in part):
+        return []
+    cells = [[system, backend, *_cells(BACKEND_MEASURES, rows)] for system, backend, rows in part]
+    return [Panel(title, [Table(["system", "back end", *_headers(BACKEND_MEASURES)], cells, 2)])]
+
+
+def _headers(measures: Sequence[Measure]) -> list[str]:
+    return [measure.header for measure in measures]
+
+
+def _cells(measures: Sequence[Measure], rows: Sequence[Row]) -> list[str]:
+    return [measure.cell(rows) for measure in measures]
+
+
+def papers_section(comparisons: Sequence[Comparison], paper_backends: Mapping[str, str]) -> Section:
+    """Each system by the back end of its paper; empty if that is the tables' own for all of them.
+
+    Parameters
+    ----------
+    comparisons : sequence of Comparison
+    paper_backends : mapping of str to str
+        Back end per system; systems that are not named, or were not scored by theirs, have no line.
+    """
+    own = [rows for rows in backend_rows(comparisons) if paper_backends.get(rows.system) == rows.backend]
+    if all(rows.backend == comparisons[0].backend for rows in own):
+        return Section("As each paper scores")
+    measures = (EER, MIN_DCF)
+    order = list(comparisons[0].systems)
+    lines = [
+        [rows.system, rows.backend, *_cells(measures, rows.clean), *_cells(measures, rows.noisy)]
+        for rows in sorted(own, key=lambda rows: order.index(rows.system))
+    ]
+    header = ["system", "back end", *(f"{where} {name}" for where in ("clean", "noisy") for name in _headers(measures))]
+    text = "Each system scored as in the paper that proposes it. Noisy: mean of the noisy conditions."
+    return Section("As each paper scores", [Table(header, lines, 2), Text(text)])
+
+
+def breakdown_sections(results: Sequence[SystemResults], backend: str) -> list[Section]:
+    """Tables of breakdown.json, one per test set and property; none if sv breakdown was not run."""
+    systems = [result.breakdown for result in results if result.breakdown]
+    return [
+        Section(f"{test_set} by {by}", [Table(header, rows)])
+        for test_set, by, (header, *rows) in tables_of(systems, backend)
+    ]
+
+
+def training_section(results: Sequence[SystemResults]) -> Section:
+    """Loss and held-out EER over steps; empty if no system was trained here."""
+    journals = [result.journal for result in results]
+    curves = {"loss": "training loss", "valid_loss": "held-out loss", "valid_eer": "held-out EER (%)"}
+    panels = figure_grid([figures.training_curve(journals, key, label) for key, label in curves.items()])
+    return Section("Training", [colour_key([result.name for result in results]), *panels] if panels else [])
+
+
+def provenance(results: Sequence[SystemResults]) -> Section:
+    """Facts that each system's numbers depend on, and differences between the configurations."""
+    names = [result.name for result in results]
+    facts = [
+        ["training", *map(training_text, results)],
+        *([name, *(fact(result.rows[0]) for result in results)] for name, fact in FACTS.items()),
+    ]
+    flat = [flatten(result.config) for result in results]
+    keys = [key for key in dict.fromkeys(key for table in flat for key in table) if key != "name"]
+    differing = [
+        [key, *(table.get(key, ABSENT) for table in flat)]
+        for key in keys
+        if len({table.get(key) for table in flat}) > 1
+    ]
+    blocks: list[Block] = [Table(["", *names], facts, 1 + len(names))]
+    if differing:
+        blocks += [Heading("Where the configurations differ"), Table(["", *names], differing, 1 + len(names))]
+    blocks += [Details(f"{each.name}: whole configuration", json.dumps(each.config, indent=1)) for each in results]
+    return Section("Where the numbers come from", blocks)
+
+
+def flatten(table: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested keys as dotted ones, values as JSON."""
+    flat: dict[str, str] = {}
+    for key, value in table.items():
+        dotted = f"{prefix}{key}"
+        flat |= flatten(value, f"{dotted}.") if isinstance(value, dict) else {dotted: json.dumps(value)}
+    return flat
+
+
+def training_text(result: SystemResults) -> str:
+    """Length of a system's training, and its best EER on held-out speakers."""
+    held_out = [record["valid_eer"] for record in result.journal if "valid_eer" in record]
+    steps = max((record["step"] for record in result.journal), default=0)
+    return f"{steps} steps, best held-out EER {min(held_out):.2f} %" if held_out else "not recorded"
+
+
+FACTS: dict[str, Callable[[Row], str]] = {
+    "trials": lambda row: f"{row['trials_sha256'][:12]}, {row['num_dropped']} dropped",
+    "crops": lambda row: row["crop_scheme"],
+    "normalisation": lambda row: row["normalisation"],
+    "priors and costs": lambda row: "; ".join(row["operating_points"]),
+    "checkpoint": lambda row: row["checkpoint_sha256"][:12],
+    "commit": lambda row: short_commit(row["commit"]),
+    "seed": lambda row: str(row["seed"]),
+}

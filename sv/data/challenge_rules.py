@@ -1,4 +1,4 @@
-"""Rules that a benchmark sets for training, checked on the configuration of a system's augmentation."""
+"""Rules that a benchmark sets for training, checked on what a model was trained with."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +8,10 @@ from sv.data.augment import AugmentConfig, parts_of
 
 
 def voices_rules(augment: AugmentConfig) -> list[str]:
-    """Rules of the VOiCES 2019 challenge that this augmentation breaks; empty if none.
+    """Rules of the VOiCES from a Distance Challenge 2019 that this augmentation breaks; empty if none.
 
-    MUSAN's speech may not be mixed into training speech as babble: it comes from LibriVox, and so does VOiCES (evaluation
-    plan, arXiv:1902.10828). The recipes make babble of MUSAN's speech and of nothing else.
+    MUSAN's speech may not be mixed into training speech as babble: it is from LibriVox, as VOiCES is (evaluation plan,
+    arXiv:1902.10828). The recipes make babble of MUSAN's speech and of nothing else.
     """
     with_babble = [category for category in augment.noises if "babble" in parts_of(category)]
     if augment.noise_prob > 0 and with_babble:

@@ -1,1 +1,1 @@
-"""Results to one HTML page."""
+"""Results to one HTML page: sections of plain records (blocks), which page.html.j2 renders."""

@@ -49,28 +49,41 @@ def rate_cell(
 
 def rates_section(comparison: Comparison) -> Section:
     """EER and minDCF by noise type and SNR, one matrix per system."""
-    rows = [row for condition in comparison.conditions for row in condition if row]
-    rates: list[tuple[str, Callable, Callable, int]] = [
-        ("EER (%)", lambda row: row["eer"], lambda row: (row["eer_low"], row["eer_high"]), 1)
-    ]
-    for prior in ("0.01", "0.05"):
-        value, bounds = (lambda row, key=key, p=prior: row[key][p] for key in ("min_dcf", "min_dcf_interval"))
-        rates.append((f"minDCF, prior {prior}", value, bounds, 2))
-    grids = []
-    for title, value, bounds, digits in rates:
-        cell = rate_cell(value, bounds, digits, max(map(value, rows)))
-        grids.append(
-            Grid([
-                Panel(f"{name}: {title}", [matrix(_of_system(comparison, i), cell)])
-                for i, name in enumerate(comparison.systems)
-            ])
-        )  # fmt: skip
-    row = rows[0]
+    row = first(comparison.conditions[0])
     trials = (
         f"{row['num_target']} target and {row['num_nontarget']} nontarget trials of {row['num_speakers']} speakers in each "
         f"condition, {row['num_dropped']} dropped. Small print: 95 % intervals, from a bootstrap over speakers."
     )
-    return Section("Error rates by noise condition", [*grids, Text(trials)])
+    eer = _rate_grid(comparison, "EER (%)", lambda row: row["eer"], lambda row: (row["eer_low"], row["eer_high"]), 1)
+    costs = [_cost_grid(comparison, prior) for prior in ("0.01", "0.05")]
+    return Section("Error rates by noise condition", [eer, *costs, Text(trials)])
+
+
+def _cost_grid(comparison: Comparison, prior: str) -> Grid:
+    return _rate_grid(
+        comparison,
+        f"minDCF, prior {prior}",
+        lambda row: row["min_dcf"][prior],
+        lambda row: row["min_dcf_interval"][prior],
+        2,
+    )
+
+
+def _rate_grid(
+    comparison: Comparison,
+    title: str,
+    value: Callable[[Row], float],
+    bounds: Callable[[Row], tuple[float, float]],
+    digits: int,
+) -> Grid:
+    highest = max(value(row) for rows in comparison.conditions for row in rows if row)
+    cell = rate_cell(value, bounds, digits, highest)
+    return Grid(
+        [
+            Panel(f"{name}: {title}", [matrix(_of_system(comparison, i), cell)])
+            for i, name in enumerate(comparison.systems)
+        ]
+    )
 
 
 def _of_system(comparison: Comparison, index: int) -> list[tuple[Row, Row]]:

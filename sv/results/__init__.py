@@ -1,1 +1,12 @@
-"""Scores to rows, tables and verdicts; no torch."""
+"""Scores to rows, tables and verdicts; no torch.
+
+rows        one measured row per system, test set, condition and back end: results.json
+conditions  wording and order of the conditions
+folder      what is read from model folders: rows, journals, configurations, score lists
+comparison  rows of several systems that may share a table
+tables      cells and tables of a comparison, in text and Markdown
+verdicts    paired tests of the first system against each other one
+versus      every system and back end against given references
+breakdown   rows by properties of the test side: breakdown.json
+ledger      RESULTS.md and the results recorded beside it
+"""

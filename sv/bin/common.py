@@ -7,10 +7,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from sv.base.files import existing_file
-
 EXPECTED = (ValueError, KeyError, OSError)  # what our own checks raise: bad data, bad configuration, files
-existing_scp = existing_file
 
 
 def command_parser(name: str, doc: str) -> argparse.ArgumentParser:

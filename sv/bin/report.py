@@ -6,9 +6,9 @@ sv report --data data --out exp/exu_net/report/index.html exp/exu_net exp/se_res
 import argparse
 from pathlib import Path
 
-from sv.base.files import write_text
+from sv.base.files import existing_file, write_text
 from sv.base.layout import ModelFolder
-from sv.bin.common import existing_scp, fail_in_one_line
+from sv.bin.common import fail_in_one_line
 from sv.report.page import page
 from sv.results.comparison import compare
 from sv.results.folder import ScoreLists, load_results
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("systems", type=Path, nargs="+", metavar="EXP_DIR", help="model folders with results.json")
     args = parser.parse_args(argv)
     for folder in args.systems:
-        existing_scp(ModelFolder(folder).results, "run stage 7 first")
+        existing_file(ModelFolder(folder).results, "run stage 7 first")
     results = [load_results(folder) for folder in args.systems]
     rows = [result.rows for result in results]
     write_text(args.out, page(results, ScoreLists(args.data), args.note, args.despite))

@@ -7,7 +7,8 @@ Reads <embeddings>/<set>/xvector.scp; writes spk_xvector.{ark,scp} and num_utts,
 
 from pathlib import Path
 
-from sv.bin.common import command_parser, existing_scp, fail_in_one_line
+from sv.base.files import existing_file
+from sv.bin.common import command_parser, fail_in_one_line
 from sv.kaldi import DataDirError, open_ark_scp, read_utt2spk, read_vectors, write_table
 from sv.kaldi.data_dir import quarantined
 from sv.kaldi.scp import invert
@@ -23,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     for data_dir in args.data_dirs:
         out = (args.embeddings / data_dir.name).absolute()
-        vectors, left_out = read_vectors(existing_scp(out / "xvector.scp", "run stage 5 first")), quarantined(data_dir)
+        vectors, left_out = read_vectors(existing_file(out / "xvector.scp", "run stage 5 first")), quarantined(data_dir)
         utt2spk = {utt: spk for utt, spk in read_utt2spk(data_dir / "utt2spk").items() if utt not in left_out}
         if missing := [utt for utt in utt2spk if utt not in vectors]:
             raise DataDirError(f"{out}/xvector.scp: {len(missing)} utterances are not there, e.g. {missing[:3]}")

@@ -308,7 +308,9 @@ def test_the_code_of_a_stage_is_what_its_programs_reach():
     assert {"stages.sh, stage_score", "recipe.sh, system_of", "sv/bin/score_sets.py", "sv/kaldi/trials.py"} <= code
     assert "sv/bin/breakdown.py" in code  # of `python -m sv breakdown`
     training = {name for name in code if name.startswith(("sv/models", "sv/train"))}
-    assert training == {f"sv/train/{name}.py" for name in ("__init__", "b_vector", "b_vector_config")}  # a back end's fit
+    assert training == {
+        f"sv/train/{name}.py" for name in ("__init__", "b_vector", "b_vector_config")
+    }  # a back end's fit
     code = code_of(recipe, recipe.parent, 0)
     assert {"run.sh, stage 0", "recipe.sh, prepare_corpora", "local/make_synthetic_corpus.py"} <= code
     assert {f"local/prepare_{name}.py" for name in ("musan", "voxceleb1")} <= code

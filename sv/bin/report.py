@@ -6,16 +6,13 @@ sv report --data data --out exp/exu_net/report/index.html exp/exu_net exp/se_res
 import argparse
 from pathlib import Path
 
-from sv.base.files import existing_file, write_text
-from sv.base.layout import ModelFolder
+from sv.base.files import write_text
 from sv.bin.common import fail_in_one_line
 from sv.report.page import page
 from sv.results.comparison import compare
 from sv.results.folder import ScoreLists, load_results
 from sv.results.rows import COMPARED
-from sv.results.tables import footnotes, text_table
-
-MIN_DCF = "minDCF normalised, c_miss 1, c_fa 1; intervals by a bootstrap over speakers"
+from sv.results.tables import LEGEND, footnotes, text_table
 
 
 @fail_in_one_line
@@ -36,12 +33,10 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("systems", type=Path, nargs="+", metavar="EXP_DIR", help="model folders with results.json")
     args = parser.parse_args(argv)
-    for folder in args.systems:
-        existing_file(ModelFolder(folder).results, "run stage 7 first")
     results = [load_results(folder) for folder in args.systems]
     rows = [result.rows for result in results]
     write_text(args.out, page(results, ScoreLists(args.data), args.note, args.despite))
-    main_table, notes = compare(rows, args.despite)[0], [MIN_DCF, *footnotes(rows)]
+    main_table, notes = compare(rows, args.despite)[0], [LEGEND, *footnotes(rows)]
     print("\n".join(filter(None, [args.note, text_table(main_table), *notes, f"report: {args.out}"])))
 
 

@@ -14,15 +14,12 @@ from sv.results.breakdown import tables_of
 from sv.results.comparison import compare
 from sv.results.folder import ScoreLists, load_results
 from sv.results.rows import Row, check_rows, read_results
-from sv.results.tables import BACKEND_COLUMNS, backend_table, footnotes, markdown_rows, markdown_table
+from sv.results.tables import BACKEND_COLUMNS, LEGEND, backend_table, footnotes, markdown_rows, markdown_table
 from sv.results.versus import BACKENDS, versus, versus_notes, versus_table
 
 BLOCK = re.compile(r"<!-- (results/\S+\.json): begin -->\n(.*?)\n<!-- (results/\S+\.json): end -->", re.DOTALL)
 MARKER = re.compile(r"<!-- results/\S+: (?:begin|end) -->")
-LEGEND = (
-    "minDCF normalised, c_miss 1, c_fa 1; intervals by a bootstrap over speakers; noisy: mean over noise conditions"
-)
-
+BACKEND_LEGEND = f"{LEGEND}; noisy: mean over noise conditions"
 VERSUS_LEGEND = (
     "noisy: mean over noise conditions; intervals by a bootstrap over speakers; differences in points of EER, same trials and "
     "draws of speakers for both; better, worse: at the 5 % level after Holm's correction for the number of rows"
@@ -126,7 +123,7 @@ def render(entry: dict, path: Path) -> str:
     else:
         backends = markdown_rows(BACKEND_COLUMNS, backend_table(comparisons), num_words=2)
         tables = [markdown_table(comparisons[0]), backends]
-        notes = [LEGEND, *footnotes(systems)]
+        notes = [BACKEND_LEGEND, *footnotes(systems)]
     parts = [
         entry["note"],
         *tables,

@@ -184,7 +184,17 @@ def _values(point: OperatingPoint) -> tuple[float, float, float]:
 
 
 def read_results(path: str | Path) -> list[Row]:
-    """Read the rows of a results.json; raises ValueError naming the file if it does not hold any."""
+    """Read the rows of a results.json.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it does not exist, naming the stage that makes it.
+    ValueError
+        Naming the file, if it does not hold rows.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: not there; run stage 7 first")
     try:
         rows = json.loads(Path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -10,6 +10,7 @@ from sv.results.conditions import condition_label, is_clean
 from sv.results.rows import Row
 
 ABSENT = "-"
+LEGEND = "minDCF normalised, c_miss 1, c_fa 1; intervals by a bootstrap over speakers"
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,6 @@ def module_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-LONGER = (
     "b_vector",
     "backend",
     "calibrate",
@@ -135,20 +134,14 @@ def test_torchaudio_has_at_most_one_importer() -> None:
 
 
 @pytest.mark.parametrize("module", list(SOURCES | BENCHMARKS))
-def test_nobody_imports_a_command(module, request) -> None:
-    if module == "sv.bin.fuse":
-        request.applymarker(
-            pytest.mark.xfail(reason="imports sv.bin.calibrate; what they share is to move into the library")
-        )
+def test_nobody_imports_a_command(module) -> None:
     shared = ("sv.bin.common", "sv.bin.options") if within(module, ("sv.bin",)) else ()
     names = {name for name in imported(module) if within(name, ("sv.bin",)) and name != "sv.bin"}
     assert not [name for name in names if not within(name, shared)]
 
 
 @pytest.mark.parametrize("command", [name for name in SOURCES if name.startswith("sv.bin.")])
-def test_a_command_parses_calls_and_writes_in_80_lines(command, request) -> None:
-    if command.removeprefix("sv.bin.") in LONGER:
-        request.applymarker(pytest.mark.xfail(reason="its arithmetic is to move into the library"))
+def test_a_command_parses_calls_and_writes_in_80_lines(command) -> None:
     assert len(SOURCES[command].read_text(encoding="utf-8").splitlines()) <= 80
 
 

@@ -12,7 +12,7 @@ def test_the_cuts_are_the_batches_of_the_epoch(folder, tmp_path, fails):
     config.write_text(
         (folder / "tiny.toml").read_text()
         + '[augment]\nnoises = ["babble"]\nnum_babble = [1, 2]\nspeeds = [1.0, 1.1]\n'
-        + '[batches]\ntype = "speakers"\nspeakers_per_batch = 2\n[train]\ncrop_samples = 3000\n'
+        + '[loss]\ntype = "classification"\n[batches]\ntype = "speakers"\nspeakers_per_batch = 2\n[train]\ncrop_samples = 3000\n'
     )
     data = folder / "data/test"
     arguments = ["--config", config, "--train-dir", data, "--noise-dir", f"babble={data}"]

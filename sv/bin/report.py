@@ -13,6 +13,7 @@ from sv.results.comparison import compare
 from sv.results.folder import ScoreLists, load_results
 from sv.results.rows import COMPARED
 from sv.results.tables import LEGEND, footnotes, text_table
+from sv.scoring.backends import paper_backend
 
 
 @fail_in_one_line
@@ -35,7 +36,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     results = [load_results(folder) for folder in args.systems]
     rows = [result.rows for result in results]
-    write_text(args.out, page(results, ScoreLists(args.data), args.note, args.despite))
+    papers = {result.name: paper_backend(result.config.get("model", {}).get("type", "")) for result in results}
+    write_text(args.out, page(results, ScoreLists(args.data), args.note, args.despite, papers))
     main_table, notes = compare(rows, args.despite)[0], [LEGEND, *footnotes(rows)]
     print("\n".join(filter(None, [args.note, text_table(main_table), *notes, f"report: {args.out}"])))
 

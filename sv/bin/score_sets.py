@@ -10,6 +10,8 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
+from sv.base.config import load_json
+from sv.base.layout import ModelFolder
 from sv.base.log import get_logger
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.data.challenge_rules import RULES, broken_rules
@@ -17,6 +19,7 @@ from sv.kaldi import read_trials, read_utt2spk, write_scores
 from sv.kaldi.enrolment import read_enrolment, with_models
 from sv.kaldi.scp import naming
 from sv.results.rows import NONE, make_row, stamp_of, update_results
+from sv.scoring.backends import paper_backend
 from sv.scoring.sets import read_set, variants
 
 
@@ -44,23 +47,25 @@ def parse(argv: list[str] | None) -> Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and score."""
     args = parse(argv)
-    ways, rows, checked = variants(None if args.no_backend else args.model / "backend", args.top_n), [], {}
+    model = ModelFolder(args.model)
+    paper = paper_backend(load_json(model.config).get("model", {}).get("type", ""))
+    ways, rows, checked = variants(None if args.no_backend else model.backend, args.top_n, paper), [], {}
     if args.rules:
-        checked = {"rules": args.rules, "broken_rules": broken_rules(args.rules, args.model / "config.json")}
+        checked = {"rules": args.rules, "broken_rules": broken_rules(args.rules, model.config)}
         for line in checked["broken_rules"]:
             get_logger("score").warning("%s: %s", args.model.name, line)
     for data_dir in args.data_dirs:
         trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
         models, stamp = read_enrolment(data_dir, utt2spk), stamp_of(args.model, data_dir, args.seed)
-        speakers, folder = with_models(utt2spk, models), args.model / "scores" / data_dir.name
+        speakers = with_models(utt2spk, models)
         with naming(data_dir / "trials"):
-            embeddings = read_set(args.model / "embeddings" / data_dir.name, models)
+            embeddings = read_set(model.embeddings(data_dir.name), models)
             for name, way in ways.items():
                 scores = way.score_set(trials, embeddings)
-                write_scores(folder / f"{name}.scores", trials, scores)
+                write_scores(model.scores(data_dir.name, name), trials, scores)
                 own = replace(stamp, normalisation=way.normalisation or NONE)
                 rows.append(make_row(args.model.name, data_dir.name, name, trials, scores, speakers, own) | checked)
-    update_results(args.model / "results.json", rows)
+    update_results(model.results, rows)
 
 
 if __name__ == "__main__":

@@ -93,16 +93,20 @@ class Variant:
         return self.score(trials, getattr(embeddings, self.back_end.reads), num_utts=embeddings.num_utts)
 
 
-def load_back_ends(folder: Path | None) -> dict[str, BackEnd]:
-    """Back ends by name: those that a folder holds, and those that need none."""
+RARE = ("mean_cos",)  # close to the cosine: scored for systems whose paper has it
+
+
+def load_back_ends(folder: Path | None, paper: str = "") -> dict[str, BackEnd]:
+    """Back ends by name: those that a folder holds, and those that learn nothing; one of `RARE` only if it is `paper`."""
     return {
         name: back_end.load(folder) if back_end.files else back_end()
         for name, back_end in BACKENDS.items()
-        if not back_end.files or (folder is not None and any((folder / file).exists() for file in back_end.files))
+        if (not back_end.files or (folder is not None and any((folder / file).exists() for file in back_end.files)))
+        and (name not in RARE or name == paper)
     }
 
 
-def variants(folder: Path | None, top_n: int) -> dict[str, Variant]:
+def variants(folder: Path | None, top_n: int, paper: str = "") -> dict[str, Variant]:
     """All ways to score with a folder of back ends by name: `<back end>`, and `<back end>-asnorm` where it is normalisable.
 
     Parameters
@@ -111,6 +115,8 @@ def variants(folder: Path | None, top_n: int) -> dict[str, Variant]:
         With cohort.scp; without a folder, there are the back ends that learn nothing, and no normalisation.
     top_n : int
         The whole cohort if that is smaller.
+    paper : str
+        Name of the back end of the system's paper.
     """
     cohort = None
     if folder is not None:
@@ -118,7 +124,7 @@ def variants(folder: Path | None, top_n: int) -> dict[str, Variant]:
         if len(cohort) < top_n:
             get_logger("score").warning("AS-norm by all %d speakers of the cohort: top-n is %d", len(cohort), top_n)
     found = {}
-    for name, back_end in load_back_ends(folder).items():
+    for name, back_end in load_back_ends(folder, paper).items():
         found[name] = Variant(back_end=back_end)
         if cohort is not None and back_end.normalisable:
             found[f"{name}-asnorm"] = Variant(back_end=back_end, cohort=cohort, top_n=min(top_n, len(cohort)))

@@ -1,33 +1,35 @@
-"""Published GE2E checkpoints to model folders that extraction reads."""
+"""Checkpoints of two GE2E implementations: HarryVolek/PyTorch_Speaker_Verification and resemble-ai/Resemblyzer.
+
+The first publishes a bare state dict, the second a training state. The VCTK code in TensorFlow publishes no weights.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
-from sv.base.config import to_dict, write_json
-from sv.base.files import atomic_write
+from sv.base.config import to_dict
 from sv.features.segments import SegmentConfig
 from sv.features.slaney_mel import SlaneyMelConfig
 from sv.models.ge2e_lstm import GE2ELSTM, GE2ELSTMConfig
-from sv.published.convert import CheckpointError, read_state_dict
+from sv.published.checkpoint import Converted, Reader, load_strictly, read_state_dict
 
 WINDOW_SAMPLES = 25_600  # 160 frames
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
-    """What a published implementation's checkpoint does not say.
+class Implementation:
+    """Facts about a GE2E implementation that its checkpoint does not tell.
 
     Attributes
     ----------
-    entry : str, optional
-        Where in the file the state dict is.
-    renamed : mapping of str to str
-        Its modules' names to ours.
+    entries : tuple of str
+        Places of the state dict within the file.
+    modules : mapping of str to str
+        Our modules' names to the published ones.
     dropped : tuple of str
         Parameters of the loss, left over from training.
     head : str
@@ -36,27 +38,27 @@ class Published:
     extract : SegmentConfig
     """
 
-    entry: str | None
-    renamed: Mapping[str, str]
+    entries: tuple[str, ...]
+    modules: Mapping[str, str]
     dropped: tuple[str, ...]
     head: Literal["linear", "linear_relu"]
     features: SlaneyMelConfig
     extract: SegmentConfig
 
 
-PUBLISHED = {
-    "harryvolek": Published(
-        entry=None,
-        renamed={"LSTM_stack": "lstm", "projection": "linear"},
+IMPLEMENTATIONS = {
+    "harryvolek": Implementation(
+        entries=(),
+        modules={"lstm": "LSTM_stack", "linear": "projection"},
         dropped=(),
         head="linear",
         features=SlaneyMelConfig(),
         extract=SegmentConfig(scheme="sliding", segment_samples=WINDOW_SAMPLES, step_samples=80 * 160),
     ),
     # Its recordings pass a WebRTC voice detector first, which is not part of the model folder: give it speech.
-    "resemblyzer": Published(
-        entry="model_state",
-        renamed={},
+    "resemblyzer": Implementation(
+        entries=("model_state",),
+        modules={"lstm": "lstm", "linear": "linear"},
         dropped=("similarity_weight", "similarity_bias"),
         head="linear_relu",
         features=SlaneyMelConfig(n_fft=400, log=False),
@@ -67,67 +69,40 @@ PUBLISHED = {
 }
 
 
-def convert_ge2e(system: str, path: str | Path, out_dir: str | Path) -> None:
-    """Write `out_dir`/config.json and `out_dir`/checkpoints/best.pt from a published checkpoint.
-
-    Parameters
-    ----------
-    system : {"harryvolek", "resemblyzer"}
-        Whose code wrote it: HarryVolek/PyTorch_Speaker_Verification, a bare state dict, or resemble-ai/Resemblyzer, a
-        training state. The VCTK code in TensorFlow publishes no weights.
-    path : path
-    out_dir : path
-        Created if need be.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is not one of this system: every name and shape must fit.
-    """
-    published = PUBLISHED[system]
-    state = renamed(read_state_dict(path, *([published.entry] if published.entry else [])), published)
-    config = infer_config(state, published, path)
+def read_ge2e(system: str, path: str | Path, options: Mapping[str, Any]) -> Converted:
+    """Read a checkpoint of one of `IMPLEMENTATIONS`."""
+    implementation = IMPLEMENTATIONS[system]
+    state = read_state_dict(path, *implementation.entries)
+    state = {name: value for name, value in state.items() if name not in implementation.dropped}
+    config = ge2e_config(state, implementation)
     model = GE2ELSTM(config)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: not a checkpoint of {system}: {' '.join(str(error).split())[:300]}") from error
-    with atomic_write(Path(out_dir) / "checkpoints" / "best.pt", "wb") as file:
-        torch.save({"model": model.state_dict()}, file)
-    write_json(
-        Path(out_dir) / "config.json",
-        {
-            "name": system,
-            "features": {"type": "slaney_mel", **to_dict(published.features)},
-            "model": {"type": "ge2e_lstm", **to_dict(config)},
-            "extract": to_dict(published.extract),
-        },
-    )
+    names = {name: published_name(name, implementation) for name in model.state_dict()}
+    tables = {
+        "features": {"type": "slaney_mel", **to_dict(implementation.features)},
+        "model": {"type": "ge2e_lstm", **to_dict(config)},
+        "extract": to_dict(implementation.extract),
+    }
+    return Converted(tables=tables, weights={"model": load_strictly(system, model, state, names).state_dict()})
 
 
-def renamed(state: Mapping[str, Tensor], published: Published) -> dict[str, Tensor]:
-    """The state dict under our modules' names, without what is left over from training."""
-    ours = {}
-    for name, value in state.items():
-        module, _, parameter = name.partition(".")
-        if name not in published.dropped:
-            ours[".".join(filter(None, (published.renamed.get(module, module), parameter)))] = value
-    return ours
+def published_name(name: str, implementation: Implementation) -> str:
+    """Rename one of our parameters to the published one."""
+    module, _, parameter = name.partition(".")
+    return f"{implementation.modules[module]}.{parameter}"
 
 
-def infer_config(state: Mapping[str, Tensor], published: Published, path: str | Path) -> GE2ELSTMConfig:
-    """Sizes of the network; raises CheckpointError if the file holds none."""
-    try:
-        hidden, num_mel_bins = state["lstm.weight_hh_l0"].shape[1], state["lstm.weight_ih_l0"].shape[1]
-        head_dim = state["linear.weight"].shape[0]
-    except KeyError as error:
-        raise CheckpointError(f"{path}: not a checkpoint of a GE2E LSTM: it has no {error.args[0]}") from error
+def ge2e_config(state: Mapping[str, Tensor], implementation: Implementation) -> GE2ELSTMConfig:
+    """Sizes of the network; raises KeyError with the name of a missing parameter."""
+    lstm, linear = implementation.modules["lstm"], implementation.modules["linear"]
     return GE2ELSTMConfig(
-        num_mel_bins=num_mel_bins,
-        hidden=hidden,
+        hidden=state[f"{lstm}.weight_hh_l0"].shape[1],
+        num_mel_bins=state[f"{lstm}.weight_ih_l0"].shape[1],
         projection=0,
-        num_layers=sum(name.startswith("lstm.weight_ih_l") for name in state),
-        head=published.head,
-        head_dim=head_dim,
+        num_layers=sum(name.startswith(f"{lstm}.weight_ih_l") for name in state),
+        head=implementation.head,
+        head_dim=state[f"{linear}.weight"].shape[0],
         cell="torch",
     )
+
+
+SYSTEMS = {system: Reader(read=partial(read_ge2e, system)) for system in IMPLEMENTATIONS}

@@ -1,4 +1,4 @@
-"""Published RawNet checkpoints to our configurations and parameter names.
+"""Checkpoints of the RawNets' published PyTorch code.
 
 Every published name is either that of one of our parameters or listed as one that the model does not need: a file with
 one name more or less, or another shape, is refused.
@@ -7,54 +7,31 @@ one name more or less, or another shape, is refused.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sv.base.config import to_dict
 from sv.models import MODELS
 from sv.models.rawnet1 import RawNet1PyTorchConfig
 from sv.models.rawnet2 import RawNet2Config
 from sv.models.rawnet2_modified import RawNet2ModifiedConfig
 from sv.models.rawnet3 import PRE_EMPHASIS, RawNet3Config
+from sv.published.checkpoint import CheckpointError, Converted, Reader, load_strictly, read_state_dict
 
+ENTRIES = ("model", "model_state_dict")  # of the published RawNet3, and of its trainer's newer checkpoints
 FIRST_RUN = 2  # blocks that RawNet1's port keeps in block0; the others are in block1
 Rules = tuple[
     tuple[str, str | Callable[[re.Match], str]], ...
 ]  # patterns and replacements, applied one after the other
 
 
-class PublishedError(ValueError):
-    """A checkpoint that is not of the system it should be; the message names the parameters."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """A published checkpoint in our terms.
-
-    Attributes
-    ----------
-    model_type : str
-        A name of `sv.models.MODELS`.
-    config : dataclass
-    state : dict
-        What `load_state_dict` takes.
-    num_speakers : int
-        Of the classifier, which is not kept; 0 if the file has none.
-    notes : list of str
-        What the user should know of what was found.
-    """
-
-    model_type: str
-    config: Any
-    state: dict[str, Tensor]
-    num_speakers: int
-    notes: list[str]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How the published names of a system relate to ours.
+    """The relation of a system's published names to ours.
 
     Attributes
     ----------
@@ -80,36 +57,50 @@ class Layout:
     speaker_axis: int = 0
 
 
-def from_published(system: str, state: Mapping[str, Tensor]) -> Published:
-    """Translate a published state dict.
+def read_rawnet(system: str, path: str | Path, options: Mapping[str, Any]) -> Converted:
+    """Read a bare state dict, or one within the training state of the published RawNet3 or of its trainer."""
+    return translate(system, read_state_dict(path, *ENTRIES))
+
+
+def translate(system: str, state: Mapping[str, Tensor]) -> Converted:
+    """Translate a published state dict into our names.
 
     Raises
     ------
-    PublishedError
+    CheckpointError
         Naming what is missing, unknown or of another shape, by its published name.
+    KeyError
+        With the name of a parameter without which the sizes are not known.
     """
     layout = LAYOUTS[system]
     state = {name.removeprefix("__S__."): value for name, value in state.items()}
-    try:
-        config = layout.config(state)
-    except KeyError as error:
-        raise PublishedError(f"not a checkpoint of {system}: it has no {error.args[0]}") from error
+    config = layout.config(state)
     model = MODELS[system][1](config)
     names = published_names(model, layout.rules(state))
-    check_parameters(system, state, {names[ours]: value for ours, value in model.state_dict().items()}, layout.unused)
     check_constants(system, state, model)
+    wanted, unused = set(names.values()), re.compile("|".join(layout.unused))
+    used = {name: value for name, value in state.items() if name in wanted or not unused.fullmatch(name)}
+    loaded = load_strictly(system, model, used, names).state_dict()
+    weights = {ours: used.get(theirs, loaded[ours]) for ours, theirs in names.items()}  # as stored in the file
     head = state.get(layout.classifier)
     num_speakers = 0 if head is None else head.shape[layout.speaker_axis]
+    return converted(system, config, weights, num_speakers, layout.extract)
+
+
+def converted(
+    system: str, config: Any, weights: Mapping[str, Tensor], num_speakers: int, extract: Mapping[str, Any]
+) -> Converted:
+    """Put a RawNet into our format; `num_speakers` are those of the classifier, which is not kept."""
     notes = [f"classifier of {num_speakers} speakers: not kept"] if num_speakers else []
     if getattr(config, "preact_bypass", False):
         notes.append("trained with the blocks' first normalisation discarded: preact_bypass is set")
-    return Published(
-        model_type=system,
-        config=config,
-        state={ours: state[theirs] for ours, theirs in names.items()},
-        num_speakers=num_speakers,
-        notes=notes,
-    )
+    tables = {
+        "num_speakers": num_speakers,
+        "features": {"type": "waveform"},
+        "model": {"type": system, **to_dict(config)},
+        "extract": extract,
+    }
+    return Converted(tables=tables, weights={"model": dict(weights)}, notes=notes)
 
 
 def published_names(model: nn.Module, rules: Rules) -> dict[str, str]:
@@ -123,30 +114,8 @@ def published_names(model: nn.Module, rules: Rules) -> dict[str, str]:
     return names
 
 
-def check_parameters(
-    system: str, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], unused: tuple[str, ...]
-) -> None:
-    """Raise PublishedError unless the file has the wanted names and shapes, and nothing else but what is unused."""
-    missing = sorted(wanted.keys() - state.keys())
-    unknown = sorted(
-        name for name in state.keys() - wanted.keys() if not any(re.fullmatch(pattern, name) for pattern in unused)
-    )
-    shapes = [
-        f"{name} is {tuple(state[name].shape)}, not {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in state and state[name].shape != value.shape
-    ]
-    problems = [
-        f"{what} {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}"
-        for what, names in (("missing:", missing), ("unknown:", unknown), ("shapes:", shapes))
-        if names
-    ]
-    if problems:
-        raise PublishedError(f"not a checkpoint of {system}: {'; '.join(problems)}")
-
-
 def check_constants(system: str, state: Mapping[str, Tensor], model: nn.Module) -> None:
-    """Raise PublishedError if RawNet3's stored window, time axis or pre-emphasis are not what the model computes."""
+    """Raise CheckpointError if RawNet3's stored window, time axis or pre-emphasis are not what the model computes."""
     if system != "rawnet3":
         return
     computed = {
@@ -156,10 +125,7 @@ def check_constants(system: str, state: Mapping[str, Tensor], model: nn.Module) 
     }
     for name, value in computed.items():
         if name in state and not (state[name].shape == value.shape and torch.allclose(state[name], value, atol=1e-6)):
-            raise PublishedError(f"{name} is not the constant that {system} has")
-
-
-# --- RawNet2 --------------------------------------------------------------------------------------------------------
+            raise CheckpointError(f"{name} is not the constant that {system} has")
 
 
 def _channels(state: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
@@ -177,12 +143,12 @@ def _recurrent(state: Mapping[str, Tensor]) -> dict[str, int]:
 
 
 def is_original(state: Mapping[str, Tensor]) -> bool:
-    """Whether the names are those of RawNet2's first code, from which the published weights are."""
+    """True for the names of RawNet2's first code, from which the published weights are."""
     return "fc_attention0.0.weight" in state
 
 
 def skips_preactivation(state: Mapping[str, Tensor]) -> bool:
-    """Whether a RawNet2 was trained with the error that discards each block's first normalisation.
+    """True for a RawNet2 that was trained with the error that discards each block's first normalisation.
 
     The first code always has it. The cleaned code had it for some months; then these normalisations got no gradient
     and, being exempt from weight decay, still have gains of 1 and offsets of 0.
@@ -215,9 +181,6 @@ def _rawnet2_rules(state: Mapping[str, Tensor]) -> Rules:
         (r"^blocks\.(\d+)\.", r"block\1.0."),
         *TAIL,
     )
-
-
-# --- the others -----------------------------------------------------------------------------------------------------
 
 
 def _rawnet1_config(state: Mapping[str, Tensor]) -> RawNet1PyTorchConfig:
@@ -309,3 +272,4 @@ LAYOUTS = {
         extract={"scheme": "even_padded", "segment_samples": 64_000, "num_segments": 10},
     ),
 }
+SYSTEMS = {system: Reader(read=partial(read_rawnet, system)) for system in LAYOUTS}

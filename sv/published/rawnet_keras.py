@@ -1,15 +1,19 @@
-"""RawNet1's published Keras weights to our configuration and parameter names."""
+"""Checkpoints of RawNet1's published Keras code: an .h5 file of weights."""
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from sv.models.rawnet1 import RawNet1, RawNet1Config
-from sv.published.rawnet import Published, PublishedError
+from sv.published.checkpoint import CheckpointError, Converted, Reader, load_strictly, refuse_other_files
+from sv.published.rawnet import converted
 
+SYSTEM = "rawnet1"
+MAX_BYTES = 2**28  # of all arrays; the published network has 23 MB
 EXTRACT = {"scheme": "whole", "segment_samples": 2188}  # the least that makes a frame, pre-emphasised
 FIRST_NORM = r"batch_normalization(_\d+)?"  # the one layer without a name of its own
 UNUSED = ("gru_s_bs_loss/kernel", "gru_c_loss/centers")
@@ -30,47 +34,90 @@ LAYERS = (
 GRU = {"kernel": "weight_ih", "recurrent_kernel": "weight_hh", "bias": "bias"}
 
 
-def from_keras(datasets: Mapping[str, np.ndarray]) -> Published:
-    """Translate the datasets of a weights file, whose paths are `<layer>/<layer>/<weight>:0`.
+def read_keras(path: str | Path, options: Mapping[str, Any]) -> Converted:
+    """Read an .h5 file of weights."""
+    weights = {}
+    for name, values in read_datasets(path).items():  # <layer>/<layer>/<weight>:0
+        layer, _, weight = name.removesuffix(":0").rpartition("/")
+        weights[f"{layer.rpartition('/')[2]}/{weight}"] = values
+    return translate(weights)
+
+
+def read_datasets(path: str | Path) -> dict[str, np.ndarray]:
+    """Read every dataset of floats of an HDF5 file: its path within the file, without leading slash, to its values.
+
+    Only what the file itself holds is read: links to other files are not followed, values in other files are refused.
 
     Raises
     ------
-    PublishedError
-        Naming what is missing, unknown or of another shape, by its published name.
+    CheckpointError
+        If h5py is not installed, or cannot read the file.
     """
-    weights = {}
-    for path, values in datasets.items():
-        layer, _, name = path.removesuffix(":0").rpartition("/")
-        weights[f"{layer.rpartition('/')[2]}/{name}"] = values
     try:
-        config = _config(weights)
-    except KeyError as error:
-        raise PublishedError(f"not a checkpoint of rawnet1: it has no {error.args[0]}") from error
-    ours = {
-        our_name(name): (name, torch.from_numpy(_turned(values)))
-        for name, values in weights.items()
-        if name not in UNUSED
+        import h5py
+    except ImportError as error:
+        raise CheckpointError("Keras' .h5 files need h5py: pip install 'sv[keras]'") from error
+    with Path(path).open("rb") as file:
+        refuse_other_files(file.read(64))
+        file.seek(0)
+        if not h5py.is_hdf5(path):
+            raise CheckpointError("not an HDF5 file")
+        try:
+            with h5py.File(file, "r") as content:
+                return _arrays(content)
+        except CheckpointError:
+            raise
+        except Exception as error:  # OSError, KeyError, RuntimeError, TypeError, ... of a damaged file
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise CheckpointError(f"an HDF5 file, but damaged or cut short ({reason})") from error
+
+
+def _arrays(content: Any) -> dict[str, np.ndarray]:
+    """Datasets of floats of an open h5py file."""
+    names: list[str] = []
+    content.visit(lambda name: names.append(str(name)))  # follows no soft or external links
+    items = {name: content[name] for name in names}
+    floats = {
+        name: item
+        for name, item in items.items()
+        if getattr(item, "shape", None) is not None and item.dtype.kind == "f"
     }
-    wanted = {
-        name: value for name, value in RawNet1(config).state_dict().items() if not name.endswith("num_batches_tracked")
-    }
-    problems = _problems(ours, wanted)
-    if problems:
-        raise PublishedError(f"not a checkpoint of rawnet1: {'; '.join(problems)}")
-    counters = {name: torch.tensor(0) for name in RawNet1(config).state_dict() if name.endswith("num_batches_tracked")}
+    for name, item in floats.items():
+        if item.external or item.is_virtual:
+            raise CheckpointError(f"{name}: its values are in another file, which is not read")
+    if (size := sum(item.nbytes for item in floats.values())) > MAX_BYTES:
+        raise CheckpointError(f"{size} bytes of weights, more than any rawnet1 has")
+    return {name: np.asarray(item[()]) for name, item in floats.items()}
+
+
+def translate(weights: Mapping[str, np.ndarray]) -> Converted:
+    """Translate arrays by `<layer>/<weight>` into our names.
+
+    Raises
+    ------
+    CheckpointError
+        Naming what is missing, unknown or of another shape (PyTorch's, outputs first), by its published name.
+    KeyError
+        With the name of a weight without which the sizes are not known.
+    """
+    config = _config(weights)
+    model = RawNet1(config)
+    state = {name: torch.from_numpy(_turned(values)) for name, values in weights.items() if name not in UNUSED}
+    published = {our_name(name): name for name in state}
+    names = {ours: published.get(ours, f"{ours} (our name)") for ours in model.state_dict()}
+    loaded = load_strictly(SYSTEM, model, state, names).state_dict()
     head = weights.get(UNUSED[0])
-    num_speakers = 0 if head is None else head.shape[1]
-    return Published(
-        model_type="rawnet1",
-        config=config,
-        state={name: value for name, (_, value) in ours.items()} | counters,
-        num_speakers=num_speakers,
-        notes=[f"classifier of {num_speakers} speakers: not kept"] if num_speakers else [],
+    return converted(
+        SYSTEM,
+        config,
+        {name: loaded[name] for name in (*published, *loaded)},  # in the file's order, as ever
+        0 if head is None else head.shape[1],
+        EXTRACT,
     )
 
 
 def our_name(name: str) -> str:
-    """Our name of `<layer>/<weight>`; the name itself if there is none."""
+    """Rename `<layer>/<weight>` to ours; a name that is not RawNet1's stays."""
     layer, _, weight = name.rpartition("/")
     for pattern, replacement in LAYERS:
         found = re.fullmatch(pattern, layer)
@@ -103,13 +150,4 @@ def _config(weights: Mapping[str, np.ndarray]) -> RawNet1Config:
     )
 
 
-def _problems(ours: Mapping[str, tuple[str, Tensor]], wanted: Mapping[str, Tensor]) -> list[str]:
-    missing = sorted(wanted.keys() - ours.keys())
-    unknown = sorted(ours[name][0] for name in ours.keys() - wanted.keys())
-    shapes = [
-        f"{ours[name][0]} is {tuple(ours[name][1].shape)} turned, not {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in ours and ours[name][1].shape != value.shape
-    ]
-    found = (("missing, by our names:", missing), ("unknown:", unknown), ("shapes:", shapes))
-    return [f"{what} {', '.join(names[:4])}" for what, names in found if names]
+SYSTEMS = {SYSTEM: Reader(read=read_keras)}

@@ -1,6 +1,5 @@
 """The RawNet family with published names and golden weights: embeddings, stages, losses and gradients."""
 
-import dataclasses
 import functools
 import json
 from collections.abc import Callable
@@ -12,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.base.config import from_dict
 from sv.models import MODELS
-from sv.published.rawnet import from_published
+from sv.published.rawnet import translate
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "rawnet" / "numbers.json").read_text())
 Build = Callable[[str, str], nn.Module]
@@ -21,11 +21,13 @@ Build = Callable[[str, str], nn.Module]
 
 def load(system: str, weights: dict[str, Tensor]) -> nn.Module:
     """The model with weights of published names, without pre-emphasis: the golden numbers have none."""
-    published = from_published(system, weights)
-    fields = {field.name for field in dataclasses.fields(published.config)}
-    config = dataclasses.replace(published.config, **{"pre_emphasis": 0.0} if "pre_emphasis" in fields else {})
+    published = translate(system, weights)
+    table = {key: value for key, value in published.tables["model"].items() if key != "type"}
+    config = from_dict(
+        MODELS[system][0], {key: 0.0 if key == "pre_emphasis" else v for key, v in table.items()}, system
+    )
     model = MODELS[system][1](config)
-    model.load_state_dict(published.state)
+    model.load_state_dict(published.weights["model"])
     return model
 
 

@@ -1,176 +1,162 @@
-"""Published checkpoints to model folders."""
+"""The one table of readers: every system's checkpoints, every wrong file, every option."""
 
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from sv.features.segments import SegmentConfig, segment_starts
-from sv.models import MODELS
-from sv.models.diff_sv import SamplingConfig
-from sv.published.convert import CheckpointError, convert_checkpoint
+from sv.published.checkpoint import Option, Reader
+from sv.published.convert import (
+    FAMILIES,
+    OPTIONS,
+    SYSTEMS,
+    CheckpointError,
+    UsageError,
+    checked_options,
+    convert_checkpoint,
+)
 from sv.system.folder import load_model
 
-LIGHT = {"channels": (4, 8, 8, 16), "blocks": (1, 2, 1, 1), "embedding_dim": 12}
-
-
-def light_model(system: str, num_mel_bins: int = 64) -> torch.nn.Module:
-    config, model_class = MODELS[system]
-    return model_class(config(**LIGHT, num_mel_bins=num_mel_bins)).eval()
-
-
-@pytest.mark.parametrize("prefix", ["", "module."])
-@pytest.mark.parametrize(
-    ("system", "num_mel_bins"), [("se_resnet", 64), ("unet", 64), ("exu_net", 64), ("exu_net", 32)]
+NEEDED = {"input_scale": 1.0, "activation": "elu"}
+KNOWN = (
+    "diff_sv, exu_net, harryvolek, my_linear_net, rawnet1, rawnet1_pytorch, rawnet2, rawnet2_modified, rawnet3, "
+    "resemblyzer, resnet_se34l, resnet_se34v2, se_resnet, unet, vggvox"
 )
-def test_converted_weights_and_config_give_the_same_embedding(
-    system: str, num_mel_bins: int, prefix: str, tmp_path: Path
-) -> None:
-    published = light_model(system, num_mel_bins)
-    torch.save({prefix + name: value for name, value in published.state_dict().items()}, tmp_path / "published.pt")
-    convert_checkpoint(system, tmp_path / "published.pt", tmp_path / "model")
-    config = json.loads((tmp_path / "model" / "config.json").read_text())
-    assert config["features"]["type"] == "log_mel"
-    assert config["features"]["num_mel_bins"] == num_mel_bins
-    assert config["model"].pop("type") == config["name"] == system
-    assert config["model"] == {**_lists(LIGHT), "num_mel_bins": num_mel_bins}
-    model = light_model(system, num_mel_bins)
-    model.load_state_dict(torch.load(tmp_path / "model" / "checkpoints" / "best.pt", weights_only=True)["model"])
-    features = torch.randn(1, num_mel_bins, 16)
-    torch.testing.assert_close(model.embed(features), published.embed(features), rtol=0, atol=0)
 
 
-DIFF_SV = {
-    **LIGHT,
-    "channels": (8, 8, 8, 16),
-    "num_mel_bins": 16,
-    "enhancer_layers": 2,
-    "enhancer_channels": 12,
-    "score_channels": 8,
-}
+def options_of(system: str) -> dict[str, object]:
+    return {name: NEEDED[name] for name in SYSTEMS[system].options}
 
 
-def published_diff_sv(prefix: str = "") -> tuple[torch.nn.Module, dict]:
-    """A model, and the training state that the published code would save of it."""
-    config, model_class = MODELS["diff_sv"]
-    model = model_class(config(**DIFF_SV)).eval()
-    edges = 700 * (10 ** (np.linspace(*(2595 * np.log10(1 + hz / 700) for hz in (20, 7600)), 18) / 2595) - 1)
-    filters = [np.interp(np.linspace(0, 8000, 257), edges[m : m + 3], [0, 1, 0]) for m in range(16)]
-    buffers = {
-        "torchfbank.0.flipped_filter": torch.tensor([[[-0.97, 1.0]]]),
-        "torchfbank.1.spectrogram.window": torch.hamming_window(400),
-        "torchfbank.1.mel_scale.fb": torch.from_numpy(np.array(filters).T).float(),
-    }
-    weights = {prefix + name: value for name, value in {**model.state_dict(), **buffers}.items()}
-    state = {"epoch": 3, "model": weights, "optimizer": {"state": {}}, "lr_scheduler": {"eta_max": np.float64(1e-2)}}
-    return model, state
+def test_no_system_is_in_two_families() -> None:
+    assert sum(len(family.SYSTEMS) for family in FAMILIES) == len(SYSTEMS) == 15
 
 
-@pytest.mark.parametrize("prefix", ["", "module."])
-def test_diff_sv_is_taken_from_the_training_state_without_its_front_end(prefix: str, tmp_path: Path) -> None:
-    published, state = published_diff_sv(prefix)
-    torch.save(state, tmp_path / "published.pt")
-    convert_checkpoint("diff_sv", tmp_path / "published.pt", tmp_path / "model")
-    system, _, model = load_model(tmp_path / "model")
-    assert (system.features.num_mel_bins, system.features.low_hz, system.features.high_hz) == (16, 20, 7600)
-    assert system.features.keep_length and system.features.subtract_mean
-    assert system.model == MODELS["diff_sv"][0](**DIFF_SV, sampling=SamplingConfig(num_draws=4))
-    assert system.extract == SegmentConfig(segment_samples=159_920, scheme="even", num_segments=4)
-    assert segment_starts(200_000, system.extract) == [0, 13_360, 26_720, 40_080]
-    published.config = system.model
-    features = torch.randn(1, 16, 16)
-    with torch.inference_mode():
-        torch.testing.assert_close(model.embed(features), published.embed(features), rtol=0, atol=0)
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_system_gives_a_model_folder(system: str, weights_of, keras_file, tmp_path: Path) -> None:
+    path = keras_file
+    if system != "rawnet1":
+        path = tmp_path / "published.pt"
+        torch.save(weights_of(system), path)
+    assert isinstance(convert_checkpoint(system, path, tmp_path / "exp", options_of(system)), list)
+    record, _, model = load_model(tmp_path / "exp")
+    assert record.name == system and sum(p.numel() for p in model.parameters()) > 0
 
 
-def test_bare_weights_of_diff_sv_will_do(tmp_path: Path) -> None:
-    published, _ = published_diff_sv()
-    torch.save(published.state_dict(), tmp_path / "published.pt")
-    convert_checkpoint("diff_sv", tmp_path / "published.pt", tmp_path / "model")
-    weights = torch.load(tmp_path / "model" / "checkpoints" / "best.pt", weights_only=True)["model"]
-    assert weights.keys() == published.state_dict().keys()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda weights: weights.pop("denoiser.model.mid_attn.fn.g"), r"Missing key.*denoiser.model.mid_attn.fn.g"),
-        (lambda weights: weights.update(extra=torch.zeros(1)), r"Unexpected key.*extra"),
-        (lambda weights: weights.pop("denoiser.model.final_conv.weight"), "it has no denoiser.model.final_conv.weight"),
-        (lambda weights: weights.update({"fc.bias": torch.zeros(3)}), r"size mismatch for fc.bias"),
-        (
-            lambda weights: weights["torchfbank.1.mel_scale.fb"].mul_(2),
-            "its front end has other mel filters than the published Diff-SV code",
-        ),
-    ],
-)
-def test_what_does_not_fit_diff_sv_is_named_and_nothing_written(change, message: str, tmp_path: Path) -> None:
-    _, state = published_diff_sv()
-    change(state["model"])
-    torch.save(state, tmp_path / "published.pt")
-    with pytest.raises(CheckpointError, match=f"published.pt: .*{message}"):
-        convert_checkpoint("diff_sv", tmp_path / "published.pt", tmp_path / "model")
-    assert not (tmp_path / "model").exists()
-
-
-def _lists(record: dict) -> dict:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
-
-
-def test_published_sizes_are_the_defaults(tmp_path: Path) -> None:
-    config, model_class = MODELS["exu_net"]
-    torch.save(model_class(config()).state_dict(), tmp_path / "published.pt")
-    convert_checkpoint("exu_net", tmp_path / "published.pt", tmp_path)
-    written = json.loads((tmp_path / "config.json").read_text())["model"]
-    assert written == {
-        "type": "exu_net",
-        "num_mel_bins": 64,
-        "channels": [16, 32, 64, 128],
-        "blocks": [3, 4, 6, 3],
-        "embedding_dim": 128,
-    }
-
-
-def damaged(tmp_path: Path, kind: str) -> Path:
-    path, state = tmp_path / "published.pt", light_model("exu_net").state_dict()
-    if kind == "text":
-        path.write_text("no checkpoint")
-    elif kind == "code":
-        torch.save({"model": light_model("exu_net")}, path)
-    elif kind == "nested":
-        torch.save({"model": dict(state)}, path)
-    elif kind == "missing":
-        torch.save({name: value for name, value in state.items() if name != "u_res_1.0.bn1.bias"}, path)
-    elif kind == "additional":
-        torch.save({**state, "classifier.weight": torch.zeros(3, 12)}, path)
-    elif kind == "shape":
-        torch.save({**state, "uconv_4.weight": torch.zeros(8, 1, 3, 1)}, path)
-    else:
-        torch.save(light_model("se_resnet").state_dict(), path)
-    return path
-
-
+@pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("text", "not a PyTorch checkpoint of tensors only"),
-        ("code", "not a PyTorch checkpoint of tensors only"),
-        ("nested", "expected a mapping from parameter names to tensors, got dict"),
-        ("missing", r"not a checkpoint of exu_net: .*Missing key.*u_res_1.0.bn1.bias"),
-        ("additional", r"not a checkpoint of exu_net: .*Unexpected key.*classifier.weight"),
-        ("shape", r"not a checkpoint of exu_net: .*size mismatch for uconv_4.weight"),
-        ("other system", "not a checkpoint of exu_net: it has no d_res_1.0.conv1.weight"),
+        ("empty", "the file is empty"),
+        ("web page", "a web page, not a checkpoint"),
+        ("text", "not a PyTorch checkpoint of tensors only: damaged, cut short or of another kind"),
+        ("cut short", "not a PyTorch checkpoint of tensors only: damaged, cut short or of another kind"),
+        ("code", "not a PyTorch checkpoint of tensors only: it asks for torch.nn.modules.linear.Linear"),
+        ("list", "expected a mapping from parameter names to tensors, got list"),
+        ("other system", "not a checkpoint of {system}: |2 names are neither of the network nor of the loss"),
     ],
 )
-def test_what_does_not_fit_is_named_and_nothing_written(kind: str, message: str, tmp_path: Path) -> None:
-    path = damaged(tmp_path, kind)
-    with pytest.raises(CheckpointError, match=f"published.pt: {message}"):
-        convert_checkpoint("exu_net", path, tmp_path / "model")
-    assert not (tmp_path / "model").exists()
+def test_wrong_files_are_named_in_one_line_and_nothing_written(
+    system: str, kind: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "published.pt"
+    torch.save({"encoder.weight": torch.zeros(3, 3), "fc.weight": torch.zeros(3)}, path)
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "web page":
+        path.write_text("<!DOCTYPE html>\n<html>Sign in</html>\n")
+    elif kind == "text":
+        path.write_text("no checkpoint")
+    elif kind == "cut short":
+        path.write_bytes(path.read_bytes()[:-200])
+    elif kind == "code":
+        torch.save({"model": torch.nn.Linear(2, 2)}, path)
+    elif kind == "list":
+        torch.save([1, 2], path)
+    if system == "rawnet1" and kind not in ("empty", "web page"):
+        message = "not an HDF5 file"
+    with pytest.raises(CheckpointError, match=rf"published\.pt: ({message.format(system=system)})") as caught:
+        convert_checkpoint(system, path, tmp_path / "exp", options_of(system))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "exp").exists()
 
 
-def test_unknown_system_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no converter for 'exunet'; known: se_resnet, unet, exu_net, diff_sv"):
-        convert_checkpoint("exunet", tmp_path / "x.pt", tmp_path)
+LOST = {
+    "se_resnet": "layer2.0.bn1.weight",
+    "unet": "d_res_1.0.conv1.weight",
+    "exu_net": "u_res_1.0.bn1.bias",
+    "diff_sv": "denoiser.model.mid_attn.fn.g",
+    "harryvolek": "LSTM_stack.weight_hh_l2",
+    "resemblyzer": "linear.bias",
+    "rawnet1_pytorch": "block1.0.conv2.weight",
+    "rawnet2": "fc1_gru.weight",
+    "rawnet2_modified": "attention.0.weight",
+    "rawnet3": "layer3.conv3.weight",
+    "resnet_se34l": "layer2.1.bn1.bias",
+    "resnet_se34v2": "bn1.weight",
+    "vggvox": "fc.weight",
+    "my_linear_net": "__S__.l2.bias",
+}
+
+
+@pytest.mark.parametrize("system", LOST)
+def test_a_missing_name_is_named(system: str, weights_of, tmp_path: Path) -> None:
+    name, weights = LOST[system], weights_of(system)
+    del weights[name if name in weights else f"__S__.{name}"]
+    torch.save(weights, tmp_path / "published.pt")
+    said = rf"published\.pt: not a checkpoint of {system}: (missing:|it has no) {name}$"
+    with pytest.raises(CheckpointError, match=said):
+        convert_checkpoint(system, tmp_path / "published.pt", tmp_path / "exp", options_of(system))
+    assert not (tmp_path / "exp").exists()
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_file_that_is_not_there_is_named(system: str, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"published\.pt"):
+        convert_checkpoint(system, tmp_path / "published.pt", tmp_path / "exp", options_of(system))
+
+
+def test_sizes_of_another_network_are_an_error_that_names_the_file(weights_of, tmp_path: Path) -> None:
+    torch.save(weights_of("se_resnet") | {"fc.weight": torch.tensor(1.0)}, tmp_path / "published.pt")
+    with pytest.raises(CheckpointError, match=r"published\.pt: not a checkpoint of se_resnet: its shapes do not fit"):
+        convert_checkpoint("se_resnet", tmp_path / "published.pt", tmp_path / "exp")
+
+
+@pytest.mark.parametrize(
+    ("system", "options", "message"),
+    [
+        ("exunet", {}, f"no converter for 'exunet'; known: {KNOWN}"),
+        ("vggvox", {"input_scal": 1}, "vggvox has no option 'input_scal'; known: input_scale"),
+        ("exu_net", {"x": 1}, "exu_net has no option 'x'; known: none"),
+        (
+            "exu_net",
+            {"input_scale": 1},
+            r"exu_net has no option 'input_scale' \(input_scale is of resnet_se34l, resnet_se34v2, vggvox\); known: none",
+        ),
+        (
+            "vggvox",
+            {"activation": "elu"},
+            r"vggvox has no option 'activation' \(activation is of my_linear_net\); known: input_scale",
+        ),
+        ("vggvox", {"input_scale": "2"}, "option input_scale must be 1 or 32768, got '2'"),
+        ("vggvox", {"input_scale": "loud"}, "option input_scale must be 1 or 32768, got 'loud'"),
+        ("my_linear_net", {"activation": "tanh"}, "option activation must be elu or relu, got 'tanh'"),
+    ],
+)
+def test_wrong_usage_lists_what_is_known(system: str, options: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"^{message}$"):
+        convert_checkpoint(system, tmp_path / "not there", tmp_path, options)
+
+
+def test_options_are_read_from_text_and_none_where_not_given() -> None:
+    assert checked_options("vggvox", {"input_scale": "32768"}) == {"input_scale": 32768.0}
+    assert checked_options("vggvox", {"input_scale": None}) == checked_options("vggvox", {}) == {"input_scale": None}
+    assert checked_options("my_linear_net", {"activation": "relu"}) == {"activation": "relu"}
+    assert checked_options("exu_net", {}) == {}
+
+
+def test_an_option_of_one_name_is_the_same_for_all_its_systems() -> None:
+    for name, owners in OPTIONS.items():
+        assert len({id(option) for option in owners.values()}) == 1, name
+        assert all(isinstance(option, Option) and option.choices and option.help for option in owners.values())
+    assert all(isinstance(reader, Reader) for reader in SYSTEMS.values())

@@ -53,10 +53,10 @@ def test_a_converted_network_gives_the_published_output(version, prefix, tmp_pat
     ("change", "activation", "message"),
     [
         ({}, None, "the file does not tell the network's activation: give --activation elu or relu"),
-        ({"__S__.fc.weight": torch.ones(4, 4)}, "elu", "'__S__.fc.weight' is no layer of it"),
+        ({"__S__.fc.weight": torch.ones(4, 4)}, "elu", "unknown: __S__.fc.weight"),
         ({"__S__.l6.weight": torch.ones(4, 4)}, "elu", r"its layers are \[1, 2, 3, 4, 6\], expected 1, 2"),
-        ({"__S__.l4.weight": torch.ones(3, 8)}, "elu", r"widths \[8, 8, 4, 3\] are no multiples of 4"),
-        ({"__S__.l2.weight": torch.ones(8, 4)}, "elu", "size mismatch"),
+        ({"__S__.l4.weight": torch.ones(3, 8)}, "elu", r"widths \[8, 8, 4, 3\] are not multiples of 4"),
+        ({"__S__.l2.weight": torch.ones(8, 4)}, "elu", r"shapes: __S__.l2.weight is \(8, 4\), not \(8, 8\)"),
     ],
 )
 def test_what_does_not_fit_is_named(change, activation, message, tmp_path) -> None:
@@ -64,5 +64,5 @@ def test_what_does_not_fit_is_named(change, activation, message, tmp_path) -> No
     state["__S__.l3.weight"], state["__S__.l3.bias"] = torch.ones(4, 8), torch.ones(4)
     torch.save(state | change, tmp_path / "x.model")
     with pytest.raises(CheckpointError, match=f"x.model: .*{message}"):
-        convert_checkpoint("my_linear_net", tmp_path / "x.model", tmp_path / "exp", activation=activation)
+        convert_checkpoint("my_linear_net", tmp_path / "x.model", tmp_path / "exp", {"activation": activation})
     assert not (tmp_path / "exp").exists()

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from sv.base.config import to_dict
 from sv.published.convert import CheckpointError, convert_checkpoint
-from sv.published.rawnet import from_published
+from sv.published.rawnet import translate
 from sv.system.folder import load_model
 
 SYSTEMS = [  # model, published names, speakers of the classifier
@@ -39,10 +40,10 @@ def test_a_model_folder_of_published_weights_embeds_as_they_do(
     record, frontend, model = load_model(tmp_path / "model")
     assert record.num_speakers == num_speakers
     assert (record.extract.scheme, record.extract.segment_samples) == EXTRACT[system]
-    published = from_published(system, weights)
-    assert record.model == published.config
+    published = translate(system, weights)
+    assert {"type": system, **to_dict(record.model)} == published.tables["model"]
     for name, value in model.state_dict().items():
-        assert torch.equal(value, published.state[name]), name
+        assert torch.equal(value, published.weights["model"][name]), name
     with torch.inference_mode():
         waveforms = published_waveforms(59_050 if system == "rawnet2_modified" else 59_049)
         assert torch.isfinite(model.embed(frontend(waveforms[:1, 0]))).all()
@@ -111,17 +112,17 @@ def test_what_does_not_fit_is_named_as_published(
 
 def test_untouched_first_normalisations_show_that_they_were_discarded(published_weights) -> None:
     weights = published_weights("rawnet2_cleaned")
-    assert not from_published("rawnet2", weights).config.preact_bypass
+    assert not translate("rawnet2", weights).tables["model"]["preact_bypass"]
     for name, value in weights.items():
         if ".bn1." in name and name.endswith((".weight", ".bias")):
             value.fill_(float(name.endswith(".weight")))
-    assert from_published("rawnet2", weights).config.preact_bypass
+    assert translate("rawnet2", weights).tables["model"]["preact_bypass"]
 
 
 def test_the_number_of_speakers_is_read_from_the_file(published_weights) -> None:
     weights = published_weights("rawnet2_original")
     weights |= {"fc2_gru.weight": torch.zeros(77, 1024), "fc2_gru.bias": torch.zeros(77)}
-    assert from_published("rawnet2", weights).num_speakers == 77
+    assert translate("rawnet2", weights).tables["num_speakers"] == 77
 
 
 def test_config_json_is_plain(published_weights, tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""Checkpoints of the ExU-Net family: SE-ResNet, U-Net and ExU-Net by one code, Diff-SV by its successor."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sv.base.config import to_dict
+from sv.features.log_mel import LogMelConfig, htk_filters
+from sv.features.segments import SegmentConfig
+from sv.models import MODELS
+from sv.models.diff_sv import DiffSVConfig, SamplingConfig
+from sv.models.resnet import MEL_STRIDE, NUM_LEVELS
+from sv.published.checkpoint import CheckpointError, Converted, Reader, load_strictly, read_state_dict
+
+DIFF_SV_FEATURES = LogMelConfig(
+    num_mel_bins=80, n_fft=512, low_hz=20.0, high_hz=7600.0, keep_length=True, subtract_mean=True
+)
+DIFF_SV_EXTRACT = SegmentConfig(segment_samples=159_920, scheme="even", num_segments=4)
+DIFF_SV_SAMPLING = SamplingConfig(num_draws=4)  # windows of a short utterance are alike but for their draws
+FRONT_END = "torchfbank."  # buffers of the published Diff-SV code's front end
+
+
+def read_exu_net(system: str, level: str, path: str | Path, options: Mapping[str, Any]) -> Converted:
+    """Read a bare state dict whose levels are named `level`1, `level`2, ..."""
+    state = read_state_dict(path)
+    config = exu_net_config(system, level, state)
+    return _converted(system, LogMelConfig(), config, SegmentConfig(), state)
+
+
+def read_diff_sv(path: str | Path, options: Mapping[str, Any]) -> Converted:
+    """Read a training state, or the state dict within it."""
+    state = without_front_end(read_state_dict(path, "model"))
+    return _converted("diff_sv", DIFF_SV_FEATURES, diff_sv_config(state), DIFF_SV_EXTRACT, state)
+
+
+def _converted(
+    system: str, features: LogMelConfig, config: Any, extract: SegmentConfig, state: Mapping[str, Tensor]
+) -> Converted:
+    tables = {
+        "features": {"type": "log_mel", **to_dict(replace(features, num_mel_bins=config.num_mel_bins))},
+        "model": {"type": system, **to_dict(config)},
+        "extract": to_dict(extract),
+    }
+    model = load_strictly(system, MODELS[system][1](config), state)
+    return Converted(tables=tables, weights={"model": model.state_dict()})
+
+
+def without_front_end(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Drop the front end's buffers, after a check that its mel filters are those of `DIFF_SV_FEATURES`."""
+    filters = state.get(f"{FRONT_END}1.mel_scale.fb")  # (bins, mels)
+    if filters is not None:
+        ours = htk_filters(replace(DIFF_SV_FEATURES, num_mel_bins=filters.shape[-1])).float().T
+        if filters.shape != ours.shape or not torch.allclose(filters.float(), ours, atol=1e-4):
+            raise CheckpointError("its front end has other mel filters than the published Diff-SV code")
+    return {name: value for name, value in state.items() if not name.startswith(FRONT_END)}
+
+
+def trunk_sizes(level: str, state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Sizes that all of the family have; raises KeyError with the name of a missing parameter."""
+    levels = [f"{level}{number}" for number in range(1, NUM_LEVELS + 1)]
+    return {
+        "channels": tuple(state[f"{name}.0.conv1.weight"].shape[0] for name in levels),
+        "blocks": tuple(len({key.split(".")[1] for key in state if key.startswith(f"{name}.")}) for name in levels),
+        "embedding_dim": state["fc.weight"].shape[0],
+    }
+
+
+def exu_net_config(system: str, level: str, state: Mapping[str, Tensor]) -> Any:
+    """The model config that a state dict implies; raises KeyError with the name of a missing parameter.
+
+    Strides leave no trace in weights; they are the published ones. The number of mel bins does in ExU-Net only; else
+    it is the published 64.
+    """
+    sizes = trunk_sizes(level, state)
+    config = MODELS[system][0]
+    bins = config().num_mel_bins
+    if system == "exu_net":
+        bins = MEL_STRIDE * state["attention.0.weight"].shape[1] // sizes["channels"][-1]
+    return config(num_mel_bins=bins, **sizes)
+
+
+def diff_sv_config(state: Mapping[str, Tensor]) -> DiffSVConfig:
+    """The config that a state dict implies; raises KeyError with the name of a missing parameter.
+
+    The enhancer's number of heads leaves no trace and is the published one.
+    """
+    layers = {name.split(".")[2] for name in state if name.startswith("enhancer.layer_stack.")}
+    return DiffSVConfig(
+        **trunk_sizes("layer", state),
+        num_mel_bins=state["enhancer.spectral.0.weight"].shape[0],
+        enhancer_layers=len(layers),
+        enhancer_channels=state["enhancer.layer_stack.0.pos_ffn.w_1.weight"].shape[0],
+        score_channels=state["denoiser.model.final_conv.weight"].shape[1],
+        sampling=DIFF_SV_SAMPLING,
+    )
+
+
+SYSTEMS = {
+    "se_resnet": Reader(read=partial(read_exu_net, "se_resnet", "layer")),
+    "unet": Reader(read=partial(read_exu_net, "unet", "d_res_")),
+    "exu_net": Reader(read=partial(read_exu_net, "exu_net", "d_res_")),
+    "diff_sv": Reader(read=read_diff_sv),
+}

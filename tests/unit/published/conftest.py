@@ -1,0 +1,103 @@
+"""A small synthetic checkpoint of every system, in its authors' shape."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torchaudio
+from torch import Tensor, nn
+
+from sv.models import MODELS
+
+KERAS = Path(__file__).parents[2] / "golden" / "rawnet" / "keras.h5.gz"
+LIGHT = {"channels": (4, 8, 8, 16), "blocks": (1, 2, 1, 1), "embedding_dim": 12}
+DIFF_SV = {
+    **LIGHT,
+    "channels": (8, 8, 8, 16),
+    "num_mel_bins": 16,
+    "enhancer_layers": 2,
+    "enhancer_channels": 12,
+    "score_channels": 8,
+}
+VOXCELEB_TRAINER = {
+    "resnet_se34l": {**LIGHT, "pooling": "mean"},
+    "resnet_se34v2": {**LIGHT, "num_mel_bins": 32, "pooling": "statistics"},
+    "vggvox": {"embedding_dim": 12},
+}
+RAWNETS = {
+    "rawnet1_pytorch": "rawnet1_pytorch",
+    "rawnet2": "rawnet2_original",
+    "rawnet2_modified": "rawnet2_modified",
+    "rawnet3": "rawnet3",
+}
+
+
+def _voxceleb_trainer(system: str, window=torch.hamming_window, **options) -> tuple[nn.Module, dict[str, Tensor]]:
+    config, model_class = MODELS[system]
+    torch.manual_seed(0)
+    model = model_class(config(**{**VOXCELEB_TRAINER[system], **options})).eval()
+    for name, buffer in model.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.normal_()
+    mels = torchaudio.transforms.MelSpectrogram(
+        n_fft=512, win_length=400, hop_length=160, window_fn=window, n_mels=model.config.num_mel_bins
+    )
+    prefix = "torchfb.1." if system == "resnet_se34v2" else "torchfb."
+    state = dict(model.state_dict()) | {prefix + name: value for name, value in mels.state_dict().items()}
+    if system == "resnet_se34v2":
+        state["torchfb.0.flipped_filter"] = torch.tensor([[[-0.97, 1.0]]])
+    return model, {f"__S__.{name}": value for name, value in state.items()}
+
+
+@pytest.fixture(scope="session")
+def voxceleb_trainer() -> Callable[..., tuple[nn.Module, dict[str, Tensor]]]:
+    """(system, window=, options) -> a model with random weights and batch statistics, and its checkpoint."""
+    return _voxceleb_trainer
+
+
+def _ge2e(lstm: str, linear: str) -> tuple[nn.LSTM, nn.Linear, dict[str, Tensor]]:
+    torch.manual_seed(0)
+    stack, head = nn.LSTM(40, 12, 3, batch_first=True), nn.Linear(12, 8)
+    state = {f"{lstm}.{name}": value for name, value in stack.state_dict().items()}
+    return stack, head, state | {f"{linear}.{name}": value for name, value in head.state_dict().items()}
+
+
+@pytest.fixture(scope="session")
+def ge2e() -> Callable[[str, str], tuple[nn.LSTM, nn.Linear, dict[str, Tensor]]]:
+    """(name of the LSTM, name of the layer) -> both modules, and their weights by these names."""
+    return _ge2e
+
+
+@pytest.fixture
+def weights_of(published_weights) -> Callable[[str], dict[str, Tensor]]:
+    """System -> a state dict by its published names, for all but Keras' rawnet1."""
+
+    def build(system: str) -> dict[str, Tensor]:
+        if system in RAWNETS:
+            return published_weights(RAWNETS[system])
+        if system in VOXCELEB_TRAINER:
+            return _voxceleb_trainer(system)[1]
+        if system == "harryvolek":
+            return _ge2e("LSTM_stack", "projection")[2]
+        if system == "resemblyzer":
+            return _ge2e("lstm", "linear")[2]
+        if system == "my_linear_net":
+            return {
+                f"__S__.l{n}.{kind}": torch.ones((4, 4)[: 1 + (kind == "weight")])
+                for n in (1, 2)
+                for kind in ("weight", "bias")
+            }
+        config, model_class = MODELS[system]
+        return dict(model_class(config(**(DIFF_SV if system == "diff_sv" else LIGHT))).state_dict())
+
+    return build
+
+
+@pytest.fixture
+def keras_file(tmp_path) -> Path:
+    """Weights of a small RawNet1 as Keras saves them."""
+    path = tmp_path / "RawNet_weights.h5"
+    path.write_bytes(gzip.decompress(KERAS.read_bytes()))
+    return path

@@ -13,7 +13,7 @@ from pathlib import Path
 from sv.bin.common import fail_in_one_line
 from sv.kaldi import open_ark_scp, read_vectors
 from sv.kaldi.scp import byte_order
-from sv.published.embeddings import read_published, to_key, to_utterance, write_published
+from sv.published.embeddings import read_embeddings, to_key, to_utterance, write_embeddings
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -28,7 +28,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     importing = commands.add_parser("import", help="a pickle to ark and scp", allow_abbrev=False)
     importing.add_argument("pickle", type=Path)
     importing.add_argument("out", type=Path, help="OUT.ark; OUT.scp is written beside it")
-    importing.add_argument("--table", help="which table of a file with several")
+    importing.add_argument("--table", help="name of one table, in a file with several")
     exporting = commands.add_parser("export", help="an scp to a pickle", allow_abbrev=False)
     exporting.add_argument("scp", type=Path, help="Kaldi scp of (dim,) vectors")
     exporting.add_argument("out", type=Path, help="pickle to write")
@@ -49,11 +49,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     if args.command == "export":
         vectors = read_vectors(args.scp)
-        write_published(
+        write_embeddings(
             args.out, {key if args.keep_slashes else to_key(key, args.parts): v for key, v in vectors.items()}
         )
     else:
-        published = read_published(args.pickle, args.table)
+        published = read_embeddings(args.pickle, args.table)
         vectors = {key if args.keep_slashes else to_utterance(key): vector for key, vector in published.items()}
         out = args.out.absolute()
         with open_ark_scp(out, out.with_suffix(".scp")) as write:

@@ -1,7 +1,7 @@
 """Speaker embeddings as the RawNet authors publish them: a pickled dict from `speaker/video/segment` to a vector.
 
 A pickle is a program. This reader runs none of what it may call: the few names that such a file needs (NumPy's arrays and
-data types) stand for inert records here, from whose raw bytes the arrays are made; any other name is refused.
+data types) become inert records here, from whose raw bytes the arrays are made; any other name is refused.
 """
 
 import pickle
@@ -17,11 +17,11 @@ SUFFIX = ".wav"  # of the keys of RawNet1's embeddings
 
 
 class PickleError(ValueError):
-    """A file that is no pickle of embeddings; the message names it."""
+    """A file that is not a pickle of embeddings; the message names it."""
 
 
 class _Record:
-    """What a call of a known name would have made: its arguments, and the state that was to be set."""
+    """An inert stand-in for the result of a known call: its arguments, and the state that was to be set."""
 
     def __init__(self, *arguments: Any) -> None:
         self.arguments, self.state = arguments, None
@@ -71,14 +71,14 @@ class _Reader(pickle.Unpickler):
         raise PickleError("it refers to objects outside the file; it is not read")
 
 
-def read_published(path: str | Path, table: str | None = None) -> dict[str, np.ndarray]:
+def read_embeddings(path: str | Path, table: str | None = None) -> dict[str, np.ndarray]:
     """Read embeddings by their published keys.
 
     Parameters
     ----------
     path : path
     table : str, optional
-        Which of several tables, where the file holds a dict of them (RawNet1: `dev_dic_embeddings`,
+        Name of one of several tables, where the file holds a dict of them (RawNet1: `dev_dic_embeddings`,
         `eval_dic_embeddings`).
 
     Returns
@@ -88,7 +88,7 @@ def read_published(path: str | Path, table: str | None = None) -> dict[str, np.n
     Raises
     ------
     PickleError
-        For anything but dicts of vectors of one length, finite, with one word as a key.
+        For anything but a dict of finite vectors of one length, each with a single word as its key.
     """
     try:
         with Path(path).open("rb") as file:
@@ -107,7 +107,7 @@ def _selected(content: dict, table: str | None) -> dict:
     if table is None and not tables:
         return content
     if table not in tables:
-        raise PickleError(f"it holds the tables {', '.join(map(str, tables)) or 'none'}; say which with --table")
+        raise PickleError(f"it holds the tables {', '.join(map(str, tables)) or 'none'}; name one with --table")
     return content[table]
 
 
@@ -115,7 +115,7 @@ def _vectors(table: dict) -> dict[str, np.ndarray]:
     vectors = {}
     for key, value in table.items():
         if not isinstance(key, str) or key.split() != [key]:
-            raise PickleError(f"{key!r} is no key of one word")
+            raise PickleError(f"{key!r} is not a single word")
         vectors[key] = _vector(value, key)
     if len({len(vector) for vector in vectors.values()}) > 1:
         raise PickleError(
@@ -130,7 +130,7 @@ def _vector(value: Any, key: str) -> np.ndarray:
     elif isinstance(value, _Array) and isinstance(value.state, tuple) and len(value.state) == 5:
         _, shape, dtype, _, data = value.state
     else:
-        raise PickleError(f"{key!r} is no array")
+        raise PickleError(f"{key!r} is not an array")
     if isinstance(data, _Encoded):
         data = data.arguments[0].encode("latin1")
     if isinstance(data, str):  # of Python 2, read as latin1
@@ -151,19 +151,19 @@ def _dtype(record: Any, key: str) -> np.dtype:
     return np.dtype(name).newbyteorder(order if order in ("<", ">") else "<")
 
 
-def write_published(path: str | Path, vectors: Mapping[str, np.ndarray]) -> None:
-    """Write embeddings as the published files have them: a pickled dict of float32 vectors, whole or not at all."""
+def write_embeddings(path: str | Path, vectors: Mapping[str, np.ndarray]) -> None:
+    """Write embeddings as in the published files: a pickled dict of float32 vectors, whole or not at all."""
     with atomic_write(path, "wb") as file:
         pickle.dump({key: np.asarray(vector, dtype=np.float32) for key, vector in vectors.items()}, file, protocol=4)
 
 
 def to_utterance(key: str) -> str:
-    """`id10270/x6uYqmx31kE/00001` as the utterance id `id10270-x6uYqmx31kE-00001`, suffix dropped.
+    """Turn a key, `id10270/x6uYqmx31kE/00001`, into an utterance id, `id10270-x6uYqmx31kE-00001`; the suffix is dropped.
 
     Raises
     ------
     PickleError
-        If the way back would be another one: a speaker or a segment with `-` in its name.
+        If the id could not be turned back into the key: a speaker or a segment has `-` in its name.
     """
     utterance = key.removesuffix(SUFFIX).replace("/", "-")
     if to_key(utterance, key.count("/") + 1) != key.removesuffix(SUFFIX):
@@ -172,7 +172,7 @@ def to_utterance(key: str) -> str:
 
 
 def to_key(utterance: str, num_parts: int = 3) -> str:
-    """The published key of an utterance id, of `speaker/video/segment` (3 parts) or `speaker/file` (2)."""
+    """Turn an utterance id into a published key: `speaker/video/segment` (3 parts) or `speaker/file` (2)."""
     speaker, dash, rest = utterance.partition("-")
     if num_parts == 2 or not dash:
         return f"{speaker}/{rest}" if dash else utterance

@@ -23,9 +23,9 @@ from sv.losses import NormSoftmaxConfig, NormSoftmaxLoss
 from sv.models.blocks import initialise
 from sv.models.folding import for_inference
 from sv.models.frame_layers import FrameNorm, SameConv
-from sv.models.rawnet2 import RawNet2, RawNet2Config
-from sv.models.rawnet3 import ContextAttention, RawNet3, RawNet3Config, Res2Block
-from sv.models.sincnet import SincFilters
+from sv.models.rawnet.rawnet2 import RawNet2, RawNet2Config
+from sv.models.rawnet.rawnet3 import ContextAttention, RawNet3, RawNet3Config, Res2Block
+from sv.models.rawnet.sincnet import SincFilters
 
 NUM_SAMPLES = {"rawnet2": 59_049, "rawnet3": 64_000}
 BATCH_SIZE = 16  # of RawNet2's segments, from many utterances

@@ -9,10 +9,17 @@ from sv.models.embedding_linear import EmbeddingLinear, EmbeddingLinearConfig
 from sv.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
 from sv.models.exu_net import ExUNet, ExUNetConfig, UNet, UNetConfig
 from sv.models.ge2e_lstm import GE2ELSTM, GE2ELSTMConfig
-from sv.models.rawnet1 import RawNet1, RawNet1Cnn, RawNet1CnnConfig, RawNet1Config, RawNet1PyTorch, RawNet1PyTorchConfig
-from sv.models.rawnet2 import RawNet2, RawNet2Config
-from sv.models.rawnet2_modified import RawNet2Modified, RawNet2ModifiedConfig
-from sv.models.rawnet3 import RawNet3, RawNet3Config
+from sv.models.rawnet.rawnet1 import (
+    RawNet1,
+    RawNet1Cnn,
+    RawNet1CnnConfig,
+    RawNet1Config,
+    RawNet1PyTorch,
+    RawNet1PyTorchConfig,
+)
+from sv.models.rawnet.rawnet2 import RawNet2, RawNet2Config
+from sv.models.rawnet.rawnet2_modified import RawNet2Modified, RawNet2ModifiedConfig
+from sv.models.rawnet.rawnet3 import RawNet3, RawNet3Config
 from sv.models.resnet import SEResNet, SEResNetConfig
 from sv.models.resnet_se34 import ResNetSE34L, ResNetSE34LConfig, ResNetSE34V2, ResNetSE34V2Config
 from sv.models.vggvox import VGGVox, VGGVoxConfig

@@ -5,12 +5,12 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sv.models.frame_layers import ChannelAffine, FrameConv, SameConv
-from sv.models.raw_blocks import RawBlock
-from sv.models.rawnet1 import PostActivationBlock, RawNet1, RawNet1Cnn, RawNet1PyTorch, RawNet1Trunk
-from sv.models.rawnet2 import RawNet2
-from sv.models.rawnet2_modified import AlphaBlock, RawNet2Modified
-from sv.models.rawnet3 import ContextAttention, FrameRes2Block, RawNet3, Res2Block
-from sv.models.sincnet import FrozenSincFilters, FrozenSincPairs, SincFilters, SincPairs
+from sv.models.rawnet.blocks import RawBlock
+from sv.models.rawnet.rawnet1 import PostActivationBlock, RawNet1, RawNet1Cnn, RawNet1PyTorch, RawNet1Trunk
+from sv.models.rawnet.rawnet2 import RawNet2
+from sv.models.rawnet.rawnet2_modified import AlphaBlock, RawNet2Modified
+from sv.models.rawnet.rawnet3 import ContextAttention, FrameRes2Block, RawNet3, Res2Block
+from sv.models.rawnet.sincnet import FrozenSincFilters, FrozenSincPairs, SincFilters, SincPairs
 
 RAW_MODELS = (RawNet1, RawNet1Cnn, RawNet1PyTorch, RawNet2, RawNet2Modified, RawNet3)
 FOLDED = {  # normalisations that directly follow a convolution, in each kind of module

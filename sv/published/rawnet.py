@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from sv.base.config import to_dict
 from sv.models import MODELS
-from sv.models.rawnet1 import RawNet1PyTorchConfig
-from sv.models.rawnet2 import RawNet2Config
-from sv.models.rawnet2_modified import RawNet2ModifiedConfig
-from sv.models.rawnet3 import PRE_EMPHASIS, RawNet3Config
+from sv.models.rawnet.rawnet1 import RawNet1PyTorchConfig
+from sv.models.rawnet.rawnet2 import RawNet2Config
+from sv.models.rawnet.rawnet2_modified import RawNet2ModifiedConfig
+from sv.models.rawnet.rawnet3 import PRE_EMPHASIS, RawNet3Config
 from sv.published.checkpoint import CheckpointError, Converted, Reader, load_strictly, read_state_dict
 
 ENTRIES = ("model", "model_state_dict")  # of the published RawNet3, and of its trainer's newer checkpoints

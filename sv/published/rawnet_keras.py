@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sv.models.rawnet1 import RawNet1, RawNet1Config
+from sv.models.rawnet.rawnet1 import RawNet1, RawNet1Config
 from sv.published.checkpoint import CheckpointError, Converted, Reader, load_strictly, refuse_other_files
 from sv.published.rawnet import converted
 

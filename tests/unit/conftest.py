@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from sv.kaldi import Trials
-from sv.models.rawnet3 import PRE_EMPHASIS
-from sv.models.sincnet import SincFilters, sinc_filters, sinc_pairs
+from sv.models.rawnet.rawnet3 import PRE_EMPHASIS
+from sv.models.rawnet.sincnet import SincFilters, sinc_filters, sinc_pairs
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kaldi_plda"
 RAWNET_KEYS = Path(__file__).parents[1] / "golden" / "rawnet" / "keys.json"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sv.base.config import require
 from sv.losses import CentreConfig, CentreLoss, NormSoftmaxConfig, NormSoftmaxLoss, between_speaker
 from sv.models.blocks import initialise
-from sv.models.rawnet1 import initialise_keras
+from sv.models.rawnet.rawnet1 import initialise_keras
 from sv.train.distributed import gather_rows
 from sv.train.steps.protocol import StepModule, WaveformBatch
 

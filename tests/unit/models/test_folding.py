@@ -61,8 +61,8 @@ RAW_SETTINGS = [
 
 @pytest.mark.parametrize(("name", "settings"), RAW_SETTINGS)
 def test_folded_rawnets_give_the_same_embedding(name: str, settings: dict, monkeypatch) -> None:
-    monkeypatch.setattr("sv.models.sincnet.CHUNK_FRAMES", 200)
-    monkeypatch.setattr("sv.models.rawnet3.CHUNK_FRAMES", 50)
+    monkeypatch.setattr("sv.models.rawnet.sincnet.CHUNK_FRAMES", 200)
+    monkeypatch.setattr("sv.models.rawnet.rawnet3.CHUNK_FRAMES", 50)
     torch.manual_seed(0)
     config, module = MODELS[name]
     model = module(config(embedding_dim=5, **settings)).double()

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from sv.models.frame_layers import ChannelAffine, FrameConv, cat_channels, max_pool
 from sv.models.output import Embedded
-from sv.models.raw_blocks import AlphaScaling, encode, waveforms_of
-from sv.models.sincnet import LENGTH, sinc_pairs
+from sv.models.rawnet.blocks import AlphaScaling, encode, waveforms_of
+from sv.models.rawnet.sincnet import LENGTH, sinc_pairs
 
 PRE_EMPHASIS = 0.97
 LOG_FLOOR = 1e-6

@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sv.models.sincnet import (
+from sv.models.rawnet.sincnet import (
     FrozenSincFilters,
     FrozenSincPairs,
     hamming_window,
@@ -96,7 +96,7 @@ def test_frozen_filters_fold_their_window_and_change_nothing(num_samples: int) -
 @pytest.mark.parametrize("num_samples", [260, 3000])
 @pytest.mark.parametrize("wants_waveforms", [False, True])
 def test_gradients_of_the_pooled_magnitude(num_samples: int, wants_waveforms: bool, monkeypatch) -> None:
-    monkeypatch.setattr("sv.models.sincnet.CHUNK_FRAMES", 300)
+    monkeypatch.setattr("sv.models.rawnet.sincnet.CHUNK_FRAMES", 300)
     torch.manual_seed(0)
     sinc = sinc_filters(4).double()
     waveforms = torch.randn(2, 1, num_samples, dtype=torch.float64, requires_grad=wants_waveforms)

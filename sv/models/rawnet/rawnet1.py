@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from sv.models.blocks import initialise
 from sv.models.frame_layers import max_pool
-from sv.models.keras_gru import KerasGRU
 from sv.models.output import Embedded
-from sv.models.raw_blocks import POOL, RecurrentEmbedding, leaky_relu, raw_blocks, waveforms_of
+from sv.models.rawnet.blocks import POOL, RecurrentEmbedding, leaky_relu, raw_blocks, waveforms_of
+from sv.models.rawnet.keras_gru import KerasGRU
 
 FULL_SCALE = 32_768.0  # the Keras models read 16-bit integers
 CNN_CHANNELS = 256  # of the block and the convolution that the pre-training CNN has on top

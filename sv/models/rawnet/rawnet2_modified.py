@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sv.models.frame_layers import max_pool
 from sv.models.output import Embedded
 from sv.models.pooling import weighted_statistics
-from sv.models.raw_blocks import POOL, AlphaScaling, encode, leaky_relu, waveforms_of
+from sv.models.rawnet.blocks import POOL, AlphaScaling, encode, leaky_relu, waveforms_of
 
 ATTENTION_SLOPE = 0.01  # PyTorch's default, here alone
 

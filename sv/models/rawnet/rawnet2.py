@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from sv.models.blocks import initialise
 from sv.models.frame_layers import FrameNorm
 from sv.models.output import Embedded
-from sv.models.raw_blocks import POOL, RecurrentEmbedding, Scaling, encode, leaky_relu, raw_blocks, waveforms_of
-from sv.models.sincnet import LENGTH, sinc_filters
+from sv.models.rawnet.blocks import POOL, RecurrentEmbedding, Scaling, encode, leaky_relu, raw_blocks, waveforms_of
+from sv.models.rawnet.sincnet import LENGTH, sinc_filters
 
 STD_EPSILON = 1e-6
 

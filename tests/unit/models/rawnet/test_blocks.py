@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 
 from sv.models import MODELS
-from sv.models.keras_gru import KerasGRU, hard_sigmoid
-from sv.models.raw_blocks import AlphaScaling, FeatureMapScaling, RawBlock, encode, waveforms_of
-from sv.models.rawnet2 import SegmentNorm
-from sv.models.rawnet3 import ContextAttention, Res2Block
+from sv.models.rawnet.blocks import AlphaScaling, FeatureMapScaling, RawBlock, encode, waveforms_of
+from sv.models.rawnet.keras_gru import KerasGRU, hard_sigmoid
+from sv.models.rawnet.rawnet2 import SegmentNorm
+from sv.models.rawnet.rawnet3 import ContextAttention, Res2Block
 
 
 @pytest.mark.parametrize(

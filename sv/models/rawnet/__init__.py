@@ -1,0 +1,1 @@
+"""The RawNets: speaker embeddings from raw waveforms."""

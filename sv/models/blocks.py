@@ -9,7 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.models.folding import Foldable, affine_of, fuse
+
 SQUEEZE_REDUCTION = 8
+SMALLEST_SCALE = 1e-20
+FRAME_STRIDE = 4  # of U-shaped networks: frames of the input to one of the coarsest level
 
 
 class SqueezeExcite(nn.Module):
@@ -26,7 +30,7 @@ class SqueezeExcite(nn.Module):
         return self.fc(means)[:, :, None, None]
 
 
-class SEBasicBlock(nn.Module):
+class SEBasicBlock(Foldable):
     """Two 3x3 convolutions and a gate around a shortcut.
 
     The first normalisation comes *after* its ReLU, as in the published ExU-Net code (a departure from He et al. 2016).
@@ -64,6 +68,41 @@ class SEBasicBlock(nn.Module):
             shortcut = self.downsample(maps[:, :, :: self.stride, :: self.stride])
         return F.relu(torch.addcmul(shortcut, hidden, self.se(hidden)), inplace=True)
 
+    def folded(self) -> nn.Module:
+        """Return the block without normalisations."""
+        return FoldedBlock(self)
+
+
+class FoldedBlock(nn.Module):
+    """An SEBasicBlock in evaluation: two passes over each convolution's maps, in their place.
+
+    The first normalisation lies between a ReLU and a zero-padded convolution: scale * relu(x) + offset is scale times
+    max(x + shift, shift) with shift = offset / scale. The shift is a bias of the first convolution, the scale is in the
+    second one's weights, and zeros around the maps remain zeros.
+    """
+
+    def __init__(self, block: SEBasicBlock) -> None:
+        super().__init__()
+        scale, offset = affine_of(block.bn1)
+        scale = torch.where(scale.abs() < SMALLEST_SCALE, SMALLEST_SCALE, scale)
+        shift = offset / scale
+        self.conv1 = block.conv1
+        self.conv1.bias = nn.Parameter(shift.clone(), requires_grad=False)
+        self.register_buffer("floor", shift[:, None, None])
+        self.conv2, _ = fuse(block.conv2, block.bn2)
+        self.conv2.weight *= scale[:, None, None]
+        self.se, self.stride = block.se, block.stride
+        self.downsample = None if block.downsample is None else nn.Sequential(*fuse(*block.downsample))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (batch, in_channels, mels, frames) to (batch, out_channels, mels / stride, frames / stride)."""
+        hidden = self.conv1(maps)
+        hidden = self.conv2(torch.clamp_min(hidden, self.floor, out=hidden))
+        shortcut = maps
+        if self.downsample is not None:
+            shortcut = self.downsample(maps[:, :, :: self.stride, :: self.stride])
+        return torch.addcmul(shortcut, hidden, self.se(hidden), out=hidden).relu_()
+
 
 def residual_stack(in_channels: int, out_channels: int, num_blocks: int, stride: int = 1) -> nn.Sequential:
     """`num_blocks` blocks in a row; the first one changes the channels and the resolution."""
@@ -76,6 +115,12 @@ def residual_levels(
 ) -> list[nn.Sequential]:
     """One residual stack a level, from the finest resolution to the coarsest."""
     return [residual_stack(*level) for level in zip(in_channels, out_channels, num_blocks, strides, strict=True)]
+
+
+def pad_frames(maps: Tensor) -> Tensor:
+    """Repeat the last frame until the count is a multiple of `FRAME_STRIDE`; a U-net's skips would not fit otherwise."""
+    missing = -maps.shape[-1] % FRAME_STRIDE
+    return F.pad(maps, (0, missing, 0, 0), mode="replicate")
 
 
 def initialise(module: nn.Module) -> None:

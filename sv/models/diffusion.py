@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.models.exu_net import pad_frames
+from sv.models.blocks import pad_frames
 
 BETA_MIN, BETA_MAX = 0.05, 20.0  # noise rate at times 0 and 1
 TIME_MARGIN = 1e-5  # training times stay this far from 0 and 1

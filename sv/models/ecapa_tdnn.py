@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.models.output import Embedded
+from sv.models.folding import Foldable, fold_parts
+from sv.models.frame_layers import TimeConv, cat_channels, folded_norm
+from sv.models.network import Network
 
 VARIANCE_FLOOR = 1e-7
 
@@ -74,20 +76,25 @@ class ECAPATDNNConfig:
             )
 
 
-class Convolution(nn.Module):
-    """A convolution over frames that keeps their number, ReLU, batch norm."""
+class Convolution(Foldable):
+    """Convolution over frames that keeps their number, ReLU, batch norm."""
 
     def __init__(self, in_channels: int, out_channels: int, size: int = 1, dilation: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(in_channels, out_channels, size, dilation=dilation, padding=dilation * (size // 2))
+        self.conv = TimeConv(in_channels, out_channels, size, dilation=dilation, padding=dilation * (size // 2))
         self.bn = nn.BatchNorm1d(out_channels)
 
     def forward(self, values: Tensor) -> Tensor:
         """Map (batch, in_channels, frames) to (batch, out_channels, frames)."""
-        return self.bn(F.relu(self.conv(values)))
+        return self.bn(F.relu_(self.conv(values)))
+
+    def folded(self) -> nn.Module:
+        """Return the form for inference; on a CPU it works frame by frame."""
+        self.bn = folded_norm(self.bn)
+        return super().folded()
 
 
-class Res2Convolution(nn.Module):
+class Res2Convolution(Foldable):
     """Convolutions of groups of channels, each of which also sees the result of the one before.
 
     The last group passes unchanged. (The paper's Res2Net passes the first: the same up to the order of channels.)
@@ -105,6 +112,27 @@ class Res2Convolution(nn.Module):
         for layer, group in zip(self.layers[1:], groups[1:], strict=True):
             outputs.append(layer(outputs[-1] + group))
         return torch.cat([*outputs, last], dim=1)
+
+    def folded(self) -> nn.Module:
+        """Return the form for inference, which works in the place of its input."""
+        return fold_parts(FoldedRes2(self.layers))
+
+
+class FoldedRes2(nn.Module):
+    """Res2 convolution in evaluation: each group's result replaces the group, so nothing is concatenated."""
+
+    def __init__(self, layers: nn.ModuleList) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Overwrite (batch, channels, frames) with the result, and return it."""
+        groups = values.chunk(len(self.layers) + 1, dim=1)
+        for number, layer in enumerate(self.layers):
+            if number:
+                groups[number].add_(groups[number - 1])
+            groups[number].copy_(layer(groups[number]))
+        return values
 
 
 class Block(nn.Module):
@@ -124,14 +152,14 @@ class Block(nn.Module):
         return torch.addcmul(values, hidden, self.se(hidden.mean(dim=2))[:, :, None])
 
 
-class ContextAttention(nn.Module):
+class ContextAttention(Foldable):
     """Channel-dependent weights over frames (section 3.1 of the paper, tanh between its two layers)."""
 
     def __init__(self, channels: int, hidden: int, *, global_context: bool) -> None:
         super().__init__()
         self.global_context = global_context
-        self.linear1 = nn.Conv1d(channels * (3 if global_context else 1), hidden, 1)
-        self.linear2 = nn.Conv1d(hidden, channels, 1)
+        self.linear1 = TimeConv(channels * (3 if global_context else 1), hidden, 1)
+        self.linear2 = TimeConv(hidden, channels, 1)
 
     def forward(self, values: Tensor) -> Tensor:
         """Weights of (batch, channels, frames), which sum to 1 over frames."""
@@ -142,8 +170,32 @@ class ContextAttention(nn.Module):
             hidden = torch.cat([values, mean.expand_as(values), std.expand_as(values)], dim=1)
         return torch.softmax(self.linear2(torch.tanh(self.linear1(hidden))), dim=2)
 
+    def folded(self) -> nn.Module:
+        """Return the form for inference, which computes the context's part once per utterance."""
+        return fold_parts(FoldedAttention(self)) if self.global_context else super().folded()
 
-class ECAPATDNN(nn.Module):
+
+class FoldedAttention(nn.Module):
+    """Context attention in evaluation: mean and deviation, the same at every frame, pass the first layer once."""
+
+    def __init__(self, attention: ContextAttention) -> None:
+        super().__init__()
+        channels, first = attention.linear2.out_channels, attention.linear1
+        self.of_frame = TimeConv(channels, first.out_channels, 1, bias=False).requires_grad_(False)
+        self.of_frame.weight.data = first.weight[:, :channels].contiguous()
+        self.of_context = nn.Linear(2 * channels, first.out_channels).requires_grad_(False)
+        self.of_context.weight.data, self.of_context.bias = first.weight[:, channels:, 0].contiguous(), first.bias
+        self.linear2 = attention.linear2
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Weights of (batch, channels, frames), which sum to 1 over frames."""
+        variance, mean = torch.var_mean(values, dim=2)
+        context = torch.cat([mean, (variance + VARIANCE_FLOOR).sqrt()], dim=1)
+        hidden = self.of_frame(values).add_(self.of_context(context)[:, :, None])
+        return torch.softmax(self.linear2(hidden.tanh_()), dim=2)
+
+
+class ECAPATDNN(Network):
     """Time-delay network of SE-Res2Blocks, all of whose outputs are aggregated and pooled.
 
     Features are centred, each mel bin to mean 0 over the segment.
@@ -154,7 +206,7 @@ class ECAPATDNN(nn.Module):
         self.config = config
         self.layer1 = Convolution(config.num_mel_bins, config.channels, 5)
         self.blocks = nn.ModuleList(Block(config, dilation) for dilation in config.dilations)
-        self.aggregate = nn.Conv1d(config.channels * len(config.dilations), config.aggregated_channels, 1)
+        self.aggregate = TimeConv(config.channels * len(config.dilations), config.aggregated_channels, 1)
         self.attention = ContextAttention(
             config.aggregated_channels, config.attention_channels, global_context=config.global_context
         )
@@ -169,13 +221,9 @@ class ECAPATDNN(nn.Module):
         for block in self.blocks:
             outputs.append(block(hidden))
             hidden = hidden + outputs[-1] if self.config.summed_inputs else outputs[-1]
-        values = F.relu(self.aggregate(torch.cat(outputs, dim=1)))
+        values = F.relu_(self.aggregate(cat_channels(outputs)))
         weights = self.attention(values)
         mean = (values * weights).sum(dim=2)
         variance = (values.square() * weights).sum(dim=2) - mean.square()
         pooled = torch.cat([mean, variance.clamp_min(VARIANCE_FLOOR).sqrt()], dim=1)
         return self.bn_embedding(self.fc(self.bn_pool(pooled)))
-
-    def forward(self, features: Tensor) -> Embedded:
-        """Embed (batch, mels, frames) features."""
-        return Embedded(self.embed(features), None)

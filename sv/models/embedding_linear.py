@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.models.output import Embedded
+from sv.models.network import Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class EmbeddingLinearConfig:
             )
 
 
-class EmbeddingLinear(nn.Module):
+class EmbeddingLinear(Network):
     """`transform @ (embedding - mean)`; the features of this model are embeddings."""
 
     def __init__(self, config: EmbeddingLinearConfig) -> None:
@@ -43,7 +43,3 @@ class EmbeddingLinear(nn.Module):
     def embed(self, features: Tensor) -> Tensor:
         """Map embeddings (batch, embedding_dim) to (batch, output_dim)."""
         return F.linear(features - self.mean, self.transform)
-
-    def forward(self, features: Tensor) -> Embedded:
-        """Map embeddings (batch, embedding_dim)."""
-        return Embedded(self.embed(features), None)

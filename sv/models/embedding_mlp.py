@@ -11,7 +11,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.models.output import Embedded
+from sv.models.network import Network
 
 ACTIVATIONS = {"elu": F.elu, "relu": F.relu}
 
@@ -69,7 +69,7 @@ PUBLISHED = {
 }
 
 
-class EmbeddingMLP(nn.Module):
+class EmbeddingMLP(Network):
     """Linear layers with one activation; the features of this model are embeddings."""
 
     def __init__(self, config: EmbeddingMLPConfig) -> None:
@@ -90,7 +90,3 @@ class EmbeddingMLP(nn.Module):
         if config.residual:
             hidden = hidden + features
         return F.normalize(hidden) if config.normalise_output else hidden
-
-    def forward(self, features: Tensor) -> Embedded:
-        """Map embeddings (batch, embedding_dim)."""
-        return Embedded(self.embed(features), None)

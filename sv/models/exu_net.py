@@ -10,11 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.models.blocks import initialise, residual_levels
+from sv.models.blocks import initialise, pad_frames, residual_levels
+from sv.models.folding import fuse
 from sv.models.output import Embedded
 from sv.models.resnet import STRIDES, Trunk, TrunkConfig, encode, normalised_map, stem_layers
-
-FRAME_STRIDE = 4  # frames of the input to one of the coarsest level
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +109,7 @@ class ExUNet(EncoderDecoder):
         decoded, enhanced = self.decode(self.encode(features))
         return Embedded(self.extract(enhanced, decoded), enhanced[:, 0, :, : features.shape[-1]])
 
-
-def pad_frames(maps: Tensor) -> Tensor:
-    """Repeat the last frame until the count is a multiple of `FRAME_STRIDE`; the skips would not fit otherwise."""
-    missing = -maps.shape[-1] % FRAME_STRIDE
-    return F.pad(maps, (0, missing, 0, 0), mode="replicate")
+    def folded(self) -> nn.Module:
+        """Return the network without normalisations of maps, these channels-last."""
+        self.conv2, self.bn2 = fuse(self.conv2, self.bn2)
+        return super().folded()

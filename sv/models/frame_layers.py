@@ -9,12 +9,19 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.grad import conv2d_input, conv2d_weight
 
+from sv.models.folding import ChannelAffine, Foldable
+
 GRADIENT_FRAMES = 1024  # for which oneDNN is fastest with weights' gradients
 
 
 def is_traced() -> bool:
     """Whether a graph is being recorded, which is to hold for any number of waveforms of any length: no loops over them."""
     return torch.jit.is_tracing() or torch.compiler.is_exporting()
+
+
+def is_on_cpu(module: nn.Module) -> bool:
+    """True if a module's first parameter is in main memory."""
+    return next(module.parameters()).device.type == "cpu"
 
 
 class FrameConv(nn.Module):
@@ -46,8 +53,16 @@ class FrameConv(nn.Module):
         return F.conv2d(maps[:, :, None], self.weight, self.bias, *axes)[:, :, 0]
 
 
-class SameConv(nn.Conv1d):
-    """A convolution of an odd number of taps and stride 1 that keeps the number of frames; on a CPU frame by frame."""
+class TimeConv(nn.Conv1d, Foldable):
+    """Convolution over time whose form for inference on a CPU works frame by frame."""
+
+    def folded(self) -> nn.Module:
+        """Return the form for inference; elsewhere than on a CPU it is the convolution itself."""
+        return FrameConv(self) if is_on_cpu(self) else self
+
+
+class SameConv(TimeConv):
+    """Convolution of an odd number of taps and stride 1 that keeps the number of frames; on a CPU frame by frame."""
 
     def __init__(self, in_channels: int, out_channels: int, taps: int) -> None:
         super().__init__(in_channels, out_channels, taps, padding=taps // 2)
@@ -86,8 +101,17 @@ class FrameConvolution(torch.autograd.Function):
         return None if of_image is None else of_image[:, :, 0], of_kernel[:, :, 0], gradient.sum(dim=(0, 2, 3))
 
 
-class FrameNorm(nn.BatchNorm1d):
-    """A batch norm that is as fast frame by frame as channel by channel."""
+def folded_norm(norm: nn.BatchNorm1d) -> nn.Module:
+    """Form of a batch norm of long maps for inference; elsewhere than on a CPU it is the norm itself."""
+    return ChannelAffine(norm) if is_on_cpu(norm) else norm
+
+
+class FrameNorm(nn.BatchNorm1d, Foldable):
+    """Batch norm that is as fast frame by frame as channel by channel."""
+
+    def folded(self) -> nn.Module:
+        """Return the form for inference, see `folded_norm`."""
+        return folded_norm(self)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (batch, channels, frames) to the same shape."""
@@ -96,27 +120,6 @@ class FrameNorm(nn.BatchNorm1d):
     def _check_input_dim(self, maps: Tensor) -> None:
         if maps.ndim != 4:
             raise ValueError(f"expected (batch, channels, frames), got {tuple(maps[:, :, 0].shape)}")
-
-
-def affine_of(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Scale and offset, (channels,) each, of the map that a batch norm is in evaluation."""
-    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    return scale.detach(), (norm.bias - norm.running_mean * scale).detach()
-
-
-class ChannelAffine(nn.Module):
-    """The affine map that a batch norm is in evaluation, in one pass over the maps."""
-
-    def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
-        super().__init__()
-        axes = [1] * (2 if isinstance(norm, nn.BatchNorm2d) else 1)
-        scale, offset = affine_of(norm)
-        self.register_buffer("scale", scale.view(-1, *axes))
-        self.register_buffer("offset", offset.view(-1, *axes))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Map (batch, channels, frames), or (batch, channels, mels, frames), to the same shape."""
-        return torch.addcmul(self.offset, maps, self.scale)
 
 
 def max_pool(maps: Tensor, size: int) -> Tensor:

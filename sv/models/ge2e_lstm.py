@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.models.output import Embedded
+from sv.models.network import Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class GE2ELSTMConfig:
         return self.output_dim if self.head == "none" else self.head_dim
 
 
-class GE2ELSTM(nn.Module):
+class GE2ELSTM(Network):
     """Stacked LSTM whose last frame is the embedding.
 
     Notes
@@ -108,10 +108,6 @@ class GE2ELSTM(nn.Module):
             return last
         embedding = self.linear(last)
         return F.relu(embedding) if self.config.head == "linear_relu" else embedding
-
-    def forward(self, features: Tensor) -> Embedded:
-        """Embed (batch, mels, frames) features."""
-        return Embedded(self.embed(features), None)
 
     def projections(self) -> list[nn.Parameter]:
         """Weights of the layers' projections; none without."""

@@ -7,11 +7,13 @@ Parameter names are those of the published ExU-Net code, so its checkpoints load
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sv.models.blocks import initialise, residual_levels
-from sv.models.output import Embedded
+from sv.models.folding import fuse
+from sv.models.network import Network
 from sv.models.pooling import attention_layers, weighted_statistics
 
 STRIDES = (1, 2, 2, 1)  # of the levels, in both axes
@@ -49,7 +51,7 @@ class TrunkConfig:
             raise ValueError(f"embedding_dim must be positive, got {self.embedding_dim}")
 
 
-class Trunk(nn.Module):
+class Trunk(Network):
     """Stem, attentive pooling and embedding layer; subclasses add the residual levels under their published names.
 
     Parameters
@@ -78,6 +80,11 @@ class Trunk(nn.Module):
         values = maps.flatten(1, 2) if self.mels_as_channels else maps.flatten(2)
         statistics = weighted_statistics(values, self.attention(values))
         return self.bn_code(self.fc(self.bn_agg(statistics)))
+
+    def folded(self) -> nn.Module:
+        """Return the network without normalisations of maps, these channels-last."""
+        self.conv1, self.bn1 = fuse(self.conv1, self.bn1)
+        return super().folded().to(memory_format=torch.channels_last)
 
 
 def stem_layers(in_channels: int, out_channels: int) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
@@ -130,7 +137,3 @@ class SEResNet(ResidualEncoder):
     def embed(self, features: Tensor) -> Tensor:
         """Embed (batch, mels, frames) features: (batch, embedding_dim)."""
         return self.embed_maps(normalised_map(features))
-
-    def forward(self, features: Tensor) -> Embedded:
-        """Embed (batch, mels, frames) features."""
-        return Embedded(self.embed(features), None)

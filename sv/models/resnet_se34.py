@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sv.models.blocks import residual_levels
-from sv.models.output import Embedded
+from sv.models.folding import ChannelAffine, fuse
+from sv.models.network import Network
 from sv.models.pooling import attention_layers, self_attention, weighted_mean, weighted_statistics
 from sv.models.resnet import normalised_map
 
@@ -72,7 +74,7 @@ class ResNetSE34V2Config(ResNetSE34Config):
     pooling: Pooling = "statistics"
 
 
-class ResNetSE34(nn.Module):
+class ResNetSE34(Network):
     """Residual levels and embedding layer; a subclass has the stem, `conv1` and `bn1`, and the attention.
 
     Parameters
@@ -109,9 +111,9 @@ class ResNetSE34(nn.Module):
         pool = weighted_statistics if self.config.pooling == "statistics" else weighted_mean
         return self.fc(pool(*self.attend(maps)))
 
-    def forward(self, features: Tensor) -> Embedded:
-        """Embed (batch, mels, frames) features."""
-        return Embedded(self.embed(features), None)
+    def folded(self) -> nn.Module:
+        """Return the network without normalisations of maps, these channels-last."""
+        return super().folded().to(memory_format=torch.channels_last)
 
 
 class ResNetSE34L(ResNetSE34):
@@ -135,6 +137,11 @@ class ResNetSE34L(ResNetSE34):
         values = maps.mean(dim=2)
         return values, self_attention(values, self.sap_linear, self.attention)
 
+    def folded(self) -> nn.Module:
+        """Return the network without normalisations of maps, these channels-last."""
+        self.conv1, self.bn1 = fuse(self.conv1, self.bn1)
+        return super().folded()
+
 
 class ResNetSE34V2(ResNetSE34):
     """Half-width ResNet34 whose every (channel, mel) pair has attention weights of its own."""
@@ -155,6 +162,11 @@ class ResNetSE34V2(ResNetSE34):
         """Channels times mels, channel-major, and as many weights a frame."""
         values = maps.flatten(1, 2)
         return values, self.attention(values)
+
+    def folded(self) -> nn.Module:
+        """Return the network without normalisations of maps but the one after the stem's ReLU: a single affine map."""
+        self.bn1 = ChannelAffine(self.bn1)
+        return super().folded()
 
 
 def initialise_convolution(module: nn.Module) -> None:

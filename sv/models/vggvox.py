@@ -9,7 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from sv.models.output import Embedded
+from sv.models.folding import fuse_sequence
+from sv.models.network import Network
 from sv.models.pooling import self_attention, weighted_mean
 from sv.models.resnet import normalised_map
 
@@ -41,7 +42,7 @@ class VGGVoxConfig:
             raise ValueError(f"embedding_dim must be positive, got {self.embedding_dim}")
 
 
-class VGGVox(nn.Module):
+class VGGVox(Network):
     """Six convolutions down to one row of (batch, 512, frames), pooled."""
 
     def __init__(self, config: VGGVoxConfig) -> None:
@@ -75,9 +76,10 @@ class VGGVox(nn.Module):
         """Embed (batch, mels, frames) features: (batch, embedding_dim)."""
         return self.fc(self.pool(self.netcnn(normalised_map(features))[:, :, 0]))
 
-    def forward(self, features: Tensor) -> Embedded:
-        """Embed (batch, mels, frames) features."""
-        return Embedded(self.embed(features), None)
+    def folded(self) -> nn.Module:
+        """Return the network without normalisations, its maps channels-last."""
+        self.netcnn = fuse_sequence(self.netcnn)
+        return self.to(memory_format=torch.channels_last)
 
 
 def convolution(

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.models.folding import Foldable, fuse
 from sv.models.frame_layers import FrameNorm, SameConv, is_traced, max_pool
 
 SLOPE = 0.3  # of leaky ReLUs: Keras' default, kept by every port
@@ -61,7 +62,7 @@ class AlphaScaling(nn.Module):
         return torch.addcmul(self.alpha * gates, maps, gates)
 
 
-class RawBlock(nn.Module):
+class RawBlock(Foldable):
     """Residual block of RawNet1's port and RawNet2: two convolutions, max pooling, feature map scaling.
 
     Parameters
@@ -91,6 +92,11 @@ class RawBlock(nn.Module):
         shortcut = maps if self.conv_downsample is None else self.conv_downsample(maps)
         pooled = max_pool(hidden.add_(shortcut), POOL)
         return pooled if self.fms is None else self.fms(pooled)
+
+    def folded(self) -> nn.Module:
+        """Return the block with its second normalisation folded into the first convolution."""
+        self.conv1, self.bn2 = fuse(self.conv1, self.bn2)
+        return super().folded()
 
 
 def raw_blocks(in_channels: int, channels: Sequence[int], *, bypass: bool, scaling: Scaling) -> nn.Sequential:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from sv.models.blocks import initialise
-from sv.models.frame_layers import max_pool
-from sv.models.output import Embedded
+from sv.models.folding import Foldable, fuse
+from sv.models.frame_layers import TimeConv, max_pool
+from sv.models.network import Network
 from sv.models.rawnet.blocks import POOL, RecurrentEmbedding, leaky_relu, raw_blocks, waveforms_of
 from sv.models.rawnet.keras_gru import KerasGRU
 
@@ -110,18 +111,18 @@ def initialise_keras(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-class PostActivationBlock(nn.Module):
+class PostActivationBlock(Foldable):
     """Residual block (He et al. 2016, arXiv:1512.03385), then max pooling of three frames."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv1d(in_channels, out_channels, 3, padding=1)
+        self.conv1 = TimeConv(in_channels, out_channels, 3, padding=1)
         self.bn1 = batch_norm(out_channels)
-        self.conv2 = nn.Conv1d(out_channels, out_channels, 3, padding=1)
+        self.conv2 = TimeConv(out_channels, out_channels, 3, padding=1)
         self.bn2 = batch_norm(out_channels)
         self.downsample = None
         if in_channels != out_channels:
-            self.downsample = nn.Sequential(nn.Conv1d(in_channels, out_channels, 1), batch_norm(out_channels))
+            self.downsample = nn.Sequential(TimeConv(in_channels, out_channels, 1), batch_norm(out_channels))
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (batch, in_channels, frames) to (batch, out_channels, frames // 3)."""
@@ -129,13 +130,21 @@ class PostActivationBlock(nn.Module):
         shortcut = maps if self.downsample is None else self.downsample(maps)
         return max_pool(leaky_relu(hidden + shortcut), POOL)
 
+    def folded(self) -> nn.Module:
+        """Return the block without normalisations."""
+        self.conv1, self.bn1 = fuse(self.conv1, self.bn1)
+        self.conv2, self.bn2 = fuse(self.conv2, self.bn2)
+        if self.downsample is not None:
+            self.downsample, _ = fuse(*self.downsample)
+        return super().folded()
 
-class RawNet1Trunk(nn.Module):
+
+class RawNet1Trunk(Foldable):
     """Waveforms in [-1, 1) to maps; what pre-training hands on."""
 
     def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()
-        self.strided_conv = nn.Conv1d(1, channels[0], POOL, stride=POOL)
+        self.strided_conv = TimeConv(1, channels[0], POOL, stride=POOL)
         self.bn = batch_norm(channels[0])
         inputs = (channels[0], *channels[:-1])
         self.blocks = nn.Sequential(*(PostActivationBlock(*pair) for pair in zip(inputs, channels, strict=True)))
@@ -144,8 +153,13 @@ class RawNet1Trunk(nn.Module):
         """Map (batch, samples) to (batch, channels, frames)."""
         return self.blocks(leaky_relu(self.bn(self.strided_conv(FULL_SCALE * waveforms[:, None]))))
 
+    def folded(self) -> nn.Module:
+        """Return the trunk without normalisations."""
+        self.strided_conv, self.bn = fuse(self.strided_conv, self.bn)
+        return super().folded()
 
-class RawNet1(nn.Module):
+
+class RawNet1(Network):
     """The paper's CNN-GRU."""
 
     def __init__(self, config: RawNet1Config) -> None:
@@ -162,12 +176,8 @@ class RawNet1(nn.Module):
         maps = self.trunk(waveforms_of(features, POOL ** (len(self.config.channels) + 1), self.config.pre_emphasis))
         return leaky_relu(self.bn_fc(self.fc(self.gru(maps.transpose(1, 2)))))
 
-    def forward(self, features: Tensor) -> Embedded:
-        """Embed waveforms (batch, 1, samples)."""
-        return Embedded(self.embed(features), None)
 
-
-class RawNet1Cnn(nn.Module):
+class RawNet1Cnn(Network):
     """The paper's pre-training CNN: one more block, a 1x1 convolution and the mean over time instead of the GRU."""
 
     def __init__(self, config: RawNet1CnnConfig) -> None:
@@ -175,7 +185,7 @@ class RawNet1Cnn(nn.Module):
         self.config = config
         self.trunk = RawNet1Trunk(config.channels)
         self.last_block = PostActivationBlock(config.channels[-1], CNN_CHANNELS)
-        self.last_conv = nn.Conv1d(CNN_CHANNELS, CNN_CHANNELS, 1)
+        self.last_conv = TimeConv(CNN_CHANNELS, CNN_CHANNELS, 1)
         self.last_bn = batch_norm(CNN_CHANNELS)
         self.dropout = nn.Dropout(config.dropout)
         self.dense = nn.Linear(CNN_CHANNELS, config.embedding_dim)
@@ -190,19 +200,20 @@ class RawNet1Cnn(nn.Module):
         mean = self.dropout(leaky_relu(self.last_bn(self.last_conv(maps)))).mean(dim=-1)
         return leaky_relu(self.bn_dense(self.dense(mean)))
 
-    def forward(self, features: Tensor) -> Embedded:
-        """Embed waveforms (batch, 1, samples)."""
-        return Embedded(self.embed(features), None)
+    def folded(self) -> nn.Module:
+        """Return the network without normalisations of maps."""
+        self.last_conv, self.last_bn = fuse(self.last_conv, self.last_bn)
+        return super().folded()
 
 
-class RawNet1PyTorch(nn.Module):
+class RawNet1PyTorch(Network):
     """The authors' port to PyTorch."""
 
     def __init__(self, config: RawNet1PyTorchConfig) -> None:
         super().__init__()
         self.config = config
         width = config.channels[0]
-        self.first_conv = nn.Conv1d(1, width, POOL, stride=POOL)
+        self.first_conv = TimeConv(1, width, POOL, stride=POOL)
         self.first_bn = nn.BatchNorm1d(width)
         self.blocks = raw_blocks(width, config.channels, bypass=config.preact_bypass, scaling="none")
         self.tail = RecurrentEmbedding(config.channels[-1], config.gru_dim, config.embedding_dim)
@@ -213,6 +224,7 @@ class RawNet1PyTorch(nn.Module):
         waveforms = waveforms_of(features, POOL ** (len(self.config.channels) + 1), self.config.pre_emphasis)
         return self.tail(self.blocks(leaky_relu(self.first_bn(self.first_conv(waveforms[:, None])))))
 
-    def forward(self, features: Tensor) -> Embedded:
-        """Embed waveforms (batch, 1, samples)."""
-        return Embedded(self.embed(features), None)
+    def folded(self) -> nn.Module:
+        """Return the network with the normalisations after its convolutions folded into them."""
+        self.first_conv, self.first_bn = fuse(self.first_conv, self.first_bn)
+        return super().folded()

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from sv.models.blocks import initialise
-from sv.models.frame_layers import FrameNorm
-from sv.models.output import Embedded
+from sv.models.frame_layers import FrameNorm, TimeConv
+from sv.models.network import Network
 from sv.models.rawnet.blocks import POOL, RecurrentEmbedding, Scaling, encode, leaky_relu, raw_blocks, waveforms_of
 from sv.models.rawnet.sincnet import LENGTH, sinc_filters
 
@@ -87,7 +87,7 @@ class SegmentNorm(nn.Module):
         return torch.addcmul(self.beta, normalised, self.gamma)
 
 
-class RawNet2(nn.Module):
+class RawNet2(Network):
     """Waveforms to embeddings through sinc filters, residual blocks with feature map scaling, and a GRU."""
 
     def __init__(self, config: RawNet2Config) -> None:
@@ -95,7 +95,7 @@ class RawNet2(nn.Module):
         self.config = config
         width = config.channels[0]
         self.ln = SegmentNorm(config.num_samples if config.ln_affine == "per_sample" else None)
-        self.first_conv = sinc_filters(width) if config.front_end == "sinc" else nn.Conv1d(1, width, POOL, stride=POOL)
+        self.first_conv = sinc_filters(width) if config.front_end == "sinc" else TimeConv(1, width, POOL, stride=POOL)
         self.first_bn = FrameNorm(width)
         self.blocks = raw_blocks(width, config.channels, bypass=config.preact_bypass, scaling=config.fms)
         self.tail = RecurrentEmbedding(config.channels[-1], config.gru_dim, config.embedding_dim)
@@ -112,7 +112,3 @@ class RawNet2(nn.Module):
         """Embed waveforms (batch, 1, samples): (batch, embedding_dim), not length-normalised."""
         waveforms = waveforms_of(features, self.config.min_samples)
         return self.tail(encode(lambda part: self.blocks(self.front_end(part)), self, waveforms))
-
-    def forward(self, features: Tensor) -> Embedded:
-        """Embed waveforms (batch, 1, samples)."""
-        return Embedded(self.embed(features), None)

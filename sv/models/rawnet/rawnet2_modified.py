@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from sv.models.frame_layers import max_pool
-from sv.models.output import Embedded
+from sv.models.folding import Foldable, fuse
+from sv.models.frame_layers import TimeConv, folded_norm, max_pool
+from sv.models.network import Network
 from sv.models.pooling import weighted_statistics
 from sv.models.rawnet.blocks import POOL, AlphaScaling, encode, leaky_relu, waveforms_of
 
@@ -49,7 +50,7 @@ class RawNet2ModifiedConfig:
         return POOL ** (len(self.channels) + 1)
 
 
-class AlphaBlock(nn.Module):
+class AlphaBlock(Foldable):
     """Pre-activation residual block (He et al. 2016, arXiv:1603.05027) with alpha feature map scaling.
 
     Parameters
@@ -64,12 +65,12 @@ class AlphaBlock(nn.Module):
         super().__init__()
         self.pools = pools
         self.bn1 = nn.BatchNorm1d(in_channels)
-        self.conv1 = nn.Conv1d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.conv1 = TimeConv(in_channels, out_channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm1d(out_channels)
-        self.conv2 = nn.Conv1d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.conv2 = TimeConv(out_channels, out_channels, 3, padding=1, bias=False)
         self.afms = AlphaScaling(out_channels)
         changes = in_channels != out_channels
-        self.shortcut = nn.Conv1d(in_channels, out_channels, 1, bias=False) if changes else None
+        self.shortcut = TimeConv(in_channels, out_channels, 1, bias=False) if changes else None
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (batch, in_channels, frames) to (batch, out_channels, frames), or a third of the frames."""
@@ -77,6 +78,12 @@ class AlphaBlock(nn.Module):
         shortcut = maps if self.shortcut is None else self.shortcut(activated)
         hidden = self.conv2(leaky_relu(self.bn2(self.conv1(activated)))) + shortcut
         return self.afms(max_pool(hidden, POOL) if self.pools else hidden)
+
+    def folded(self) -> nn.Module:
+        """Return the block with its second normalisation folded into the first convolution."""
+        self.conv1, self.bn2 = fuse(self.conv1, self.bn2)
+        self.bn1 = folded_norm(self.bn1)
+        return super().folded()
 
 
 def alpha_layers(channels: Sequence[int], blocks: Sequence[int]) -> nn.Sequential:
@@ -89,21 +96,21 @@ def alpha_layers(channels: Sequence[int], blocks: Sequence[int]) -> nn.Sequentia
     return nn.Sequential(*layers)
 
 
-class RawNet2Modified(nn.Module):
+class RawNet2Modified(Network):
     """Waveforms to embeddings."""
 
     def __init__(self, config: RawNet2ModifiedConfig) -> None:
         super().__init__()
         self.config = config
         width = config.channels[-1]
-        self.conv1 = nn.Conv1d(1, config.channels[0], POOL, stride=POOL)
+        self.conv1 = TimeConv(1, config.channels[0], POOL, stride=POOL)
         self.layers = alpha_layers(config.channels, config.blocks)
         self.bn_before_agg = nn.BatchNorm1d(width)
         self.attention = nn.Sequential(
-            nn.Conv1d(width, config.attention_dim, 1),
+            TimeConv(width, config.attention_dim, 1),
             nn.LeakyReLU(ATTENTION_SLOPE),
             nn.BatchNorm1d(config.attention_dim),
-            nn.Conv1d(config.attention_dim, width, 1),
+            TimeConv(config.attention_dim, width, 1),
             nn.Softmax(dim=-1),
         )
         self.fc = nn.Linear(2 * width, config.embedding_dim)
@@ -120,7 +127,3 @@ class RawNet2Modified(nn.Module):
         """Weighted means and deviations over frames of (batch, samples), (batch, 2 * channels)."""
         maps = leaky_relu(self.bn_before_agg(self.layers(self.conv1(waveforms[:, None]))))
         return weighted_statistics(maps, self.attention(maps))
-
-    def forward(self, features: Tensor) -> Embedded:
-        """Embed waveforms (batch, 1, samples)."""
-        return Embedded(self.embed(features), None)

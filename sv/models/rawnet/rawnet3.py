@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.models.frame_layers import ChannelAffine, FrameConv, cat_channels, max_pool
-from sv.models.output import Embedded
+from sv.models.folding import ChannelAffine, Foldable
+from sv.models.frame_layers import FrameConv, TimeConv, cat_channels, is_on_cpu, max_pool
+from sv.models.network import Network
 from sv.models.rawnet.blocks import AlphaScaling, encode, waveforms_of
 from sv.models.rawnet.sincnet import LENGTH, sinc_pairs
 
@@ -69,7 +70,7 @@ class WaveformNorm(nn.Module):
         return self.instance_norm((waveforms - PRE_EMPHASIS * before)[:, None])
 
 
-class Res2Block(nn.Module):
+class Res2Block(Foldable):
     """Res2Net block (Gao et al. 2019, arXiv:1904.01169) with alpha feature map scaling; convolution, ReLU, norm.
 
     Parameters
@@ -107,6 +108,10 @@ class Res2Block(nn.Module):
         hidden = self.bn3(F.relu_(self.conv3(torch.cat([*done, groups[-1]], dim=1))))
         hidden = hidden + (maps if self.residual is None else self.residual(maps))
         return self.afms(max_pool(hidden, self.pool) if self.pool > 1 else hidden)
+
+    def folded(self) -> nn.Module:
+        """Return the form for inference; elsewhere than on a CPU it is the block itself."""
+        return FrameRes2Block(self) if is_on_cpu(self) else self
 
 
 class FrameRes2Block(nn.Module):
@@ -174,7 +179,7 @@ class ContextAttention(nn.Sequential):
         return hidden
 
 
-class RawNet3(nn.Module):
+class RawNet3(Network):
     """Waveforms to embeddings through sinc filters, Res2 blocks and attentive statistics."""
 
     def __init__(self, config: RawNet3Config) -> None:
@@ -187,7 +192,7 @@ class RawNet3(nn.Module):
             Res2Block(before, width, scale=config.scale, dilation=dilation, pool=pool)
             for before, dilation, pool in zip((bands, width, width), DILATIONS, (*POOLS, 1), strict=True)
         )
-        self.layer4 = nn.Conv1d(3 * width, pooled, 1)
+        self.layer4 = TimeConv(3 * width, pooled, 1)
         self.attention = ContextAttention(pooled, config.attention_dim)
         self.bn5 = nn.BatchNorm1d(2 * pooled)
         self.fc6 = nn.Linear(2 * pooled, config.embedding_dim)
@@ -219,7 +224,3 @@ class RawNet3(nn.Module):
         waveforms = waveforms_of(features, self.config.min_samples)
         pooled = encode(lambda part: self.pool(self.encode(self.front_end(part))), self, waveforms)
         return self.fc6(self.bn5(pooled))
-
-    def forward(self, features: Tensor) -> Embedded:
-        """Embed waveforms (batch, 1, samples)."""
-        return Embedded(self.embed(features), None)

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from sv.models.frame_layers import FrameConv, cat_channels, is_traced, max_pool
+from sv.models.folding import Foldable
+from sv.models.frame_layers import FrameConv, cat_channels, is_on_cpu, is_traced, max_pool
 
 SAMPLING_RATE = 16_000
 LENGTH = 251  # taps; odd, so that filters have a centre
@@ -43,7 +44,7 @@ def hamming_window() -> Tensor:
     return torch.from_numpy(np.hamming(LENGTH)[:HALF].astype(np.float32))
 
 
-class SincFilters(nn.Module):
+class SincFilters(Foldable):
     """Even (cosine) band-pass filters, one a band; learned are the bands' edges alone.
 
     Filters are always synthesised in float32 and outside autocast. Window and time axis are no part of a checkpoint.
@@ -93,6 +94,10 @@ class SincFilters(nn.Module):
             maps = PooledMagnitude.apply(waveforms[:, 0], self.filters()[:, : HALF + 1], pool)
         return maps.transpose(1, 2).contiguous()
 
+    def folded(self) -> nn.Module:
+        """Return the filters, on a CPU as they are now; elsewhere they are synthesised in each pass."""
+        return FrozenSincFilters(self) if is_on_cpu(self) else self
+
 
 class SincPairs(SincFilters):
     """Even filters followed by the odd (sine) ones of the same bands: 2 * num_bands channels.
@@ -107,6 +112,10 @@ class SincPairs(SincFilters):
         left = left / (2 * (high - low))
         odd = torch.cat([left, torch.zeros_like(low), -left.flip(1)], dim=1)
         return torch.cat([super().filters(), odd])
+
+    def folded(self) -> nn.Module:
+        """Return the filters, see `SincFilters.folded`."""
+        return FrozenSincPairs(self) if is_on_cpu(self) else self
 
 
 def folded_windows(waveform: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from torch import nn
 
 from sv.losses import AngularPrototypical, SoftmaxLoss
 from sv.models import MODELS
-from sv.models.exu_net import ExUNet, ExUNetConfig, UNet, UNetConfig, pad_frames
+from sv.models.blocks import pad_frames
+from sv.models.exu_net import ExUNet, ExUNetConfig, UNet, UNetConfig
 from sv.models.resnet import SEResNet, SEResNetConfig
 
 RTOL = 1e-4

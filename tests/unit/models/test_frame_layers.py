@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sv.models.frame_layers import ChannelAffine, FrameConv, FrameNorm, SameConv, cat_channels, max_pool
+from sv.models.folding import ChannelAffine
+from sv.models.frame_layers import FrameConv, FrameNorm, SameConv, cat_channels, max_pool
 
 
 def by_frames(maps: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ from sv.base.config import from_dict
 from sv.models import MODELS
 from sv.published.rawnet import translate
 
-GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "rawnet" / "numbers.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[3] / "golden" / "rawnet" / "numbers.json").read_text())
 Build = Callable[[str, str], nn.Module]
 
 

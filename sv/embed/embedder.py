@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from torch import nn
 
 from sv.features.segments import TINY
 from sv.models.folding import for_inference
+from sv.models.protocol import Model
 
 
 class Embedder:
@@ -18,7 +18,7 @@ class Embedder:
 
     Parameters
     ----------
-    model : torch.nn.Module
+    model : Model
         A copy of it, made for inference, runs.
     num_frames : int or None
         Frames per segment; None if each utterance is one segment, which is then embedded by itself.
@@ -26,7 +26,7 @@ class Embedder:
         Segments.
     """
 
-    def __init__(self, model: nn.Module, num_frames: int | None, batch_size: int) -> None:
+    def __init__(self, model: Model, num_frames: int | None, batch_size: int) -> None:
         self.model, self.num_frames, self.batch_size = for_inference(model), num_frames, batch_size
         self.device = next(model.parameters()).device
 

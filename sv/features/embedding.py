@@ -1,14 +1,16 @@
 """Embeddings as features, for models that make embeddings better."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingConfig:
-    """What becomes of an embedding before the model sees it.
+    """Treatment of an embedding before the model sees it.
 
     Attributes
     ----------
@@ -17,10 +19,15 @@ class EmbeddingConfig:
     """
 
     normalise: bool = True
+    input_rate: ClassVar[None] = None
+    num_mel_bins: ClassVar[None] = None
+    shift_ms: ClassVar[None] = None
 
 
 class EmbeddingInput(nn.Module):
     """Embeddings as they are, or length-normalised; nothing is learned."""
+
+    device = torch.device("cpu")  # embeddings stay where they are
 
     def __init__(self, config: EmbeddingConfig) -> None:
         super().__init__()

@@ -6,9 +6,9 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from sv.features.mel import MelFilters, by_waveform, power_spectrum, triangles
+from sv.features.mel import MelFrontend, by_waveform, check_band, power_spectrum, triangles
 
 FULL_SCALE = 32768.0  # Kaldi works on 16-bit integers
 LOG_FLOOR = torch.finfo(torch.float32).eps
@@ -39,15 +39,16 @@ class FbankConfig:
     snip_edges: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.low_hz < self.high_hz <= self.sampling_rate / 2:
-            raise ValueError(
-                f"low_hz and high_hz must be ascending in [0, {self.sampling_rate / 2}], "
-                f"got {self.low_hz} and {self.high_hz}"
-            )
+        check_band(self.low_hz, self.high_hz, self.sampling_rate)
         if self.window not in ("povey", "hamming"):
             raise ValueError(f"window must be povey or hamming, got {self.window!r}")
         if not 0 < self.shift_length <= self.window_length:
             raise ValueError(f"shift_ms must be in (0, window_ms = {self.window_ms}], got {self.shift_ms}")
+
+    @property
+    def input_rate(self) -> int:
+        """Sampling rate of the waveforms, in Hz."""
+        return self.sampling_rate
 
     @property
     def window_length(self) -> int:
@@ -65,14 +66,11 @@ class FbankConfig:
         return 1 << (self.window_length - 1).bit_length()
 
 
-class Fbank(nn.Module):
+class Fbank(MelFrontend):
     """Waveforms to Kaldi's log-mel filterbank; nothing is learned."""
 
     def __init__(self, config: FbankConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.register_buffer("window", window_function(config), persistent=False)
-        self.filters = MelFilters(kaldi_filters(config))
+        super().__init__(config, window_function(config), kaldi_filters(config))
 
     @torch.no_grad()
     def forward(self, waveforms: Tensor) -> Tensor:

@@ -10,15 +10,15 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from sv.features.mel import MelFilters, by_waveform, is_traced, power_spectrum, triangles
+from sv.features.mel import CentredFrames, MelFrontend, by_waveform, check_band, is_traced, power_spectrum, triangles
 
 CHUNK_FRAMES = 128  # their spectra stay in a CPU's cache
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogMelConfig:
+class LogMelConfig(CentredFrames):
     """Log-mel filterbank: centred frames, HTK mel scale.
 
     Attributes
@@ -57,40 +57,23 @@ class LogMelConfig:
     subtract_mean: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.low_hz < self.high_hz <= self.sampling_rate / 2:
-            raise ValueError(
-                f"low_hz and high_hz must be ascending in [0, {self.sampling_rate / 2}], "
-                f"got {self.low_hz} and {self.high_hz}"
-            )
-        if not 0 < self.window_length <= self.n_fft:
-            raise ValueError(
-                f"window_ms must be in (0, {1000 * self.n_fft / self.sampling_rate}], got {self.window_ms}"
-            )
-        if self.shift_length < 1:
-            raise ValueError(f"shift_ms must be at least one sample, got {self.shift_ms}")
+        check_band(self.low_hz, self.high_hz, self.sampling_rate)
+        self.check_frames()
         for name in ("input_scale", "log_floor"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
     @property
-    def window_length(self) -> int:
-        """Samples of a window."""
-        return round(self.window_ms * self.sampling_rate / 1000)
-
-    @property
-    def shift_length(self) -> int:
-        """Samples between the starts of two frames."""
-        return round(self.shift_ms * self.sampling_rate / 1000)
+    def input_rate(self) -> int:
+        """Sampling rate of the waveforms, in Hz."""
+        return self.sampling_rate
 
 
-class LogMel(nn.Module):
+class LogMel(MelFrontend):
     """Waveforms to log-mel features; nothing is learned."""
 
     def __init__(self, config: LogMelConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.register_buffer("window", centred_window(config), persistent=False)
-        self.filters = MelFilters(htk_filters(config))
+        super().__init__(config, centred_window(config), htk_filters(config))
 
     @torch.no_grad()
     def forward(self, waveforms: Tensor) -> Tensor:

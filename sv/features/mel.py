@@ -1,11 +1,49 @@
-"""What the log-mel front ends share: power spectra, triangular mel filters and their product."""
+"""Shared parts of the mel front ends: frame sizes, power spectra, triangular mel filters and their product."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from sv.features.protocol import FrontendConfig
+
 NUM_BLOCKS = 4
+
+
+class CentredFrames:
+    """Sizes in samples of a configuration's frames, whose windows lie in the middle of a longer FFT."""
+
+    sampling_rate: int
+    n_fft: int
+    window_ms: float
+    shift_ms: float
+
+    @property
+    def window_length(self) -> int:
+        """Samples of a window."""
+        return round(self.window_ms * self.sampling_rate / 1000)
+
+    @property
+    def shift_length(self) -> int:
+        """Samples between the starts of two frames."""
+        return round(self.shift_ms * self.sampling_rate / 1000)
+
+    def check_frames(self) -> None:
+        """Raise ValueError unless the window fits into the FFT and the shift is a sample or more."""
+        if not 0 < self.window_length <= self.n_fft:
+            raise ValueError(
+                f"window_ms must be in (0, {1000 * self.n_fft / self.sampling_rate}], got {self.window_ms}"
+            )
+        if self.shift_length < 1:
+            raise ValueError(f"shift_ms must be at least one sample, got {self.shift_ms}")
+
+
+def check_band(low_hz: float, high_hz: float, sampling_rate: int) -> None:
+    """Raise ValueError unless the outer edges of a filterbank ascend between 0 Hz and half the sampling rate."""
+    if not 0 <= low_hz < high_hz <= sampling_rate / 2:
+        raise ValueError(
+            f"low_hz and high_hz must be ascending in [0, {sampling_rate / 2}], got {low_hz} and {high_hz}"
+        )
 
 
 def triangles(points: Tensor, bins: Tensor) -> Tensor:
@@ -63,6 +101,29 @@ class MelFilters(nn.Module):
         return torch.cat(products, dim=1)
 
 
+class MelFrontend(nn.Module):
+    """Base of the mel front ends: a window and filters, neither learned nor stored in a checkpoint.
+
+    Parameters
+    ----------
+    config : dataclass
+    window : (samples,) torch.Tensor
+    weights : (filters, bins) torch.Tensor
+        See `MelFilters`.
+    """
+
+    def __init__(self, config: FrontendConfig, window: Tensor, weights: Tensor) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("window", window, persistent=False)
+        self.filters = MelFilters(weights)
+
+    @property
+    def device(self) -> torch.device:
+        """Device that waveforms must be on."""
+        return self.window.device
+
+
 def power_spectrum(spectrum: Tensor) -> Tensor:
     """Squared magnitude of a complex spectrum, which is overwritten: fresh memory would cost more than the squares."""
     parts = torch.view_as_real(spectrum)
@@ -70,8 +131,8 @@ def power_spectrum(spectrum: Tensor) -> Tensor:
     return parts[..., 0] + parts[..., 1]
 
 
-def is_traced() -> bool:
-    """Whether a graph is being recorded, which is to hold for any number of waveforms of any length: no loops over them."""
+def is_traced() -> bool:  # as in sv.models.frame_layers: the rooms do not see each other, sv.base does not see torch
+    """True while exporting or tracing, when Python loops over the batch must be avoided."""
     return torch.jit.is_tracing() or torch.compiler.is_exporting()
 
 

@@ -6,9 +6,9 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import nn
 
 from sv.base.layout import FEATURE_KEYS, SAMPLING_RATE
+from sv.features.protocol import Frontend
 
 TINY = 1e-12
 MIN_COVERAGE = 0.75  # of the last of several sliding windows by the utterance
@@ -16,7 +16,7 @@ MIN_COVERAGE = 0.75  # of the last of several sliding windows by the utterance
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentConfig:
-    """How utterances are embedded.
+    """Cutting of utterances into segments, and averaging of their embeddings.
 
     Attributes
     ----------
@@ -121,22 +121,21 @@ def cut_frames(matrix: np.ndarray, num_frames: int | None, config: SegmentConfig
     return matrix[cut_segments(np.arange(len(matrix)), in_frames).reshape(-1)]
 
 
-def compute_features(frontend: nn.Module, samples: np.ndarray, config: SegmentConfig) -> np.ndarray:
+def compute_features(frontend: Frontend, samples: np.ndarray, config: SegmentConfig) -> np.ndarray:
     """Features of an utterance's segments, stacked in time: (num_segments * frames, mels) float32.
 
     What stage 3 stores: each segment's features are computed from that segment alone, as at the model's input.
     """
-    device = next((buffer.device for buffer in frontend.buffers()), "cpu")
     samples = raised(samples, config.raise_to_dbfs)
     if config.peak_normalise:
         samples = samples / np.maximum(np.abs(samples).max(initial=0), np.float32(TINY))
     if config.scheme == "sliding":
 
         def whole(padded: np.ndarray) -> np.ndarray:
-            return frontend(torch.from_numpy(padded[None]).to(device))[0].T.cpu().numpy()
+            return frontend(torch.from_numpy(padded[None]).to(frontend.device))[0].T.cpu().numpy()
 
         return slide(whole, samples, config, shift_of(frontend))
-    segments = torch.from_numpy(cut_segments(samples, config)).to(device)
+    segments = torch.from_numpy(cut_segments(samples, config)).to(frontend.device)
     features = frontend(segments).transpose(1, 2)  # (num_segments, frames, mels)
     return features.reshape(-1, features.shape[-1]).cpu().numpy()
 
@@ -149,8 +148,10 @@ def raised(samples: np.ndarray, dbfs: float | None) -> np.ndarray:
     return (samples * max(1.0, 10 ** (dbfs / 20) / level)).astype(np.float32)
 
 
-def shift_of(frontend: nn.Module) -> int:
-    """Samples at 16 kHz between two frames of a front end with a fixed shift."""
+def shift_of(frontend: Frontend) -> int:
+    """Samples at 16 kHz between two frames of a front end; raises ValueError if it has no frames at a fixed shift."""
+    if frontend.config.shift_ms is None:
+        raise ValueError('[extract] scheme = "sliding" needs mel features; choose another scheme for waveforms')
     return round(frontend.config.shift_ms * SAMPLING_RATE / 1000)
 
 
@@ -183,7 +184,7 @@ def slide(
     return np.concatenate([frames[start // shift : start // shift + window] for start in starts])
 
 
-def frames_per_segment(frontend: nn.Module, config: SegmentConfig) -> int | None:
+def frames_per_segment(frontend: Frontend, config: SegmentConfig) -> int | None:
     """Frames that the front end makes of a segment; None if segments are utterances of any length."""
     if config.scheme == "whole":
         return None

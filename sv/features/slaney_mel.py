@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from scipy.signal import firwin
-from torch import Tensor, nn
+from torch import Tensor
 
-from sv.features.mel import MelFilters, power_spectrum, triangles
+from sv.features.mel import CentredFrames, MelFrontend, power_spectrum, triangles
 
 LINEAR_HZ = 200 / 3  # of a mel below the break
 BREAK_MEL = 15  # 1000 Hz
@@ -17,7 +17,7 @@ FILTER_WIDTH = 10  # half length of the decimation filter, in output samples
 
 
 @dataclass(frozen=True, kw_only=True)
-class SlaneyMelConfig:
+class SlaneyMelConfig(CentredFrames):
     """Mel filterbank: centred frames, Hann window, Slaney's mel scale with filters of equal area.
 
     Attributes
@@ -44,30 +44,15 @@ class SlaneyMelConfig:
     def __post_init__(self) -> None:
         if self.sampling_rate < 1 or self.input_rate % self.sampling_rate:
             raise ValueError(f"input_rate {self.input_rate} must be a multiple of sampling_rate {self.sampling_rate}")
-        if not 0 < self.window_length <= self.n_fft:
-            raise ValueError(
-                f"window_ms must be in (0, {1000 * self.n_fft / self.sampling_rate}], got {self.window_ms}"
-            )
-        if self.shift_length < 1:
-            raise ValueError(f"shift_ms must be at least one sample, got {self.shift_ms}")
+        self.check_frames()
 
     @property
     def decimation(self) -> int:
         """Input samples to one of the features' rate."""
         return self.input_rate // self.sampling_rate
 
-    @property
-    def window_length(self) -> int:
-        """Samples of a window."""
-        return round(self.window_ms * self.sampling_rate / 1000)
 
-    @property
-    def shift_length(self) -> int:
-        """Samples between the starts of two frames."""
-        return round(self.shift_ms * self.sampling_rate / 1000)
-
-
-class SlaneyMel(nn.Module):
+class SlaneyMel(MelFrontend):
     """Waveforms to mel features; nothing is learned.
 
     The frames at the edges see the waveform reflected, as in the librosa of the published systems' time; later ones see
@@ -75,13 +60,10 @@ class SlaneyMel(nn.Module):
     """
 
     def __init__(self, config: SlaneyMelConfig) -> None:
-        super().__init__()
-        self.config = config
         missing = config.n_fft - config.window_length
         window = F.pad(torch.hann_window(config.window_length), (missing // 2, missing - missing // 2))
-        self.register_buffer("window", window, persistent=False)
+        super().__init__(config, window, slaney_filters(config))
         self.register_buffer("low_pass", decimation_filter(config.decimation), persistent=False)
-        self.filters = MelFilters(slaney_filters(config))
 
     @torch.no_grad()
     def forward(self, waveforms: Tensor) -> Tensor:

@@ -1,17 +1,25 @@
 """The waveform itself, for models that learn their front end."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True)
 class WaveformConfig:
-    """Nothing to choose: samples at 16 kHz in [-1, 1); what a model wants done to them is the model's."""
+    """Samples at 16 kHz in [-1, 1), with nothing to choose; what a model wants done to them is the model's."""
+
+    input_rate: ClassVar[int] = 16_000
+    num_mel_bins: ClassVar[None] = None
+    shift_ms: ClassVar[None] = None
 
 
 class Waveform(nn.Module):
     """Waveforms as maps with one row, so that waveform models are models on features."""
+
+    device = torch.device("cpu")  # waveforms stay where they are
 
     def __init__(self, config: WaveformConfig) -> None:
         super().__init__()

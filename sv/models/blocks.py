@@ -113,7 +113,7 @@ def residual_stack(in_channels: int, out_channels: int, num_blocks: int, stride:
 def residual_levels(
     in_channels: Sequence[int], out_channels: Sequence[int], num_blocks: Sequence[int], strides: Sequence[int]
 ) -> list[nn.Sequential]:
-    """One residual stack a level, from the finest resolution to the coarsest."""
+    """One residual stack per level, from the finest resolution to the coarsest."""
     return [residual_stack(*level) for level in zip(in_channels, out_channels, num_blocks, strides, strict=True)]
 
 

@@ -20,7 +20,7 @@ from sv.models.resnet import ResidualEncoder, TrunkConfig
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
-    """How the denoiser runs when an embedding is extracted.
+    """Options of the denoiser when an embedding is extracted.
 
     Attributes
     ----------
@@ -238,6 +238,6 @@ class DiffSV(ResidualEncoder):
 
 
 def content_digest(features: Tensor) -> str:
-    """Digest of one utterance's (mels, frames) features: what keys its noise."""
+    """Digest of one utterance's (mels, frames) features, the key of its noise."""
     values = features.detach().to("cpu", torch.float32).contiguous().numpy()
     return hashlib.blake2b(values.tobytes(), digest_size=16).hexdigest()

@@ -37,7 +37,7 @@ def accumulated_noise(times: Tensor) -> Tensor:
 
 
 def signal_scale(times: Tensor) -> Tensor:
-    """What is left of the distance of the clean features to the prior: exp(-accumulated / 2)."""
+    """Share that is left of the distance from the prior to the clean features: exp(-accumulated / 2)."""
     return torch.exp(-0.5 * accumulated_noise(times))
 
 
@@ -175,9 +175,9 @@ class LinearAttention(nn.Module):
         self.to_out = nn.Conv2d(hidden, channels, 1)
 
     def matrices(self, values: Tensor) -> Tensor:
-        """What maps (batch, channels, positions) values to the attention less its bias: (batch, channels, channels).
+        """Per-utterance matrices M such that M @ values is the attention output without its bias: (batch, channels, channels).
 
-        All but the keys is linear in the positions, so it is one matrix a sample: neither queries, values nor the heads'
+        All but the keys is linear in the positions, so it is one matrix per utterance: neither queries, values nor the heads'
         outputs are ever built. What is as long as the positions is a head's keys, one head after the other.
         """
         heads = [weight.chunk(self.num_heads) for weight in self.to_qkv.weight.flatten(1).chunk(3)]

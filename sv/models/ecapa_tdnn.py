@@ -18,7 +18,7 @@ VARIANCE_FLOOR = 1e-7
 
 @dataclass(frozen=True, kw_only=True)
 class ECAPATDNNConfig:
-    """What its users choose; the defaults are the paper's smaller network.
+    """Sizes and variants; the defaults are the paper's smaller network.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class ECAPATDNNConfig:
     channels : int
         Of the residual blocks: 512 or 1024 in the paper; a multiple of `res2net_scale`.
     dilations : tuple of int
-        One a block.
+        One per block.
     res2net_scale : int
         Groups of channels in a block, each of which but the last sees the one before.
     squeezed_channels, attention_channels : int
@@ -68,7 +68,7 @@ class ECAPATDNNConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if not self.dilations or min(self.dilations) < 1:
-            raise ValueError(f"dilations must be positive, one a block, got {self.dilations}")
+            raise ValueError(f"dilations must be positive, one per block, got {self.dilations}")
         if self.res2net_scale < 2 or self.channels % self.res2net_scale:
             raise ValueError(
                 f"channels must be a multiple of res2net_scale, which is at least 2; got {self.channels} "

@@ -1,6 +1,7 @@
 """An affine map from one embedding to another: mean subtraction, LDA, WCCN."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,7 @@ class EmbeddingLinearConfig:
 
     embedding_dim: int = 512
     output_dim: int | None = None
+    num_mel_bins: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         if min(self.embedding_dim, self.output_dim or 1) < 1:

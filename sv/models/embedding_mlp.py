@@ -6,7 +6,7 @@ the last layer cannot reach negative values with ReLU.
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ ACTIVATIONS = {"elu": F.elu, "relu": F.relu}
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingMLPConfig:
-    """What its users choose; the defaults are ours, not the published ones.
+    """Layers of the network; the defaults are ours, not the published ones.
 
     Attributes
     ----------
@@ -48,6 +48,7 @@ class EmbeddingMLPConfig:
     dropout_after: tuple[int, ...] = ()
     residual: bool = True
     normalise_output: bool = False
+    num_mel_bins: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         if self.embedding_dim < 1 or not self.hidden or min(self.hidden) < 1:

@@ -27,7 +27,7 @@ class ExUNetConfig(TrunkConfig):
 
 
 class EncoderDecoder(Trunk):
-    """What U-Net and ExU-Net share: the trunk, an encoder and a decoder."""
+    """Base of U-Net and ExU-Net: the trunk, an encoder and a decoder."""
 
     def __init__(self, config: TrunkConfig, *, mels_as_channels: bool) -> None:
         super().__init__(config, mels_as_channels=mels_as_channels)

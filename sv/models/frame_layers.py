@@ -14,8 +14,8 @@ from sv.models.folding import ChannelAffine, Foldable
 GRADIENT_FRAMES = 1024  # for which oneDNN is fastest with weights' gradients
 
 
-def is_traced() -> bool:
-    """Whether a graph is being recorded, which is to hold for any number of waveforms of any length: no loops over them."""
+def is_traced() -> bool:  # as in sv.features.mel: the rooms do not see each other, sv.base does not see torch
+    """True while exporting or tracing, when Python loops over the batch must be avoided."""
     return torch.jit.is_tracing() or torch.compiler.is_exporting()
 
 
@@ -75,7 +75,7 @@ class SameConv(TimeConv):
 
 
 class FrameConvolution(torch.autograd.Function):
-    """What `SameConv` computes, and its gradients: those of the weights some frames at a time."""
+    """Convolution of `SameConv`, and its gradients: those of the weights some frames at a time."""
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -29,11 +29,11 @@ class GE2ELSTMConfig:
     projection : int
         Width of the learned projection of every layer's output, which is also its recurrent state; 0 for none.
     head : "none", "linear" or "linear_relu"
-        What follows the last frame of the top layer.
+        Layer after the last frame of the top layer.
     head_dim : int
         Its width.
     cell : "tensorflow" or "torch"
-        "tensorflow": one bias a gate, 1 added to the forget gate's, Glorot-uniform weights. "torch": two biases a gate,
+        "tensorflow": one bias per gate, 1 added to the forget gate's, Glorot-uniform weights. "torch": two biases per gate,
         all of them 0 at first, Glorot-normal weights.
     """
 

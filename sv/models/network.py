@@ -10,7 +10,7 @@ class Network(Foldable):
     """Network from features to speaker embeddings.
 
     A subclass sets `config` and implements `embed`; one that also enhances overrides `forward`, and one that has a cheaper
-    form for inference `folded`. `sv.models.protocol.Model` says what callers may rely on.
+    form for inference `folded`. The contract with callers is `sv.models.protocol.Model`.
     """
 
     def embed(self, features: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every speaker model returns."""
+"""Output of every network."""
 
 from typing import NamedTuple
 

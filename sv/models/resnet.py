@@ -6,6 +6,7 @@ Parameter names are those of the published ExU-Net code, so its checkpoints load
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +25,7 @@ NUM_LEVELS = len(STRIDES)
 
 @dataclass(frozen=True, kw_only=True)
 class TrunkConfig:
-    """What the trunk's users choose.
+    """Sizes of the trunk.
 
     Attributes
     ----------
@@ -41,14 +42,19 @@ class TrunkConfig:
     embedding_dim: int = 128
 
     def __post_init__(self) -> None:
-        for name in ("channels", "blocks"):
-            values = getattr(self, name)
-            if len(values) != NUM_LEVELS or min(values) < 1:
-                raise ValueError(f"{name} must be {NUM_LEVELS} positive numbers, one a level, got {values}")
-        if self.num_mel_bins < MEL_STRIDE or self.num_mel_bins % MEL_STRIDE:
-            raise ValueError(f"num_mel_bins must be a multiple of {MEL_STRIDE}, got {self.num_mel_bins}")
-        if self.embedding_dim < 1:
-            raise ValueError(f"embedding_dim must be positive, got {self.embedding_dim}")
+        check_sizes(self)
+
+
+def check_sizes(config: Any) -> None:
+    """Raise ValueError unless a residual network has four levels, mels that they divide, and an embedding."""
+    for name in ("channels", "blocks"):
+        values = getattr(config, name)
+        if len(values) != NUM_LEVELS or min(values) < 1:
+            raise ValueError(f"{name} must be {NUM_LEVELS} positive numbers, one per level, got {values}")
+    if config.num_mel_bins < MEL_STRIDE or config.num_mel_bins % MEL_STRIDE:
+        raise ValueError(f"num_mel_bins must be a multiple of {MEL_STRIDE}, got {config.num_mel_bins}")
+    if config.embedding_dim < 1:
+        raise ValueError(f"embedding_dim must be positive, got {config.embedding_dim}")
 
 
 class Trunk(Network):

@@ -15,19 +15,17 @@ from sv.models.blocks import residual_levels
 from sv.models.folding import ChannelAffine, fuse
 from sv.models.network import Network
 from sv.models.pooling import attention_layers, self_attention, weighted_mean, weighted_statistics
-from sv.models.resnet import normalised_map
+from sv.models.resnet import MEL_STRIDE, check_sizes, normalised_map
 
 Pooling = Literal["mean", "statistics"]
 
-NUM_LEVELS = 4
 HIDDEN_ATTENTION = 128  # of V2
 LIGHT_STRIDES, V2_STRIDES = (1, 2, 2, 1), (1, 2, 2, 2)
-MEL_STRIDE = 8  # of stem and levels together
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResNetSE34Config:
-    """What both networks have.
+    """Sizes of either network.
 
     Attributes
     ----------
@@ -46,14 +44,7 @@ class ResNetSE34Config:
     embedding_dim: int = 512
 
     def __post_init__(self) -> None:
-        for name in ("channels", "blocks"):
-            values = getattr(self, name)
-            if len(values) != NUM_LEVELS or min(values) < 1:
-                raise ValueError(f"{name} must be {NUM_LEVELS} positive numbers, one a level, got {values}")
-        if self.num_mel_bins < MEL_STRIDE or self.num_mel_bins % MEL_STRIDE:
-            raise ValueError(f"num_mel_bins must be a multiple of {MEL_STRIDE}, got {self.num_mel_bins}")
-        if self.embedding_dim < 1:
-            raise ValueError(f"embedding_dim must be positive, got {self.embedding_dim}")
+        check_sizes(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +91,7 @@ class ResNetSE34(Network):
         raise NotImplementedError
 
     def attend(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """What is pooled, (batch, pooled, frames), and its weights over frames."""
+        """Values to be pooled, (batch, pooled, frames), and their weights over frames."""
         raise NotImplementedError
 
     def embed(self, features: Tensor) -> Tensor:
@@ -117,7 +108,7 @@ class ResNetSE34(Network):
 
 
 class ResNetSE34L(ResNetSE34):
-    """Quarter-width ResNet34 whose maps are averaged over mels before one attention weight a frame."""
+    """Quarter-width ResNet34 whose maps are averaged over mels before one attention weight per frame."""
 
     def __init__(self, config: ResNetSE34LConfig) -> None:
         widest = config.channels[-1]
@@ -133,7 +124,7 @@ class ResNetSE34L(ResNetSE34):
         return F.relu(self.bn1(self.conv1(maps)))
 
     def attend(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Means over mels, and one weight a frame."""
+        """Means over mels, and one weight per frame."""
         values = maps.mean(dim=2)
         return values, self_attention(values, self.sap_linear, self.attention)
 
@@ -159,7 +150,7 @@ class ResNetSE34V2(ResNetSE34):
         return self.bn1(F.relu(self.conv1(maps), inplace=True))
 
     def attend(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Channels times mels, channel-major, and as many weights a frame."""
+        """Channels times mels, channel-major, and as many weights per frame."""
         values = maps.flatten(1, 2)
         return values, self.attention(values)
 

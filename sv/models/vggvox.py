@@ -14,13 +14,13 @@ from sv.models.network import Network
 from sv.models.pooling import self_attention, weighted_mean
 from sv.models.resnet import normalised_map
 
-NUM_MEL_BINS = 40  # what the last convolution's height is made for
+NUM_MEL_BINS = 40  # for which the last convolution's height is made
 POOLED = 512
 
 
 @dataclass(frozen=True, kw_only=True)
 class VGGVoxConfig:
-    """What its users choose.
+    """Sizes and pooling.
 
     Attributes
     ----------

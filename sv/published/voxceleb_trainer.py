@@ -18,7 +18,8 @@ from sv.base.config import to_dict
 from sv.features.log_mel import LogMelConfig, htk_filters
 from sv.features.segments import SegmentConfig
 from sv.models import MODELS
-from sv.models.resnet_se34 import NUM_LEVELS, ResNetSE34LConfig, ResNetSE34V2Config
+from sv.models.resnet import NUM_LEVELS
+from sv.models.resnet_se34 import ResNetSE34LConfig, ResNetSE34V2Config
 from sv.models.vggvox import VGGVoxConfig
 from sv.published.checkpoint import CheckpointError, Converted, Option, Reader, load, load_strictly, state_dict
 

@@ -111,7 +111,7 @@ def raw_blocks(in_channels: int, channels: Sequence[int], *, bypass: bool, scali
 
 
 class RecurrentEmbedding(nn.Module):
-    """What a GRU and a linear layer make of the maps; the GRU's state after the last frame is what counts."""
+    """A GRU over the frames, then a linear layer on its last state."""
 
     def __init__(self, channels: int, gru_dim: int, embedding_dim: int) -> None:
         super().__init__()
@@ -126,9 +126,9 @@ class RecurrentEmbedding(nn.Module):
 
 
 def encode(encoder: Callable[[Tensor], Tensor], model: nn.Module, waveforms: Tensor) -> Tensor:
-    """What `encoder`, of a model, makes of waveforms (batch, samples): at once, or in extraction on a CPU one by one.
+    """Encode waveforms (batch, samples): as one batch, or one at a time when extracting on a CPU.
 
-    One by one, maps stay in the cache, and equal waveforms at the end, which fill up a batch, are encoded once.
+    One at a time, maps stay in the cache, and equal waveforms at the end, which fill up a batch, are encoded once.
     """
     if waveforms.device.type != "cpu" or model.training or is_traced():
         return encoder(waveforms)
@@ -140,7 +140,7 @@ def encode(encoder: Callable[[Tensor], Tensor], model: nn.Module, waveforms: Ten
 
 
 def waveforms_of(features: Tensor, min_samples: int, pre_emphasis: float = 0.0) -> Tensor:
-    """The waveforms (batch, samples) that `features`, (batch, 1, samples), are.
+    """Remove the channel axis: (batch, 1, samples) to (batch, samples).
 
     With pre-emphasis, y[n] = x[n + 1] - pre_emphasis x[n]: one sample less, and nothing assumed about the one before
     the first, so that a segment's is part of the whole utterance's.
@@ -148,7 +148,7 @@ def waveforms_of(features: Tensor, min_samples: int, pre_emphasis: float = 0.0) 
     Raises
     ------
     ValueError
-        If they are no waveforms, or shorter than what the model reduces to a single frame.
+        If the features are not waveforms, or are shorter than what the model reduces to a single frame.
     """
     if features.ndim != 3 or features.shape[1] != 1:
         raise ValueError(f"a waveform model reads features (batch, 1, samples), got {tuple(features.shape)}")

@@ -19,7 +19,7 @@ class KerasGRU(nn.Module):
     ----------
     in_dim, dim : int
     recurrent_dropout : float
-        Share of the state that is hidden from a gate; one draw a gate and sequence, kept for all its steps.
+        Share of the state that is hidden from a gate; one draw per gate and sequence, kept for all its steps.
     """
 
     def __init__(self, in_dim: int, dim: int, recurrent_dropout: float = 0.0) -> None:

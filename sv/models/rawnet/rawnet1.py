@@ -5,6 +5,7 @@ authors' later port to PyTorch, which differs in blocks, GRU and embedding. All 
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -38,6 +39,7 @@ class RawNet1CnnConfig:
     embedding_dim: int = 128
     dropout: float = 0.5
     pre_emphasis: float = 0.97
+    num_mel_bins: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         _check(self.channels, self.embedding_dim, self.dropout)
@@ -62,6 +64,7 @@ class RawNet1Config:
     embedding_dim: int = 128
     dropout: float = 0.3
     pre_emphasis: float = 0.97
+    num_mel_bins: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         _check((*self.channels, self.gru_dim), self.embedding_dim, self.dropout)
@@ -85,6 +88,7 @@ class RawNet1PyTorchConfig:
     gru_dim: int = 1024
     embedding_dim: int = 1024
     pre_emphasis: float = 0.97
+    num_mel_bins: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         _check((*self.channels, self.gru_dim), self.embedding_dim)
@@ -140,7 +144,7 @@ class PostActivationBlock(Foldable):
 
 
 class RawNet1Trunk(Foldable):
-    """Waveforms in [-1, 1) to maps; what pre-training hands on."""
+    """Waveforms in [-1, 1) to maps; the part that pre-training hands on."""
 
     def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()

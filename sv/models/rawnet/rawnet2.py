@@ -1,7 +1,7 @@
 """RawNet2 (Jung et al. 2020, "Improved RawNet with Feature Map Scaling", Interspeech; arXiv:2004.00526)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,10 +45,11 @@ class RawNet2Config:
     channels: tuple[int, ...] = (128, 128, 256, 256, 256, 256)
     gru_dim: int = 1024
     embedding_dim: int = 1024
+    num_mel_bins: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         if not self.channels or min(self.channels) < 1:
-            raise ValueError(f"channels must be positive numbers, one a block, got {self.channels}")
+            raise ValueError(f"channels must be positive numbers, one per block, got {self.channels}")
         if self.gru_dim < 1 or self.embedding_dim < 1:
             raise ValueError(f"gru_dim and embedding_dim must be positive, got {self.gru_dim}, {self.embedding_dim}")
         if self.ln_affine == "per_sample" and self.num_samples < self.min_samples:
@@ -62,7 +63,7 @@ class RawNet2Config:
 
 
 class SegmentNorm(nn.Module):
-    """Zero mean and unit deviation over a segment, then a gain and an offset a sample position (or neither).
+    """Zero mean and unit deviation over a segment, then one gain and one offset per sample position (or neither).
 
     Not PyTorch's layer norm: the deviation is the unbiased one, and epsilon is added to it rather than to the variance,
     so that digital silence stays silence.

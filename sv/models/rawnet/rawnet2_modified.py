@@ -5,6 +5,7 @@ There is no paper; the architecture is that of the authors' code, whose released
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -35,11 +36,12 @@ class RawNet2ModifiedConfig:
     attention_dim: int = 128
     embedding_dim: int = 512
     pre_emphasis: float = 0.97
+    num_mel_bins: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         if not self.channels or len(self.channels) != len(self.blocks) or min(*self.channels, *self.blocks) < 1:
             raise ValueError(
-                f"channels and blocks must be positive numbers, one of each a layer, got {self.channels}, {self.blocks}"
+                f"channels and blocks must be positive numbers, one of each per layer, got {self.channels}, {self.blocks}"
             )
         if self.attention_dim < 1 or self.embedding_dim < 1:
             raise ValueError(f"attention_dim and embedding_dim must be positive, got {self}")
@@ -58,7 +60,7 @@ class AlphaBlock(Foldable):
     in_channels, out_channels : int
         Where they differ, the shortcut is a 1x1 convolution of the *activated* input.
     pools : bool
-        Whether three frames become one.
+        Make three frames one.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, pools: bool) -> None:
@@ -87,7 +89,7 @@ class AlphaBlock(Foldable):
 
 
 def alpha_layers(channels: Sequence[int], blocks: Sequence[int]) -> nn.Sequential:
-    """One run of blocks a layer; the last of each pools."""
+    """One run of blocks per layer; the last of each pools."""
     layers, width = [], channels[0]
     for out_channels, count in zip(channels, blocks, strict=True):
         inputs = (width, *[out_channels] * (count - 1))

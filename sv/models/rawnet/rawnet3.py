@@ -1,6 +1,7 @@
 """RawNet3 (Jung et al. 2022, "Pushing the limits of raw waveform speaker recognition", arXiv:2203.08488)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +45,7 @@ class RawNet3Config:
     attention_dim: int = 128
     embedding_dim: int = 256
     sinc_stride: int = 10
+    num_mel_bins: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         if min(self.scale - 1, self.pooled_channels, self.attention_dim, self.embedding_dim, self.sinc_stride) < 1:

@@ -45,9 +45,9 @@ def hamming_window() -> Tensor:
 
 
 class SincFilters(Foldable):
-    """Even (cosine) band-pass filters, one a band; learned are the bands' edges alone.
+    """Even (cosine) band-pass filters, one per band; only the bands' edges are learned.
 
-    Filters are always synthesised in float32 and outside autocast. Window and time axis are no part of a checkpoint.
+    Filters are always synthesised in float32 and outside autocast. Window and time axis are not part of a checkpoint.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ class FrozenSincFilters(nn.Module):
         self.product = folded_product(sinc.filters()[:, : HALF + 1])
 
     def pooled_magnitude(self, waveforms: Tensor, pool: int) -> Tensor:
-        """As `SincFilters.pooled_magnitude`; maps lie frame by frame."""
+        """Largest magnitudes, see `SincFilters.pooled_magnitude`; maps lie frame by frame."""
         return pooled_products(self.product, waveforms[:, 0], pool).transpose(1, 2)
 
 
@@ -229,7 +229,7 @@ class FrozenSincPairs(nn.Module):
         self.even, self.odd = folded_product(even), folded_product(odd)
 
     def forward(self, waveforms: Tensor) -> Tensor:
-        """As `SincPairs.forward`; maps lie frame by frame."""
+        """Filter (batch, 1, samples), see `SincPairs`; maps lie frame by frame."""
         windows = waveforms[:, 0].unfold(1, LENGTH, self.stride)  # (batch, frames, 251)
         left, right = windows[:, :, : HALF + 1], windows[:, :, HALF:].flip(2)
         return cat_channels([self.even((left + right).transpose(1, 2)), self.odd((left - right).transpose(1, 2))])

@@ -97,7 +97,7 @@ def test_attention_weights_sum_to_one_per_channel() -> None:
     [
         ({"channels": 100}, "channels must be a multiple of res2net_scale.* got 100 and 8"),
         ({"res2net_scale": 1}, "got 512 and 1"),
-        ({"dilations": ()}, r"dilations must be positive, one a block, got \(\)"),
+        ({"dilations": ()}, r"dilations must be positive, one per block, got \(\)"),
         ({"embedding_dim": 0}, "embedding_dim must be positive, got 0"),
     ],
 )

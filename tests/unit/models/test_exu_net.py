@@ -237,8 +237,8 @@ def test_initial_weights_have_the_published_spread() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"channels": (16, 32)}, r"channels must be 4 positive numbers, one a level, got \(16, 32\)"),
-        ({"blocks": (3, 4, 0, 3)}, r"blocks must be 4 positive numbers, one a level, got \(3, 4, 0, 3\)"),
+        ({"channels": (16, 32)}, r"channels must be 4 positive numbers, one per level, got \(16, 32\)"),
+        ({"blocks": (3, 4, 0, 3)}, r"blocks must be 4 positive numbers, one per level, got \(3, 4, 0, 3\)"),
         ({"num_mel_bins": 60}, "num_mel_bins must be a multiple of 8, got 60"),
         ({"embedding_dim": 0}, "embedding_dim must be positive, got 0"),
     ],

@@ -161,7 +161,7 @@ def test_features_that_are_no_waveforms_are_refused() -> None:
         ("rawnet1", {"channels": ()}, "all widths must be positive and there must be two blocks"),
         ("rawnet1_cnn", {"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
         ("rawnet1_pytorch", {"gru_dim": 0}, "all widths must be positive"),
-        ("rawnet2", {"channels": (0,)}, "channels must be positive numbers, one a block"),
+        ("rawnet2", {"channels": (0,)}, "channels must be positive numbers, one per block"),
         ("rawnet2", {"gru_dim": 0}, "gru_dim and embedding_dim must be positive"),
         ("rawnet2", {"num_samples": 2000}, "num_samples must be at least 2437, got 2000"),
         ("rawnet2_modified", {"blocks": (1,)}, "channels and blocks must be positive numbers, one of each a layer"),

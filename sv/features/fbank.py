@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sv.base.layout import SAMPLING_RATE
 from sv.features.mel import MelFrontend, by_waveform, check_band, power_spectrum, triangles
 
 FULL_SCALE = 32768.0  # Kaldi works on 16-bit integers
@@ -28,7 +29,7 @@ class FbankConfig:
         Keep whole frames only; else round(samples / shift) frames, with the waveform mirrored at its ends.
     """
 
-    sampling_rate: int = 16_000
+    sampling_rate: int = SAMPLING_RATE
     num_mel_bins: int = 80
     window_ms: float = 25.0
     shift_ms: float = 10.0

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sv.base.layout import SAMPLING_RATE
 from sv.features.mel import CentredFrames, MelFrontend, by_waveform, check_band, is_traced, power_spectrum, triangles
 
 CHUNK_FRAMES = 128  # their spectra stay in a CPU's cache
@@ -42,7 +43,7 @@ class LogMelConfig(CentredFrames):
         Subtract each mel bin's mean over the frames.
     """
 
-    sampling_rate: int = 16_000
+    sampling_rate: int = SAMPLING_RATE
     num_mel_bins: int = 64
     n_fft: int = 1024
     window_ms: float = 25.0

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from scipy.signal import firwin
 from torch import Tensor
 
+from sv.base.layout import SAMPLING_RATE
 from sv.features.mel import CentredFrames, MelFrontend, power_spectrum, triangles
 
 LINEAR_HZ = 200 / 3  # of a mel below the break
@@ -32,8 +33,8 @@ class SlaneyMelConfig(CentredFrames):
         log10(power + `log_floor`) instead of the power itself, which Resemblyzer's weights read.
     """
 
-    input_rate: int = 16_000
-    sampling_rate: int = 16_000
+    input_rate: int = SAMPLING_RATE
+    sampling_rate: int = SAMPLING_RATE
     num_mel_bins: int = 40
     n_fft: int = 512
     window_ms: float = 25.0

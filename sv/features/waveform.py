@@ -6,12 +6,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from sv.base.layout import SAMPLING_RATE
+
 
 @dataclass(frozen=True, kw_only=True)
 class WaveformConfig:
     """Samples at 16 kHz in [-1, 1), with nothing to choose; what a model wants done to them is the model's."""
 
-    input_rate: ClassVar[int] = 16_000
+    input_rate: ClassVar[int] = SAMPLING_RATE
     num_mel_bins: ClassVar[None] = None
     shift_ms: ClassVar[None] = None
 

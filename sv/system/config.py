@@ -1,7 +1,7 @@
 """Record of a system: everything scientific about it, frozen, parsed and checked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,20 +96,20 @@ def _default_type(table: Mapping[str, Any], key: str) -> str | None:
 def _check_features(system: SystemConfig, where: str) -> None:
     """Raise ConfigError unless the front end reads what there is, and makes what the model reads."""
     features, model = system.features, system.model
-    rate = next((key for key in ("input_rate", "sampling_rate") if hasattr(features, key)), None)
-    if rate and getattr(features, rate) != SAMPLING_RATE:
+    if features.input_rate not in (None, SAMPLING_RATE):
+        key = next(field.name for field in fields(features) if field.name in ("input_rate", "sampling_rate"))
         raise ConfigError(
-            f"{where}: features.{rate} is {getattr(features, rate)}, but all audio is {SAMPLING_RATE} Hz after stage 0; "
+            f"{where}: features.{key} is {features.input_rate}, but all audio is {SAMPLING_RATE} Hz after stage 0; "
             "remove the key"
         )
     step, loss = LOSS_TYPES[system.loss_type][1], f'{where}: loss.type = "{system.loss_type}"'
     needed = [kind for kind in FEATURES if (kind == _EMBEDDINGS) == (step.reads == "embeddings")]
     if system.features_type not in needed:
         raise ConfigError(f'{loss} needs features.type {_quoted(needed)}, got "{system.features_type}"')
-    bins = {key: getattr(record, "num_mel_bins", None) for key, record in (("model", model), ("features", features))}
-    if bins["model"] != bins["features"]:
+    if model.num_mel_bins != features.num_mel_bins:
         raise ConfigError(
-            f"{where}: model.num_mel_bins is {bins['model']}, features.num_mel_bins {bins['features']}; they must agree"
+            f"{where}: model.num_mel_bins is {model.num_mel_bins}, features.num_mel_bins {features.num_mel_bins}; "
+            "they must agree"
         )
 
 

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from sv.base.layout import SAMPLING_RATE
 from sv.models.folding import Foldable
 from sv.models.frame_layers import FrameConv, cat_channels, is_on_cpu, is_traced, max_pool
 
-SAMPLING_RATE = 16_000
 LENGTH = 251  # taps; odd, so that filters have a centre
 HALF = LENGTH // 2
 MIN_LOW_HZ = 50.0

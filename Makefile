@@ -1,4 +1,4 @@
-# make env | mini | test | lint | lock | clean-env        (needs Linux, bash, make, Python 3.11+ with venv)
+# make env | mini | test | lint | lock | clean-env        (needs Linux, bash 4.4+, make, Python 3.11+ with venv)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .PHONY: env mini test lint lock clean-env

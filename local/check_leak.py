@@ -16,7 +16,7 @@ from sv.kaldi.trials import read_trials
 
 
 def leaks(train: Path, evaluated: Path) -> str:
-    """What is wrong, in a line; empty if nothing is."""
+    """Describe what is wrong, in a line; empty if nothing is."""
     utt2spk = read_utt2spk(evaluated / "utt2spk")
     if (evaluated / "trials").exists():
         trials = read_trials(evaluated / "trials")

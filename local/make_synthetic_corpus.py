@@ -14,9 +14,10 @@ import json
 import multiprocessing
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import espeakng_loader
 import numpy as np
@@ -25,12 +26,13 @@ from scipy.signal import butter, firwin2, lfilter, resample_poly, sosfilt
 from tqdm import tqdm
 
 from sv.base.files import write_text
+from sv.base.layout import SAMPLING_RATE as RATE
 from sv.base.seeding import generator
 
-RATE = 16_000
+JobT = TypeVar("JobT")
 ACCENTS = ("en-us", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-us-nyc")
 FEMALE = frozenset("""f1 f4 Andrea Annie anika aunty belinda grandma linda shelby steph steph2 steph3""".split())
-# Left out of eSpeak's variants: whispers, which have no pitch; effects that are no speakers; breathy voices, whose noise
+# Left out of eSpeak's variants: whispers, which have no pitch; effects that are not speakers; breathy voices, whose noise
 # differs from one run to the next.
 UNUSABLE = frozenset(
     """whisper whisperf Demonic AnxiousAndy anikaRobot UniRobot fast croak Tweaky announcer
@@ -53,7 +55,7 @@ WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Voice:
-    """How a speaker sounds; pitch and pitch range in eSpeak's 0..100, rate in words a minute."""
+    """Sound of a speaker; pitch and pitch range in eSpeak's 0..100, rate in words per minute."""
 
     variant: str
     accent: str
@@ -75,7 +77,7 @@ class Job:
 
 
 class Espeak:
-    """eSpeak NG's library; one a process."""
+    """eSpeak NG's library; one per process."""
 
     def __init__(self) -> None:
         self.lib = ctypes.cdll.LoadLibrary(espeakng_loader.get_library_path())
@@ -290,20 +292,19 @@ def write_noises(out: Path, args: argparse.Namespace) -> None:
             write_wav(out / pattern.format(i), make(generator(args.seed, pattern, i)))
 
 
+def speak_all(speak: Callable[[JobT], None], jobs: Sequence[JobT], nj: int) -> None:
+    """Do each job in a process of its own, `nj` at a time."""
+    with multiprocessing.get_context("fork").Pool(nj, maxtasksperchild=1) as pool:
+        for _ in tqdm(pool.imap(speak, jobs), total=len(jobs), desc="voices", unit="speaker", disable=None):
+            pass
+
+
 def make_corpus(out: Path, args: argparse.Namespace) -> None:
     """Write everything below `out`."""
     jobs = speaker_jobs(out, args)
-    everyone = [job for split in jobs.values() for job in split]
-    with multiprocessing.get_context("fork").Pool(args.nj, maxtasksperchild=1) as pool:
-        for _ in tqdm(
-            pool.imap(speak_speaker, everyone), total=len(everyone), desc="voices", unit="speaker", disable=None
-        ):
-            pass
+    speak_all(speak_speaker, [job for split in jobs.values() for job in split], args.nj)
     write_noises(out, args)
     write_lists(out / "voxceleb1", jobs, args.seed)
-    write_text(
-        out / "README.txt", "Synthetic: spoken by eSpeak NG and generated noise, laid out as the real corpora are.\n"
-    )
 
 
 def publish(out: Path, options: str, make: Callable[[Path], None]) -> None:
@@ -317,24 +318,33 @@ def publish(out: Path, options: str, make: Callable[[Path], None]) -> None:
     temporary = out.with_name(f"{out.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     make(temporary)
+    readme = "Synthetic: spoken by eSpeak NG and generated noise, laid out as the real corpora are.\n"
+    write_text(temporary / "README.txt", readme)
     write_text(temporary / marker.name, options)
     shutil.rmtree(out, ignore_errors=True)
     temporary.rename(out)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--num-train-speakers", type=int, default=48)
-    parser.add_argument("--num-test-speakers", type=int, default=12)
-    parser.add_argument("--num-babble", type=int, default=14, help="speakers of the speech for babble")
-    parser.add_argument("--num-utterances", type=int, default=10, help="of a speaker")
+def run_synthesis(
+    make: Callable[[Path, argparse.Namespace], None], description: str, *sizes: tuple[str, int, str]
+) -> None:
+    """Parse `OUT --seed --nj --num-babble` and further sizes (option, default, help), and make the corpus."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0], allow_abbrev=False)
+    for name, default, text in (*sizes, ("--num-babble", 14, "speakers of the speech for babble")):
+        parser.add_argument(name, type=int, default=default, help=text)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--nj", type=int, default=1, help="processes")
     parser.add_argument("out", type=Path, help="folder to write; complete, or not there")
     args = parser.parse_args()
     options = {key: value for key, value in vars(args).items() if key not in ("out", "nj")}
-    publish(args.out, json.dumps(options, sort_keys=True), lambda out: make_corpus(out, args))
+    publish(args.out, json.dumps(options, sort_keys=True), lambda out: make(out, args))
 
 
 if __name__ == "__main__":
-    main()
+    run_synthesis(
+        make_corpus,
+        __doc__,
+        ("--num-train-speakers", 48, "of VoxCeleb1's dev"),
+        ("--num-test-speakers", 12, "of VoxCeleb1's test"),
+        ("--num-utterances", 10, "of each speaker"),
+    )

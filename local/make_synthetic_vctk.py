@@ -10,14 +10,11 @@ the recipe out: results on it say nothing about real speech.
 """
 
 import argparse
-import json
-import multiprocessing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from local.make_synthetic_corpus import (
     FEMALE,
@@ -25,8 +22,9 @@ from local.make_synthetic_corpus import (
     Voice,
     channel,
     choose_voices,
-    publish,
+    run_synthesis,
     sentence,
+    speak_all,
     write_noises,
     write_wav,
 )
@@ -39,7 +37,7 @@ DIGITS = ("zero", "one", "two", "three")
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What one voice says: made in a process of its own, since eSpeak keeps state from one to the next."""
+    """Recordings of one voice: made in a process of its own, since eSpeak keeps state from one to the next."""
 
     kind: str  # "vctk", "digits" or "babble"
     speaker: str
@@ -91,35 +89,21 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
 def make_corpus(out: Path, args: argparse.Namespace) -> None:
     """Write everything below `out`."""
     jobs = jobs_of(args)
-    with multiprocessing.get_context("fork").Pool(args.nj, maxtasksperchild=1) as pool:
-        done = pool.imap(partial(speak, out=out, seed=args.seed), jobs)
-        for _ in tqdm(done, total=len(jobs), desc="voices", unit="speaker", disable=None):
-            pass
+    speak_all(partial(speak, out=out, seed=args.seed), jobs, args.nj)
     rows = ["ID  AGE  GENDER  ACCENTS  REGION"]
     for job in jobs:
         if job.kind == "vctk":
             rows.append(f"{job.speaker[1:]}  0  {'F' if job.voice.variant in FEMALE else 'M'}  {job.voice.accent}")
     write_text(out / "VCTK-Corpus/speaker-info.txt", "".join(f"{row}\n" for row in rows))
     write_noises(out, args)
-    write_text(
-        out / "README.txt", "Synthetic: spoken by eSpeak NG and generated noise, laid out as the real corpora are.\n"
-    )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--num-speakers", type=int, default=40, help="of VCTK")
-    parser.add_argument("--num-sentences", type=int, default=12, help="of each")
-    parser.add_argument("--num-digit-speakers", type=int, default=10)
-    parser.add_argument("--num-takes", type=int, default=10, help="of each digit and speaker")
-    parser.add_argument("--num-babble", type=int, default=14, help="speakers of the speech for babble")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--nj", type=int, default=1, help="processes")
-    parser.add_argument("out", type=Path, help="folder to write; complete, or not there")
-    args = parser.parse_args()
-    options = {key: value for key, value in vars(args).items() if key not in ("out", "nj")}
-    publish(args.out, json.dumps(options, sort_keys=True), lambda out: make_corpus(out, args))
 
 
 if __name__ == "__main__":
-    main()
+    run_synthesis(
+        make_corpus,
+        __doc__,
+        ("--num-speakers", 40, "of VCTK"),
+        ("--num-sentences", 12, "of each"),
+        ("--num-digit-speakers", 10, "of the digits"),
+        ("--num-takes", 10, "of each digit and speaker"),
+    )

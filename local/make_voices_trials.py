@@ -11,7 +11,7 @@ trials.dropped.
 
 The rules for the devkit: enrolment is a source recording, test a recording in a room. Each test recording meets up to
 --num-targets source recordings of its speaker, never the words that it repeats, and up to --num-nontargets of other
-speakers, one a speaker as long as there are speakers enough. They are drawn by a hash of (seed, test recording, source
+speakers, one per speaker as long as there are speakers enough. They are drawn by a hash of (seed, test recording, source
 recording): every room, distractor and microphone meets the same enrolment, and another recording moves no one else's trials.
 """
 
@@ -48,7 +48,7 @@ LISTS = {
 
 
 class Recordings:
-    """Which utterance a file name is, or that it was quarantined."""
+    """Utterances by file name, and the names that were quarantined."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
@@ -81,7 +81,7 @@ def read_models(path: Path | None, recordings: Recordings) -> dict[str, str] | N
     models: dict[str, str] = {}
     for where, (model, file) in rows_of(path, "<model> <path>"):
         if model in models:
-            raise DataDirError(f"{where}: model {model} stands twice; trials are of one file against one file")
+            raise DataDirError(f"{where}: model {model} appears twice; trials are of one file against one file")
         models[model] = recordings.check(Path(file).stem, where)
     return models
 

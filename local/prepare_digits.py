@@ -23,7 +23,7 @@ NAME = re.compile(r"(\d)_([a-z]+)_(\d+)")
 
 
 def find_sources(folder) -> list[Source]:
-    """A source a recording."""
+    """Find the recordings, one source per file."""
     sources = []
     for path in audio_files(folder):
         match = NAME.fullmatch(path.stem)

@@ -25,7 +25,7 @@ CORPUS = Corpus(
 
 
 def find_sources(folder) -> list[Source]:
-    """A source a recording."""
+    """Find the recordings, one source per file."""
     sources = []
     for path in audio_files(folder):
         parts = path.relative_to(folder).parts

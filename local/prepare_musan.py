@@ -25,7 +25,7 @@ CATEGORIES = ("noise", "music", "speech")
 
 
 def half_of(path: Path) -> str:
-    """Which half a file belongs to."""
+    """Half that a file belongs to: train or test."""
     match = re.search(r"(\d{4})$", path.stem)
     if not match:
         raise DataDirError(f"{path}: expected a file name that ends in four digits, as MUSAN's do")

@@ -29,7 +29,7 @@ PARTS = {"train": ("trainset_28spk_wav", "trainset_56spk_wav"), "test": ("testse
 
 
 def noise_of(source: Source, noisy: np.ndarray, clean_dir: Path) -> np.ndarray:
-    """What the noisy recording adds to the clean one of the same name; raises BadAudio if they are no pair."""
+    """Noise that a noisy recording adds to the clean one of its name; raises BadAudio if they are not a pair."""
     path = clean_dir / Path(source.path).name
     if not path.is_file():
         raise BadAudio(f"no clean recording {path}")

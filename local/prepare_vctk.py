@@ -50,7 +50,7 @@ def audio_root(root: Path) -> Path:
 
 
 def find_sources(folder: Path) -> list[Source]:
-    """A source a sentence, of the first microphone where there are two."""
+    """Find the recordings, one source per sentence: of the first microphone where there are two."""
     sources = []
     for path in audio_files(folder):
         match = NAME.fullmatch(path.stem)

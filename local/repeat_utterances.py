@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Give every utterance of a data directory several ids, each to be cropped and disturbed on its own in training.
+"""Give every utterance of a data directory several ids, each to be cropped and augmented on its own in training.
 
     local/repeat_utterances.py --copies 100 data/vctk_phrase_train data/vctk_phrase_copies
 

@@ -25,7 +25,7 @@ MAX_TARGETS = 10_000
 
 
 def video_of(utterance: str) -> str:
-    """What an utterance was recorded in: its id without the last part."""
+    """Session of an utterance: its id without the last part."""
     return utterance.rpartition("-")[0]
 
 

@@ -1,4 +1,4 @@
-"""What the names of VOiCES recordings say (Richey et al. 2018, arXiv:1804.05053; the corpus' README)."""
+"""Names of VOiCES recordings, field by field (Richey et al. 2018, arXiv:1804.05053; the corpus' README)."""
 
 import re
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class VoicesName:
 
     @property
     def is_source(self) -> bool:
-        """Whether it is what was played, not a recording of that in a room."""
+        """True for what was played, false for a recording of that in a room."""
         return self.room == ABSENT
 
     @property

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Combine data directories into one; a table goes in if all of them have it, and what stands in two must be alike.
+"""Combine data directories into one; a table goes in if all of them have it, and what appears in two must be alike.
 
 utils/combine_data.py data/both data/one data/other
 """

@@ -27,7 +27,7 @@ GIGABYTE = 1 << 30
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a check found; `remedy` is empty if all is well, and `fatal` says whether one can go on without it."""
+    """Finding of a check; `remedy` is empty if all is well, and `fatal` says whether one can go on without it."""
 
     what: str
     cause: str = ""
@@ -85,7 +85,7 @@ def check_python() -> Iterator[Finding]:
 
 
 def check_audio() -> Iterator[Finding]:
-    """Whether m4a, as VoxCeleb2 has it, can be decoded: a second of it is made and read back."""
+    """Check that m4a, as VoxCeleb2 has it, can be decoded: a second of it is made and read back."""
     script = (
         "import io, av, numpy\n"
         "file = io.BytesIO()\n"
@@ -195,7 +195,7 @@ def check_gpus() -> Iterator[Finding]:
 
 
 def ping(count: int, backend: str) -> Iterator[Finding]:
-    """Add a number over processes, one a GPU."""
+    """Add a number over processes, one per GPU."""
     script = (
         "import os, torch, torch.distributed as dist\n"
         f"backend = {backend!r}\n"
@@ -231,7 +231,7 @@ def ping(count: int, backend: str) -> Iterator[Finding]:
 
 
 def check_scheduler(launcher: str) -> Iterator[Finding]:
-    """Whether the scheduler's programs are there and answer."""
+    """Check that the scheduler's programs are there and answer."""
     programs = {"slurm": (("sbatch",), ("squeue", "-h"), ("sinfo", "-h")), "sge": (("qsub",), ("qstat",), ("qhost",))}
     for program, *options in programs[launcher]:
         if shutil.which(program) is None:

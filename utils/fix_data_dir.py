@@ -4,7 +4,7 @@
 utils/fix_data_dir.py data/mine
 
 What was there is kept in data/mine/.backup. feats.scp, text, segments and the like are cut to the same utterances. Lines that
-cannot be read at all are no matter of sorting: they are named, and nothing is changed.
+cannot be read at all are not a matter of sorting: they are named, and nothing is changed.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What run.py, slurm.py and sge.py share: a task with Kaldi's log and a state that it leaves, attempts, reports."""
+"""Tasks of run.py, slurm.py and sge.py: Kaldi's log, the state that a task leaves, attempts, reports."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from job_request import OPERATORS, Request, ranges, say, shell_line
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """How a task stands, as it wrote itself; `status` is running, done, failed, or lost (if it wrote nothing more).
+    """State of a task, as it wrote itself; `status` is running, done, failed, or lost (if it wrote nothing more).
 
     `reason` holds the scheduler's word where the task could not write its own; `digest` is that of log and command.
     """
@@ -36,17 +36,17 @@ class State:
 
     @property
     def ended(self) -> bool:
-        """Whether it runs no more."""
+        """True if it does not run any more."""
         return self.status != "running"
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether more memory may help: the kernel's or the scheduler's killer left its sign."""
+        """True if more memory may help: the kernel's or the scheduler's killer left its sign."""
         return "memory" in self.reason or (not self.reason and self.signal == signal.SIGKILL)
 
     @property
     def retriable(self) -> bool:
-        """Whether another attempt can end otherwise; after a time limit or somebody's `scancel` it cannot."""
+        """True if another attempt can end otherwise; after a time limit or somebody's `scancel` it cannot."""
         return self.status != "done" and not re.search("time limit|cancelled", self.reason)
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class State:
 
 
 def digest(request: Request, task: int) -> str:
-    """What tells one task from another of the same log: its command, and where it runs."""
+    """Identity of a task among those of the same log: its command, and where it runs."""
     return hashlib.sha256("\0".join([str(Path.cwd()), *request.command_of(task)]).encode()).hexdigest()[:16]
 
 

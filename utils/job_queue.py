@@ -1,4 +1,4 @@
-"""What slurm.py and sge.py share: their conf file, and an array that is submitted, watched and submitted again in part."""
+"""Arrays of slurm.py and sge.py: their conf file; submitted, watched, and submitted again in part."""
 
 import json
 import os
@@ -29,7 +29,7 @@ class SubmitError(RuntimeError):
 
 
 class Scheduler(Protocol):
-    """What a scheduler has to offer; `index` is the number of a task within its array."""
+    """Interface of a scheduler; `index` is the number of a task within its array."""
 
     name: str
     index_variable: str
@@ -48,7 +48,7 @@ class Scheduler(Protocol):
         """States of the indices that wait or run; None if the scheduler does not answer."""
 
     def explain(self, job: str, index: int) -> str:
-        """Why an index ended, as far as the scheduler says."""
+        """Reason why an index ended, as far as the scheduler says."""
 
     def avoid(self, nodes: list[str]) -> list[str]:
         """Options that keep a job off these nodes."""
@@ -323,7 +323,7 @@ class Array:
 
 
 def on_network(folder: Path) -> bool:
-    """Whether a folder's file system is one where another machine's files may appear late."""
+    """True for a folder on a file system where another machine's files may appear late."""
     while not folder.exists():
         folder = folder.parent
     return ask(["stat", "-f", "-c", "%T", str(folder)]).stdout.startswith(NETWORK_FILE_SYSTEMS)
@@ -339,7 +339,7 @@ def ask(command: list[str]) -> subprocess.CompletedProcess:
 
 
 def submit_patiently(command: list[str], unreachable: re.Pattern[str]) -> str:
-    """What a submit command prints; called for up to two minutes if the scheduler does not answer; raises SubmitError."""
+    """Output of a submit command, which is called for up to two minutes if the scheduler does not answer; raises SubmitError."""
     for wait in (1, 2, 5, 10, 20, 40, 40, 0):
         done = ask(command)
         if done.returncode == 0:

@@ -29,7 +29,7 @@ class UsageError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a command line asks for.
+    """Request of a command line.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Request:
 
     @property
     def folder(self) -> Path:
-        """Where the states and scripts are: `q/<log's name>` beside a folder `log`, or in the log's folder."""
+        """Folder of the states and scripts: `q/<log's name>` beside a folder `log`, or in the log's folder."""
         log = Path(self.log).absolute()
         return (log.parent.parent if log.parent.name == "log" else log.parent) / "q" / log.name.removesuffix(".log")
 

@@ -38,7 +38,7 @@ def parser_of(name: str, description: str) -> argparse.ArgumentParser:
 
 
 def run(main: Callable[[], int]) -> None:
-    """Call a command; its errors are one line and exit code 1, and a reader that has seen enough is no error."""
+    """Call a command; its errors are one line and exit code 1, and a reader that has seen enough is not an error."""
     try:
         sys.exit(main())
     except BrokenPipeError:

@@ -19,7 +19,7 @@ from sv.kaldi.scp import DataDirError, byte_order, read_scp, read_utt2spk, write
 
 
 def merged_tables(parts: list[Path]) -> dict[str, str]:
-    """All entries of the scps in byte order of their keys; raises DataDirError if a key stands in two."""
+    """All entries of the scps in byte order of their keys; raises DataDirError if a key appears in two."""
     merged: dict[str, str] = {}
     for part in parts:
         for key, value in read_scp(part).items():

@@ -70,7 +70,7 @@ make_noisy_sets() { # make_noisy_sets TEST_DIR: the noisy sets of a test set, as
     --noises "$noises" --snrs "$snrs" --seed "$seed" --nj "$nj" "$1" "$data"
 }
 
-prepare_corpora() { # prepare_corpora NAME,... [NAME OPTION...]: data directories of corpora; $corpus_dirs, their folders
+prepare_corpora() { # prepare_corpora NAME,... [NAME OPTION...]: data directories of corpora; $corpus_dirs, their places
   # The options go to local/prepare_NAME.py of that one corpus.
   local names=$1 special=${2-} corpus dir folders=() options found
   for corpus in ${download//,/ }; do local/download_corpora.py "$corpora" "$corpus"; done

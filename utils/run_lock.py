@@ -52,7 +52,7 @@ def unlock(folder: Path, run: str) -> None:
 
 
 def held_by(path: Path) -> str:
-    """Which run holds a lock; empty if none, or one that was killed while it wrote its name."""
+    """Name of the run that holds a lock; empty if none, or one that was killed while it wrote its name."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))["run"]
     except (OSError, ValueError, KeyError):
@@ -94,7 +94,7 @@ def identity(pid: int) -> str:
 
 
 def lives(run: str) -> bool:
-    """Whether the process that the run's name tells is still there; a process id may have been given anew."""
+    """True if the process that the run's name tells is still there; a process id may have been given anew."""
     pid = int(run.split(".")[0])
     try:
         return run.startswith(f"{identity(pid)}.")

@@ -66,7 +66,7 @@ class Sge:
         return f"could not start (Grid Engine: {found[1].strip() if found else 'Eqw'})"
 
     def explain(self, job: str, index: int) -> str:
-        """What the accounting says about an index, once it does; a few seconds late as a rule."""
+        """Ask the accounting about an index; it knows a few seconds late as a rule."""
         if (job, index) in self.errors:
             return self.errors[job, index]
         for record in ask(["qacct", "-j", job]).stdout.split("=" * 20):
@@ -85,7 +85,7 @@ class Sge:
 
 
 def explain_record(fields: dict[str, str]) -> str:
-    """Why a task ended, from its record in the accounting; empty if there is nothing to say."""
+    """Reason why a task ended, from its record in the accounting; empty if there is nothing to say."""
     failed, killed = fields["failed"], fields["exit_status"].startswith("137")
     limit = re.search(r"h_rt=(\d+)", fields.get("category", ""))
     if "h_rt" in failed or (killed and limit and float(fields["ru_wallclock"].rstrip("s")) >= int(limit[1])):

@@ -41,7 +41,7 @@ def records(table: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def verify(table: Path) -> Iterator[str]:
-    """What is wrong with each entry of an scp, or where an ark breaks off: every record is read to its end."""
+    """Find faults of each entry of an scp, or the place where an ark breaks off: every record is read to its end."""
     if table.suffix == ".ark":
         try:
             for _ in records(table):
@@ -102,7 +102,7 @@ def whole_records(ark: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def next_record(ark: Path, start: int) -> tuple[int, bytes]:
-    """Where the next binary value starts, and the text before it, which ends with its key; the file's end if there is none."""
+    """Find the next binary value, and the text before it, which ends with its key; the file's end if there is none."""
     data = np.memmap(ark, np.uint8, "r")
     for at in range(start, len(data), 1 << 24):
         if match := RECORD.search(data[at : at + (1 << 24) + 4096].tobytes()):

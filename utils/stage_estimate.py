@@ -18,7 +18,7 @@ from stage_marker import read_marker
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a stage will probably need, and what that is known from."""
+    """Probable needs of a stage, and what they are known from."""
 
     files: int
     num_bytes: int
@@ -35,7 +35,7 @@ def input_bytes(markers: list[dict[str, Any]]) -> int:
 
 
 def recorded(marker: dict[str, Any], scale: float, source: str) -> Estimate:
-    """What a marker records, times `scale`."""
+    """Needs that a marker records, times `scale`."""
     outputs = marker["outputs"].values()
     total = sum(output["size"] for output in outputs)
     seconds = max(1, round(marker["seconds"] * scale))

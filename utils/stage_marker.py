@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Why a stage has to run, and the marker that it leaves; utils/stage.sh calls this.
+"""Markers of stages, and the reasons why a stage has to run again; utils/stage.sh calls this.
 
     utils/stage_marker.py check [--begin RUN] --recipe run.sh --folder . --number 3 --options OPTIONS MARKER INPUT...
     utils/stage_marker.py finish --seconds 12 MARKER OUTPUT...

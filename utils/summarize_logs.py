@@ -16,7 +16,7 @@ ENDED = re.compile(r"# (?:Ended \(code (\d+)(?:; signal (\d+))?\)|Finished at .*
 
 
 def ending(log: Path) -> str:
-    """How a task ended, from the last lines of its log: `done`, `code 1`, `signal 9` or `no end`; Kaldi's logs do as well."""
+    """End of a task, from the last lines of its log: `done`, `code 1`, `signal 9` or `no end`; Kaldi's logs do as well."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 2000))
         found = ENDED.findall(file.read().decode("utf-8", errors="replace"))

@@ -1,0 +1,133 @@
+"""Recipes: their size, options and help, and what they share in utils/recipe.sh."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+RECIPES = ("voxceleb1", "voices", "vctk")
+PROMISED = "stage stop-stage config corpora mini data exp nj num-gpus launcher seed dry-run note despite musan"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_fits_on_a_page_or_two(name):
+    assert len((ROOT / f"egs/{name}/run.sh").read_text().splitlines()) <= 130
+
+
+def test_shell_lines_have_at_most_120_columns():
+    scripts = [ROOT / "path.sh", *ROOT.glob("utils/*.sh"), *ROOT.glob("egs/*/*.sh")]
+    wide = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in scripts
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if len(line) > 120
+    ]
+    assert not wide and len(scripts) > 15
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_help_has_the_stage_table_and_every_option_once(name):
+    done = subprocess.run([ROOT / f"egs/{name}/run.sh", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert re.findall(r"^  (\d) \w+", done.stdout, re.M) == list("012345678")
+    options = re.findall(r"^  --([\w-]+) +\S", done.stdout, re.M)
+    assert len(options) == len(set(options))
+    assert set(PROMISED.split()) <= set(options)
+
+
+def test_a_recipe_s_own_default_of_a_common_option_counts(tmp_path):
+    (tmp_path / "run.sh").write_text(
+        "#!/usr/bin/env bash\n# Toy.\n\nset -euo pipefail\n"
+        f". {ROOT}/utils/options.sh\n# Options\ntop_n=7 # of seven\nown= # its own\n# End of options\n"
+        f'. {ROOT}/utils/parse_options.sh\necho "$top_n|$own|$seed|$mini"\n'
+    )
+
+    def run(*words):
+        return subprocess.run(["bash", tmp_path / "run.sh", *words], capture_output=True, text=True)
+
+    assert run().stdout == "7||0|false\n"
+    assert run("--top-n=8", "--own", "x", "--mini", "--seed", "3").stdout == "8|x|3|true\n"
+    shown = run("--help").stdout
+    assert shown.count("--top-n ") == 1
+    assert "--top-n              of seven (7)\n" in shown
+    assert run("--no-such").stderr.count("--top-n") == 1
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """shell(lines): runs lines in a recipe's folder with stand-ins for the programs, which note how they were called."""
+    for folder in ("utils", "local"):
+        (tmp_path / folder).mkdir()
+    for name in ("stage.sh", "recipe.sh", "stages.sh", "stage_marker.py", "run_lock.py", "stage_code.py"):
+        (tmp_path / "utils" / name).symlink_to(ROOT / "utils" / name)
+
+    def program(name, output):
+        path = tmp_path / name
+        path.write_text(f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/calls\nprintf "{output}"\n')
+        path.chmod(0o755)
+
+    program("utils/system_info.py", r"log_mel-1\nfeatures\n0\n")
+    program("local/check_corpora.py", r"a\t/corpora/A\nb_c\t/corpora/B\n")
+    program("local/make_noisy_test.py", r"data/x-noise-snr5\ndata/x-noise-snr10")
+    program("local/noises.py", "")
+    for name in ("one.toml", "two.toml"):
+        (tmp_path / name).touch()
+
+    def run(lines):
+        (tmp_path / "calls").unlink(missing_ok=True)
+        text = "set -euo pipefail\nmini=false exp=exp data=data noises=noise snrs=5,10 download='' corpora=/corpora\n"
+        text += "nj=2 max_bad=0.1 stage=0 stop_stage=8 dry_run=false\n. utils/stages.sh\n"
+        done = subprocess.run(["bash", "-c", text + lines], capture_output=True, text=True, cwd=tmp_path)
+        calls = (tmp_path / "calls").read_text().splitlines() if (tmp_path / "calls").exists() else []
+        return done, calls
+
+    return run
+
+
+def test_each_configuration_is_asked_once(shell):
+    lines = 'choose_systems one.toml none ./one.toml two.toml\necho "${configs[*]}"\n'
+    done, calls = shell(lines + "for i in 1 2 3; do feats_of one.toml; feats_of two.toml; done\n")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "one.toml two.toml\n" + 6 * "exp/feats/log_mel-1\n"
+    assert calls == [f"utils/system_info.py {name}.toml features reads loss.noisy_copies=0" for name in ("one", "two")]
+
+
+@pytest.mark.parametrize(
+    ("conf", "message"),
+    [("typo.toml", "no system configuration typo.toml; there are: "), ("m/config.json", "no trained system in m")],
+)
+def test_a_configuration_that_is_not_there_is_named(shell, conf, message):
+    done, _ = shell(f"choose_systems {conf}\necho on\n")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert message in done.stderr
+
+
+def test_lists_of_programs_reach_arrays_and_their_failure_the_recipe(shell):
+    lines = "list_conditions data/x\nlist_noise_dirs noise\n"
+    done, calls = shell(lines + 'printf "%s|" "${conditions[@]}" "${#noise_dirs[@]}"\n')
+    assert done.stdout == "data/x-noise-snr5|data/x-noise-snr10|0|", done.stderr
+    assert calls[0] == "local/make_noisy_test.py --list --noises noise --snrs 5,10 data/x data"
+    done, _ = shell("local=1; printf '#!/bin/sh\\nexit 4\\n' > local/noises.py\nlist_noise_dirs noise\necho on\n")
+    assert (done.returncode, done.stdout) == (4, "")
+
+
+def test_defaults_hold_where_nothing_was_given(shell):
+    done, _ = shell('a="" b=given\ndefault a 1 2; default b 1 2\nmini=true; c=""\ndefault c 1 2\necho "$a $b $c"\n')
+    assert done.stdout == "1 given 2\n"
+
+
+def test_options_of_one_corpus_reach_its_program_alone(shell):
+    lines = 'a="" b_c=/my/B\ntrain_cmd=(echo run)\nprepare_corpora a,b_c b_c --top-db 20\necho "${corpus_dirs[b_c]}"\n'
+    done, calls = shell(lines)
+    assert done.returncode == 0, done.stderr
+    prepare = (
+        "run --num-threads 2 data/log/prepare_{0}.log local/prepare_{0}.py --nj 2 --max-bad 0.1 {1}/corpora/{2} data"
+    )
+    assert done.stdout.splitlines() == [
+        prepare.format("a", "", "A"),
+        prepare.format("b_c", "--top-db 20 ", "B"),
+        "/corpora/B",
+    ]
+    assert calls == ["local/check_corpora.py --names a,b_c --noises noise --corpora /corpora --a  --b-c /my/B"]

@@ -1,6 +1,7 @@
 """Speaker models by name: (config class, module class).
 
-A model maps features (batch, mels, frames) to `Embedded`; its `embed` gives the embedding alone, by the shortest way.
+A model maps features (batch, mels, frames) to `Embedded`; its `embed` gives the embedding alone, by the shortest way
+(`sv.models.protocol`).
 """
 
 from sv.models.diff_sv import DiffSV, DiffSVConfig

@@ -181,17 +181,17 @@ class FoldedAttention(nn.Module):
     def __init__(self, attention: ContextAttention) -> None:
         super().__init__()
         channels, first = attention.linear2.out_channels, attention.linear1
-        self.of_frame = TimeConv(channels, first.out_channels, 1, bias=False).requires_grad_(False)
-        self.of_frame.weight.data = first.weight[:, :channels].contiguous()
-        self.of_context = nn.Linear(2 * channels, first.out_channels).requires_grad_(False)
-        self.of_context.weight.data, self.of_context.bias = first.weight[:, channels:, 0].contiguous(), first.bias
+        self.of_frame = TimeConv(channels, first.out_channels, 1, bias=False, device="meta")  # draws no random weights
+        self.of_frame.weight = nn.Parameter(first.weight[:, :channels].contiguous(), requires_grad=False)
+        self.register_buffer("weight", first.weight[:, channels:, 0].contiguous())
+        self.register_buffer("bias", first.bias)
         self.linear2 = attention.linear2
 
     def forward(self, values: Tensor) -> Tensor:
         """Weights of (batch, channels, frames), which sum to 1 over frames."""
         variance, mean = torch.var_mean(values, dim=2)
         context = torch.cat([mean, (variance + VARIANCE_FLOOR).sqrt()], dim=1)
-        hidden = self.of_frame(values).add_(self.of_context(context)[:, :, None])
+        hidden = self.of_frame(values).add_(F.linear(context, self.weight, self.bias)[:, :, None])
         return torch.softmax(self.linear2(hidden.tanh_()), dim=2)
 
 

@@ -38,7 +38,7 @@ def test_no_normalisation_of_maps_remains(name: str, golden_model) -> None:
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
-FEW_LEVELS = {"channels": (2, 4, 4, 4), "blocks": (1, 1, 2, 1), "num_mel_bins": 16}
+FEW_LEVELS = {"channels": (4, 4, 8, 8), "blocks": (1, 1, 2, 1), "num_mel_bins": 16}
 SETTINGS = [
     ("se_resnet", FEW_LEVELS),
     ("unet", FEW_LEVELS),
@@ -119,6 +119,14 @@ def test_layers_over_time_work_frame_by_frame_in_inference() -> None:
         "bn_pool",  # of one vector per utterance
         "bn_embedding",
     ]
+
+
+@pytest.mark.parametrize(("name", "settings"), [case for case in SETTINGS if case[0] not in ("rawnet2", "rawnet3")])
+def test_folding_draws_nothing_so_that_validation_does_not_change_training(name: str, settings: dict) -> None:
+    model, _ = randomised(name, settings)
+    before = torch.get_rng_state()
+    for_inference(model)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_network_without_anything_to_fold_folds_to_itself() -> None:

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULE = r"(?P<option>-m )(?P<module>[\w.]+)(?P<command> [a-z]\w*)?"  # -m sv.bin.train, -m sv backend
 SCRIPT = r"\b(?P<script>(?:local|utils)/[\w$.{}]+\.(?:py|sh))\b"  # local/prepare_$corpus.py
 PROGRAM = re.compile(f"{MODULE}|{SCRIPT}")
+TEMPLATE = ".j2"
 MACHINERY = ("stage.sh", "parse_options.sh", "options.sh")  # of which no stage is made
 
 Code = dict[str, tuple[str, str]]  # by file or function: digests of its content, and of what its names mean
@@ -41,11 +42,13 @@ def describe(path: Path) -> dict[str, Any]:
     -------
     dict
         `digest` of the content, empty if it defines and does nothing; `imports`, lists of (local name, module, name in the
-        module; empty for a whole module) of the project's modules.
+        module; empty for a whole module) of the project's modules; `templates`, names of the templates beside it.
     """
+    text = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
-        return {"digest": digest_of_text("\n".join(bare_lines(path.read_text(encoding="utf-8")))), "imports": []}
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+        code = text if path.suffix == TEMPLATE else "\n".join(bare_lines(text))
+        return {"digest": digest_of_text(code), "imports": [], "templates": []}
+    tree = ast.parse(text)
     bound = {entry for node in ast.walk(tree) for entry in bindings(node)}
     ours = {entry for entry in bound if module_file(entry[1], path.parent)}
     modules = {entry[0]: full_name(*entry[1:]) for entry in ours if module_file(full_name(*entry[1:]), path.parent)}
@@ -55,7 +58,17 @@ def describe(path: Path) -> dict[str, Any]:
         (nameless.labels.get(name, ""), modules[name], "") if name in modules else (name, module, part)
         for name, module, part in sorted(ours)
     ]
-    return {"digest": digest_of_text(f"{body}{foreign}") if tree.body or foreign else "", "imports": imports}
+    return {
+        "digest": digest_of_text(f"{body}{foreign}") if tree.body or foreign else "",
+        "imports": imports,
+        "templates": templates_of(tree),
+    }
+
+
+def templates_of(tree: ast.AST) -> list[str]:
+    """Names of the templates that a program names: they are code as well."""
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return sorted(text for text in texts if re.fullmatch(rf"\w[\w.]*{re.escape(TEMPLATE)}", text))
 
 
 def bindings(node: ast.AST) -> Iterator[tuple[str, str, str]]:
@@ -272,6 +285,7 @@ def code_of_stage(recipe: Path, folder: Path, number: int, function: str, memory
             name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
             found[name] = code["digest"], digest_of_text("\n".join(sorted(meanings_of(path, memory))))
         todo += reached(path, memory)
+        todo += [file for name in code["templates"] if (file := path.with_name(name)).is_file()]
     return found
 
 

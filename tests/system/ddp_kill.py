@@ -51,7 +51,7 @@ class Noise:
 
 
 def train(system: SystemConfig, folder: Path, pause: bool) -> None:
-    """What one rank does."""
+    """Train one rank."""
     world = distributed.start()
     run = Run(exp_dir=folder, identity={})
     state = checkpoint.load_newest(run.checkpoints)

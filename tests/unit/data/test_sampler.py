@@ -75,7 +75,7 @@ def test_frozen_pairs_return_in_every_epoch_under_the_epoch_of_their_crops():
 
 
 def test_all_epochs_have_the_same_number_of_batches():
-    """How many batches a shuffle fills varies where speakers are few, how many steps an epoch has must not."""
+    """Steps per epoch stay the same, though shuffles of few speakers fill different numbers of batches."""
     speakers = np.repeat(np.arange(42), 10)
     sampler = pairs(speakers, 16, seed=1)
     assert min(len(sampler._plan(epoch)) for epoch in range(20)) < sampler.steps_per_epoch

@@ -74,7 +74,7 @@ def count_opened(event: str, arguments: tuple) -> None:
 
 @pytest.fixture
 def opened(tmp_path) -> Counter[str]:
-    """How often each file below tmp_path is opened."""
+    """Number of times that each file below tmp_path is opened."""
     if not getattr(count_opened, "installed", False):
         sys.addaudithook(count_opened)
         count_opened.installed = True

@@ -16,7 +16,7 @@ CONFIG = TrainConfig(num_epochs=3, schedule="constant", lr=0.1, log_interval=1, 
 
 @dataclass(frozen=True)
 class Batch:
-    """What the loop itself needs of a batch, and something that only the step knows."""
+    """Batch with the fields that the loop itself needs, and one that only the step knows."""
 
     rows: torch.Tensor
     utterances: tuple

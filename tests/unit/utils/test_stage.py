@@ -307,6 +307,7 @@ def test_the_code_of_a_stage_is_what_its_programs_reach():
     code = code_of(shared, recipe.parent, 7, "stage_score")
     assert {"stages.sh, stage_score", "recipe.sh, system_of", "sv/bin/score_sets.py", "sv/kaldi/trials.py"} <= code
     assert "sv/bin/breakdown.py" in code  # of `python -m sv breakdown`
+    assert "sv/report/page.html.j2" in code_of(shared, recipe.parent, 8, "stage_report")
     training = {name for name in code if name.startswith(("sv/models", "sv/train"))}
     assert training == {
         f"sv/train/{name}.py" for name in ("__init__", "b_vector", "b_vector_config")

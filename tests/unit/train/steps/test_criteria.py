@@ -1,4 +1,4 @@
-"""What a new loss costs: its module, one line in LOSSES; no step is touched."""
+"""Cost of a new loss: its module and one line in LOSSES; no step is touched."""
 
 from dataclasses import dataclass
 

@@ -88,7 +88,7 @@ def translate(system: str, state: Mapping[str, Tensor]) -> Converted:
 
 
 def converted(
-    system: str, config: Any, weights: Mapping[str, Tensor], num_speakers: int, extract: Mapping[str, Any]
+    system: str, config: Any, weights: dict[str, Tensor], num_speakers: int, extract: Mapping[str, Any]
 ) -> Converted:
     """Put a RawNet into our format; `num_speakers` are those of the classifier, which is not kept."""
     notes = [f"classifier of {num_speakers} speakers: not kept"] if num_speakers else []
@@ -100,11 +100,11 @@ def converted(
         "model": {"type": system, **to_dict(config)},
         "extract": extract,
     }
-    return Converted(tables=tables, weights={"model": dict(weights)}, notes=notes)
+    return Converted(tables=tables, weights={"model": weights}, notes=notes)
 
 
 def published_names(model: nn.Module, rules: Rules) -> dict[str, str]:
-    """Our parameter names with the published ones."""
+    """Map our parameter names to the published ones."""
     names = {}
     for ours in model.state_dict():
         theirs = ours

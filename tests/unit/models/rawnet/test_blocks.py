@@ -164,7 +164,7 @@ def test_features_that_are_no_waveforms_are_refused() -> None:
         ("rawnet2", {"channels": (0,)}, "channels must be positive numbers, one per block"),
         ("rawnet2", {"gru_dim": 0}, "gru_dim and embedding_dim must be positive"),
         ("rawnet2", {"num_samples": 2000}, "num_samples must be at least 2437, got 2000"),
-        ("rawnet2_modified", {"blocks": (1,)}, "channels and blocks must be positive numbers, one of each a layer"),
+        ("rawnet2_modified", {"blocks": (1,)}, "channels and blocks must be positive numbers, one of each per layer"),
         ("rawnet2_modified", {"attention_dim": 0}, "attention_dim and embedding_dim must be positive"),
         ("rawnet3", {"channels": 100}, "channels must be a multiple of 8 and of scale 8, got 100"),
         ("rawnet3", {"scale": 1}, "all sizes must be positive and scale at least 2"),

@@ -8,7 +8,7 @@ from sv import __version__
 
 COMMANDS = {
     "embed": "embeddings of audio files, a wav.scp or a feats.scp",
-    "backend": "mean, LDA and PLDA of a training set's embeddings",
+    "backend": "back ends of a training set's embeddings: mean, LDA and PLDA, b-vector",
     "score": "scores of a trial list",
     "verify": "decision for two recordings: same speaker or not",
     "metrics": "EER, minDCF, Cllr of a score file",

@@ -10,7 +10,7 @@ reads too, and <model>/scores/<set>/<backend>-calibrated.scores of every set.
 from argparse import Namespace
 from pathlib import Path
 
-from sv.base.layout import parse_condition
+from sv.base.layout import ModelFolder, parse_condition
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.kaldi import read_trials, read_utt2spk, scores_of_trials, write_scores
 from sv.kaldi.enrolment import read_enrolment, with_models
@@ -44,25 +44,25 @@ def parse(argv: list[str] | None) -> Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and calibrate."""
     args = parse(argv)
+    model = ModelFolder(args.model)
     if args.held_out:
         for data_dir in args.data_dirs:
             refuse_shared_speakers(args.held_out, data_dir)
         fitted, trained_on = fit_folder(args.model, args.held_out), args.held_out.name
     else:
         fitted, trained_on = read_folder(args.model, args.data_dirs), "the model's held-out speakers"
-    known, rows = read_results(args.model / "results.json"), []
+    known, rows = read_results(model.results), []
     for data_dir in args.data_dirs:
         trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
         utt2spk = with_models(utt2spk, read_enrolment(data_dir, utt2spk))
-        folder = args.model / "scores" / data_dir.name
         for backend, (calibration, digest) in fitted.items():
-            llrs = calibration.llrs(scores_of_trials(folder / f"{backend}.scores", trials)[:, None])
-            write_scores(folder / f"{backend}{CALIBRATED}.scores", trials, llrs)
+            llrs = calibration.llrs(scores_of_trials(model.scores(data_dir.name, backend), trials)[:, None])
+            write_scores(model.scores(data_dir.name, f"{backend}{CALIBRATED}"), trials, llrs)
             raw, how = known_row(known, data_dir.name, backend), f"logistic regression on {trained_on} ({digest[:12]})"
             stamp = stamp_of(args.model, data_dir, args.seed, normalisation=raw["normalisation"], calibration=how)
             row = make_row(args.model.name, data_dir.name, f"{backend}{CALIBRATED}", trials, llrs, utt2spk, stamp)
             rows.append(row | {name: raw[name] for name in ("rules", "broken_rules") if name in raw})
-    update_results(args.model / "results.json", rows)
+    update_results(model.results, rows)
 
 
 if __name__ == "__main__":

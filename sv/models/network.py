@@ -1,6 +1,6 @@
 """Base class of all networks."""
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from sv.models.folding import Foldable
 from sv.models.output import Embedded
@@ -16,6 +16,10 @@ class Network(Foldable):
     def embed(self, features: Tensor) -> Tensor:
         """Embed (batch, mels, frames) features: (batch, embedding_dim)."""
         raise NotImplementedError
+
+    def projections(self) -> list[nn.Parameter]:
+        """Weights of an LSTM's projections, for which GE2E has a learning rate of its own; none without."""
+        return []
 
     def forward(self, features: Tensor) -> Embedded:
         """Embed (batch, mels, frames) features."""

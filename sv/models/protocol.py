@@ -32,5 +32,8 @@ class Model(Protocol):
     def __call__(self, features: Tensor) -> Embedded:
         """Embed (batch, mels, frames) features, and enhance them if the network does."""
 
+    def projections(self) -> list[nn.Parameter]:
+        """Weights of an LSTM's projections; empty without."""
+
     def folded(self) -> nn.Module:
         """Return the form for inference, which may take the network's parts: `sv.models.folding.for_inference` copies it."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sv.base.config import write_json
 from sv.base.files import atomic_write
+from sv.base.layout import ModelFolder
 
 # The state of an optimiser or a schedule, beside the weights, may hold numbers of NumPy's.
 NUMPY_SCALARS = [np._core.multiarray.scalar, np.dtype, np.dtypes.Float64DType, np.dtypes.Int64DType]
@@ -200,7 +201,8 @@ def load_strictly(
 
 
 def write_model_folder(out_dir: str | Path, name: str, found: Converted) -> None:
-    """Write `out_dir`/checkpoints/best.pt, then `out_dir`/config.json."""
-    with atomic_write(Path(out_dir) / "checkpoints" / "best.pt", "wb") as file:
+    """Write the weights, then the configuration, of a model folder."""
+    folder = ModelFolder(Path(out_dir))
+    with atomic_write(folder.best, "wb") as file:
         torch.save(found.weights, file)
-    write_json(Path(out_dir) / "config.json", {"name": name, **found.tables})
+    write_json(folder.config, {"name": name, **found.tables})

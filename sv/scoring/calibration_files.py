@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sv.base.files import sha256_of
+from sv.base.layout import ModelFolder
 from sv.kaldi.ark import read_vectors
 from sv.kaldi.scp import DataDirError, naming, read_table, read_utt2spk
 from sv.kaldi.trials import Trials, read_trials, scores_of_trials, write_scores
@@ -118,7 +119,7 @@ def fit_folder(model: Path, held_out: Path) -> dict[str, tuple[LogisticCalibrati
     for path in sorted((model / "scores" / held_out.name).glob("*.scores")):
         scores = scores_of_trials(path, trials)[:, None]
         calibration = LogisticCalibration().fit(scores, trials.is_target, num_speakers)
-        write_calibration(model / "calibration" / f"{path.stem}.json", calibration, ["score"], digest)
+        write_calibration(ModelFolder(model).calibration(path.stem), calibration, ["score"], digest)
         fitted[path.stem] = calibration, digest
     if not fitted:
         raise FileNotFoundError(f"{model}/scores/{held_out.name}: no scores; score the held-out set first")
@@ -129,7 +130,7 @@ def read_folder(model: Path, data_dirs: Sequence[Path]) -> dict[str, tuple[Logis
     """Read a model folder's calibrations of the back ends that have scored every set; returned as by `fit_folder`."""
     found = {}
     for path in sorted((model / "calibration").glob("*.json")):
-        if all((model / "scores" / data_dir.name / f"{path.stem}.scores").exists() for data_dir in data_dirs):
+        if all(ModelFolder(model).scores(data_dir.name, path.stem).exists() for data_dir in data_dirs):
             calibration, record = read_calibration(path)
             found[path.stem] = calibration, record["trials_sha256"]
     if not found:

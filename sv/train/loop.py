@@ -15,6 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from sv.base.files import write_text
+from sv.base.layout import ModelFolder
 from sv.base.log import get_logger
 from sv.base.seeding import derive_seed
 from sv.train import checkpoint
@@ -54,9 +55,14 @@ class Run:
     identity: dict[str, Any]
 
     @property
+    def folder(self) -> ModelFolder:
+        """Model folder that the run writes."""
+        return ModelFolder(self.exp_dir)
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
-        return self.exp_dir / "checkpoints"
+        return self.folder.checkpoints
 
 
 class Trainer:
@@ -247,7 +253,7 @@ def _save_epoch(trainer: Trainer, run: Run, epoch: int, scores: dict[str, float]
         checkpoint.save(checkpoint.epoch_weights(run.checkpoints, epoch), weights)
     if scores["eer"] <= trainer.best_eer:  # of equals the later: a small validation set cannot tell them apart
         trainer.best_eer = scores["eer"]
-        checkpoint.save(run.checkpoints / "best.pt", weights)
+        checkpoint.save(run.folder.best, weights)
     checkpoint.save_step(run.checkpoints, trainer.step, trainer.state(run.identity), trainer.config.keep_checkpoints)
 
 
@@ -267,7 +273,7 @@ def _use_mean(trainer: Trainer, evaluate: Callable[[nn.Module], dict[str, float]
     get_logger("train").info("mean of the last %d epochs: valid EER %.2f %%", len(paths), eer)
     if trainer.world.is_main:
         weights = {"model": model.state_dict(), "step": trainer.step, "valid_eer": eer}
-        checkpoint.save(run.checkpoints / "best.pt", weights)
+        checkpoint.save(run.folder.best, weights)
 
 
 class Journal:

@@ -77,7 +77,7 @@ class GE2EStep(StepModule):
 
     def parameter_groups(self, decayed: str = "all") -> list[dict[str, Any]]:
         """The trained parameters, all decayed; those whose gradients are scaled in groups of their own."""
-        projections = self.model.projections() if hasattr(self.model, "projections") else []
+        projections = self.model.projections()
         apart = {id(parameter) for parameter in projections}
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         groups = [

@@ -5,6 +5,7 @@ from torch import nn
 
 from sv.losses import GE2E, TE2E, GE2EConfig, TE2EConfig
 from sv.models.ge2e_lstm import GE2ELSTM, GE2ELSTMConfig
+from sv.models.network import Network
 from sv.train.steps.ge2e import GE2ELossConfig, GE2EStep
 
 
@@ -13,14 +14,14 @@ class Frontend(nn.Module):
         return waveforms[:, None]
 
 
-class Model(nn.Module):
+class Model(Network):
     """Sums of both halves, so that an embedding tells how long its waveform was."""
 
     def embed(self, features):
         return torch.stack([features[:, 0].sum(1), features[:, 0, ::2].sum(1)], dim=1)
 
 
-class Vectors(nn.Module):
+class Vectors(Network):
     """The "waveforms" are ignored: the embeddings themselves are the parameters."""
 
     def __init__(self, values):

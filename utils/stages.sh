@@ -97,21 +97,20 @@ stage_extract() { # stage_extract CONF TRAIN_DIR: of $eval_sets and of TRAIN_DIR
 
 # 6: back ends, from the training set.
 stage_backend() { # stage_backend CONF TRAIN_DIR [VALID_DIR]; the latter for recipes with the option --b-vector
-  local conf=$1 train_dir=$2 valid_dir=${3-} system folder embeddings backend marker outputs options="lda_dim=$lda_dim"
+  local conf=$1 train_dir=$2 valid_dir=${3-} system folder embeddings backend marker options outputs kinds=plda more=()
   system=$(system_of "$conf") folder=$exp/$(system_of "$conf")
-  embeddings=$folder/embeddings backend=$folder/backend marker=$folder/.stage6.done
+  embeddings=$folder/embeddings backend=$folder/backend marker=$folder/.stage6.done options="lda_dim=$lda_dim"
   outputs=("$backend"/{mean.vec,transform.mat,plda,cohort.ark,cohort.scp})
-  if ((b_vector > 0)); then options+=" b_vector=$b_vector" outputs+=("$backend/b_vector.npz"); fi
+  if ((b_vector > 0)); then
+    kinds+=,b_vector options+=" b_vector=$b_vector" outputs+=("$backend/b_vector.npz")
+    more=(--set b_vector.num_epochs="$b_vector" --valid-trials "$valid_dir/trials")
+    more+=(--valid-scp "$embeddings/${valid_dir##*/}/xvector.scp")
+  fi
   if stage_needs_run 6 "back end $system" "$marker" "$options" "$folder/.stage5.done"; then
-    "${train_cmd[@]}" "$folder/log/backend.log" python -m sv backend --lda-dim "$lda_dim" \
-      "$embeddings/${train_dir##*/}/xvector.scp" "$train_dir/utt2spk" "$backend"
+    rm -f "$backend/b_vector.npz" # stage 7 scores by what the folder holds
+    "${train_cmd[@]}" "$folder/log/backend.log" python -m sv backend --kinds "$kinds" --seed "$seed" \
+      --lda-dim "$lda_dim" "${more[@]}" "$embeddings/${train_dir##*/}/xvector.scp" "$train_dir/utt2spk" "$backend"
     show_warnings 6 "$folder/log/backend.log"
-    rm -f "$backend/b_vector.npz"
-    if ((b_vector > 0)); then
-      "${train_cmd[@]}" "$folder/log/b_vector.log" python -m sv b_vector train --seed "$seed" \
-        --num-epochs "$b_vector" "$embeddings/${train_dir##*/}/xvector.scp" "$train_dir/utt2spk" \
-        "$valid_dir/trials" "$embeddings/${valid_dir##*/}/xvector.scp" "$backend/b_vector.npz"
-    fi
     mark_done 6 "$marker" "$options" "${outputs[@]}"
   fi
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from local.corpora import Corpus
-from sv.data.audio import BadAudio, load_checked, to_mono_16k
+from sv.data.audio import BadAudio, load_speech
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
 from sv.kaldi.scp import DataDirError
 
@@ -33,7 +33,7 @@ def noise_of(source: Source, noisy: np.ndarray, clean_dir: Path) -> np.ndarray:
     path = clean_dir / Path(source.path).name
     if not path.is_file():
         raise BadAudio(f"no clean recording {path}")
-    clean = to_mono_16k(*load_checked(path))
+    clean = load_speech(path).samples
     if len(clean) != len(noisy):
         raise BadAudio(f"{len(noisy)} samples at 16 kHz, but {len(clean)} in {path}")
     noise = noisy - clean

@@ -29,8 +29,8 @@ def prepare(args: argparse.Namespace) -> None:
             if "noise" in path.stem:
                 continue
             name = "-".join(path.relative_to(args.root / folder).with_suffix("").parts)
-            sources.append(Source(utterance=name, speaker=name, path=str(path)))
-    write_set(args.data / "rirs", sources, nj=args.nj, max_bad=args.max_bad, first_channel=True)
+            sources.append(Source(utterance=name, speaker=name, path=str(path), channel=0))
+    write_set(args.data / "rirs", sources, nj=args.nj, max_bad=args.max_bad)
 
 
 if __name__ == "__main__":

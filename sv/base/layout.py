@@ -155,6 +155,16 @@ def set_of(test_set: str, condition: str) -> str:
     return test_set if condition == CLEAN else f"{test_set}-{condition}"
 
 
+def file_stem(key: str) -> str:
+    """Name of a file that belongs to an id, without a suffix: one name in one folder, whatever the id holds.
+
+    Letters, digits and `_.-~+@=,` stay; all else is percent-encoded, `/` and a leading dot among it, so that two ids never
+    share a file and none leaves the folder.
+    """
+    name = quote(key, safe="+@=,")
+    return f"%2E{name[1:]}" if name.startswith(".") else name
+
+
 def feature_set(tables: Mapping[str, Any]) -> str | None:
     """Name of the folder of a system's stored features, `<type>-<digest>`; None if it has none.
 

@@ -5,6 +5,7 @@ A location of wav.scp may be a `command |`: it is run, in a shell, for callers a
 
 import errno
 import os
+import re
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,20 +22,14 @@ from sv.kaldi.scp import DataDirError
 from sv.kaldi.specifiers import open_read
 
 _PCM16_SCALE = np.float32(1 / 32768)
-_UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)  # in headers by programs that write to a pipe
+_UNKNOWN_FROM = 0x7FFF0000  # bytes: sizes from here on, and 0, are no promise but a stream's placeholder (SoX, ffmpeg)
+_BLOCK = 1 << 20  # samples decoded at a time: a header's length is never trusted for memory
+MIN_RMS = 1 / 32768  # of the samples less their mean; one step of 16 bits
+MAX_PEAK = 2.0  # lossy codecs overshoot full scale by a little, integers in a float file by a lot
 
 
 class BadAudio(ValueError):
     """A recording that cannot be used; the message is the reason."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudioInfo:
-    """Length, rate and channels of a recording; `num_samples` is per channel."""
-
-    num_samples: int
-    sampling_rate: int
-    num_channels: int
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,7 @@ def _layout_of(head: bytes) -> _WavLayout | None:
             coding = (tag, channels, bits, rate)
         elif chunk == b"data":
             width = max(1, coding[1] * coding[2] // 8)
-            num_samples = 0 if size in _UNKNOWN_SIZES else size // width
+            num_samples = 0 if size >= _UNKNOWN_FROM else size // width
             return _WavLayout(at + 8, num_samples, coding == (1, 1, 16, SAMPLING_RATE) and num_samples > 0)
         at += 8 + size + size % 2
     return None
@@ -92,6 +87,21 @@ def read_samples(path: str | Path, start: int = 0, num_samples: int | None = Non
             f"{path}: wanted samples {start} to {start + num_samples}, the file ends at {start + len(samples)}"
         )
     return samples
+
+
+def can_be_cropped(path: str | Path) -> bool:
+    """True if training can read any crop of a mono 16 kHz file: a wav or flac whose codec allows seeking."""
+    if not str(path).endswith((".wav", ".flac")):
+        return False
+    try:
+        with soundfile.SoundFile(path) as file:
+            middle = file.frames // 2
+            if not file.seekable() or file.frames >= _UNKNOWN_FROM:
+                return False
+            file.seek(middle)
+            return file.tell() == middle and len(file.read(1)) == 1
+    except (soundfile.LibsndfileError, RuntimeError, ValueError):
+        return False
 
 
 def is_pipe(location: str | Path) -> bool:
@@ -162,16 +172,29 @@ def decode(path: str | Path, allow_pipes: bool = False) -> tuple[np.ndarray, int
         except DataDirError as error:  # the command failed
             raise BadAudio(str(error)) from error
         return _decode(BytesIO(output), _layout_of(output[:4096]))
+    if not Path(path).is_file():
+        in_archive = re.fullmatch(r"(.+):\d+", str(path))
+        if in_archive and Path(in_archive[1]).is_file():
+            raise BadAudio("a place in an archive; waves in archives are not read, write them out as files")
+        raise BadAudio("a folder, not a file" if Path(path).is_dir() else "no such file")
     if Path(path).suffix.lower() in (".m4a", ".mp4", ".aac"):
         return _decode_with_av(path)
-    return _decode(path, _wav_layout(str(path)) if Path(path).is_file() else None)
+    return _decode(path, _wav_layout(str(path)))
 
 
 def _decode(source: str | Path | BytesIO, layout: _WavLayout | None) -> tuple[np.ndarray, int]:
+    blocks = []
     try:
-        samples, rate = soundfile.read(source, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(source) as file:
+            rate = file.samplerate
+            while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
+                blocks.append(block)
+            channels = file.channels
     except soundfile.LibsndfileError as error:
         raise BadAudio(f"unreadable: {error.error_string}") from error
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise BadAudio(f"unreadable: {error}") from error
+    samples = np.concatenate(blocks) if blocks else np.zeros((0, channels), np.float32)
     if layout and layout.num_samples > len(samples):
         raise BadAudio(f"truncated: the header promises {layout.num_samples} samples, the file holds {len(samples)}")
     return samples, rate
@@ -187,35 +210,79 @@ def _decode_with_av(path: str | Path) -> tuple[np.ndarray, int]:
             to_float = av.AudioResampler(format="fltp")
             for frame in container.decode(audio=0):
                 blocks += [part.to_ndarray() for part in to_float.resample(frame)]
-    except (av.FFmpegError, IndexError) as error:
+    except (av.FFmpegError, IndexError, ValueError) as error:
         raise BadAudio(f"unreadable: {error}") from error
     if not blocks:
         raise BadAudio("empty: no samples")
+    if len({len(block) for block in blocks}) > 1:
+        raise BadAudio("its number of channels changes within the file")
     return np.concatenate(blocks, axis=1).T.astype(np.float32), rate
 
 
-def load_checked(path: str | Path, allow_pipes: bool = False) -> tuple[np.ndarray, int]:
-    """Decode a whole file (or pipe) and refuse what no system should see: nothing in it, NaN, silence.
+@dataclass(frozen=True)
+class Speech:
+    """A recording that was decoded, mixed and checked.
+
+    Attributes
+    ----------
+    samples : (samples,) float32 numpy.ndarray
+        One channel at 16 kHz, in [-1, 1].
+    as_stored : bool
+        The file holds these very samples, as one channel at 16 kHz.
+    num_channels : int
+        Of the file.
+    """
+
+    samples: np.ndarray
+    as_stored: bool
+    num_channels: int
+
+
+def load_speech(path: str | Path, allow_pipes: bool = False, channel: int | None = None) -> Speech:
+    """Decode a whole file (or pipe) to one channel at 16 kHz, and refuse what no system should see.
+
+    Samples beyond full scale, up to `MAX_PEAK`, are scaled down: nothing is clipped.
+
+    Parameters
+    ----------
+    path : path
+    allow_pipes : bool
+    channel : int, optional
+        The channel to take, from 0; the mean of all by default.
 
     Raises
     ------
     BadAudio
-        With the reason.
+        With the reason: nothing in it, NaN, a channel that is not there, samples far beyond full scale, or, after mixing,
+        constant or silent ones (a single sample is constant).
+    DataDirError
+        For a pipe that is not allowed.
     """
     samples, rate = decode(path, allow_pipes)
     if samples.size == 0:
         raise BadAudio("empty: no samples")
     if not np.isfinite(samples).all():
         raise BadAudio("NaN or infinite samples")
+    num_channels = samples.shape[1]
+    if channel is not None and channel >= num_channels:
+        raise BadAudio(f"it has {num_channels} channels, channel {channel} is asked for")
+    if (peak := float(np.abs(samples).max())) > MAX_PEAK:
+        raise BadAudio(f"samples up to {peak:g}, beyond ±1: integers in a float file? Scale them to [-1, 1]")
+    mono = to_mono_16k(samples if channel is None else samples[:, channel : channel + 1], rate)
+    check_speech(mono)
+    over = float(np.abs(mono).max())
+    if over > 1:
+        mono = mono / np.float32(over)
+    return Speech(mono, as_stored=rate == SAMPLING_RATE and num_channels == 1 and over <= 1, num_channels=num_channels)
+
+
+def check_speech(samples: np.ndarray) -> None:
+    """Raise BadAudio, with the reason, for (samples,) that are constant or silent."""
     if not samples.any():
         raise BadAudio("silent: every sample is zero")
-    return samples, rate
-
-
-def inspect(path: str | Path) -> AudioInfo:
-    """Decode a whole file once and say what it holds; raises BadAudio as `load_checked` does."""
-    samples, rate = load_checked(path)
-    return AudioInfo(num_samples=len(samples), sampling_rate=rate, num_channels=samples.shape[1])
+    centred = samples - samples.mean(dtype=np.float64)
+    if np.sqrt(np.mean(np.square(centred))) < MIN_RMS:
+        raise BadAudio("silent: its samples are constant, or differ by less than a step of 16 bits")
 
 
 def to_mono_16k(samples: np.ndarray, rate: int) -> np.ndarray:

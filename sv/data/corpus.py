@@ -14,9 +14,9 @@ import soundfile
 from tqdm import tqdm
 
 from sv.base.files import atomic_write, write_text
-from sv.base.layout import SAMPLING_RATE
+from sv.base.layout import SAMPLING_RATE, file_stem
 from sv.base.log import get_logger
-from sv.data.audio import BadAudio, load_checked, to_mono_16k
+from sv.data.audio import BadAudio, can_be_cropped, check_speech, load_speech
 from sv.data.manifests import write_manifests
 from sv.kaldi.data_dir import write_data_dir
 from sv.kaldi.scp import DataDirError, byte_order
@@ -28,21 +28,23 @@ Edit = Callable[["Source", np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One file of a corpus, and what it is to be called."""
+    """One file of a corpus, its names, and the channel to take of it (the mean of all if None)."""
 
     utterance: str
     speaker: str
     path: str
+    channel: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A source after the check: `problem` is empty if it can be used, from `path`."""
+    """A source after the check: `problem` is empty if it can be used, from `path`; `averaged` over several channels."""
 
     source: Source
     path: str = ""
     num_samples: int = 0
     converted: bool = False
+    averaged: bool = False
     problem: str = ""
 
 
@@ -60,24 +62,24 @@ def audio_files(folder: str | Path) -> list[Path]:
 def check_source(
     source: Source,
     converted_dir: str,
-    first_channel: bool = False,
     edit: Edit | None = None,
     allow_pipes: bool = False,
 ) -> Checked:
     """Decode the file; write a 16 kHz mono wav of it into `converted_dir` if training could not read it as it is."""
     try:
-        samples, rate = load_checked(source.path, allow_pipes)
-        if not edit and rate == SAMPLING_RATE and samples.shape[1] == 1 and source.path.endswith((".wav", ".flac")):
-            return Checked(source=source, path=source.path, num_samples=len(samples))
-        mono = to_mono_16k(samples[:, :1] if first_channel else samples, rate)
-        if edit:
-            mono = edit(source, mono)
+        speech = load_speech(source.path, allow_pipes, source.channel)
+        if not edit and speech.as_stored and can_be_cropped(source.path):
+            return Checked(source=source, path=source.path, num_samples=len(speech.samples))
+        samples = edit(source, speech.samples) if edit else speech.samples
+        check_speech(samples)
     except (BadAudio, OSError) as error:
         return Checked(source=source, problem=str(error))
-    path = Path(converted_dir, f"{source.utterance}.wav")
+    samples = samples / max(1.0, float(np.abs(samples).max()))  # PCM would clip
+    path = Path(converted_dir, f"{file_stem(source.utterance)}.wav")
     with atomic_write(path, "wb") as file:
-        soundfile.write(file, mono, SAMPLING_RATE, format="WAV", subtype="PCM_16")
-    return Checked(source=source, path=str(path), num_samples=len(mono), converted=True)
+        soundfile.write(file, samples, SAMPLING_RATE, format="WAV", subtype="PCM_16")
+    averaged = speech.num_channels > 1 and source.channel is None
+    return Checked(source=source, path=str(path), num_samples=len(samples), converted=True, averaged=averaged)
 
 
 def without_duplicates(sources: Iterable[Source]) -> tuple[list[Source], list[Checked]]:
@@ -98,7 +100,6 @@ def check_all(
     converted_dir: str | Path,
     nj: int,
     title: str,
-    first_channel: bool = False,
     edit: Edit | None = None,
     allow_pipes: bool = False,
 ) -> list[Checked]:
@@ -108,7 +109,6 @@ def check_all(
     check = partial(
         check_source,
         converted_dir=str(converted_dir),
-        first_channel=first_channel,
         edit=edit,
         allow_pipes=allow_pipes,
     )
@@ -137,7 +137,6 @@ def write_set(
     nj: int,
     max_bad: float,
     spk2gender: Mapping[str, str] | None = None,
-    first_channel: bool = False,
     edit: Edit | None = None,
     misnamed: Sequence[Checked] = (),
 ) -> set[str]:
@@ -153,8 +152,6 @@ def write_set(
     max_bad : float in [0, 1]
         Share of bad files up to which the others are used.
     spk2gender : mapping, optional
-    first_channel : bool
-        Convert files of several channels to the first one; else to their mean.
     edit : callable, optional
         From a source and its (samples,) at 16 kHz to what is written in their place; quarantined if it raises BadAudio.
     misnamed : sequence of Checked
@@ -173,7 +170,7 @@ def write_set(
     out, sources = Path(out), list(sources)
     if not sources and not misnamed:
         raise DataDirError(f"{out.name}: no audio files ({', '.join(AUDIO_SUFFIXES)}) found")
-    checked = check_all(sources, out.absolute().parent / "converted" / out.name, nj, out.name, first_channel, edit)
+    checked = check_all(sources, out.absolute().parent / "converted" / out.name, nj, out.name, edit)
     checked += misnamed
     bad = [one for one in checked if one.problem]
     good = [one for one in checked if not one.problem]
@@ -186,11 +183,18 @@ def write_set(
         spk2gender=spk2gender,
     )
     write_manifests(out)
-    num_converted = sum(one.converted for one in good)
     get_logger("prepare").info(
-        "%s: %d utterances, %d converted to 16 kHz mono, %d quarantined", out.name, len(good), num_converted, len(bad)
-    )
+        "%s: %d utterances, %d converted to 16 kHz mono, %d quarantined",
+        out.name, len(good), sum(one.converted for one in good), len(bad),
+    )  # fmt: skip
+    log_averaged(out.name, good)
     return {one.source.utterance for one in bad} - {one.source.utterance for one in good}
+
+
+def log_averaged(name: str, good: Iterable[Checked]) -> None:
+    """Log how many recordings were made mono by the mean of their channels, if any was."""
+    if count := sum(one.averaged for one in good):
+        get_logger("prepare").warning("%s: %d recordings have several channels; their mean is used", name, count)
 
 
 def run_preparation(

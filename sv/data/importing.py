@@ -1,19 +1,22 @@
 """A Kaldi data directory from elsewhere, with or without segments, made one that every stage can read."""
 
-from collections.abc import Collection, Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sv.base.files import write_text
 from sv.base.layout import SAMPLING_RATE
-from sv.data.corpus import Checked, Source, check_all, write_quarantine
+from sv.base.log import get_logger
+from sv.data.corpus import Checked, Source, check_all, log_averaged, write_quarantine
 from sv.data.manifests import write_manifests
 from sv.data.utterances import utterance_of
 from sv.kaldi.data_dir import write_data_dir
-from sv.kaldi.scp import DataDirError, read_scp, read_table, read_utt2spk, write_table
+from sv.kaldi.scp import DataDirError, read_scp, read_table, read_utt2spk, to_number, write_table
 from sv.kaldi.segments import Segment, parse_segment
-from sv.kaldi.trials import iter_trials
+from sv.kaldi.trials import Trials, iter_trials, read_trials
 
+MAX_SECONDS = 1e9
 MAX_OVERSHOOT = 0.5  # s by which a segment may end after its recording; Kaldi's extract-segments cuts as much off
 
 
@@ -51,42 +54,113 @@ def import_data_dir(
     utt2spk, wav_scp = read_utt2spk(source / "utt2spk"), read_scp(source / "wav.scp")
     if any(path.endswith("|") for path in wav_scp.values()) and not allow_pipes:
         raise DataDirError(f"{source}/wav.scp holds pipes; --allow-pipes runs them in a shell")
-    lines = read_table(source / "segments") if (source / "segments").exists() else {}
-    _check_tables(source, utt2spk, lines or wav_scp)
-    sources = [Source(utterance=key, speaker="", path=path) for key, path in wav_scp.items()]
+    has_segments = (source / "segments").exists()
+    segments = _read_segments(source, wav_scp) if has_segments else {}
+    _check_tables(source, utt2spk, segments if has_segments else wav_scp, wav_scp)
+    trials = _read_known_trials(source / "trials", utt2spk) if (source / "trials").exists() else None
+    sources = _sources(wav_scp, segments.values())
     checked = check_all(sources, out.absolute().parent / "converted" / out.name, nj, out.name, allow_pipes=allow_pipes)
-    recordings = {one.source.utterance: one for one in checked}
-    if lines:
-        utterances = [_segment_of(source, utt, text, recordings) for utt, text in lines.items()]
-        write_quarantine(out, [one for one, _ in utterances], max_bad)
-        segments = {one.source.utterance: segment for one, segment in utterances if segment}
-        durations = {utt: utterance_of(segment, "").num_samples / SAMPLING_RATE for utt, segment in segments.items()}
-        used = {segment.recording for segment in segments.values()}
-        table = {utt: f"{one.recording} {one.start!r} {one.end!r}" for utt, one in segments.items()}
-        write_table(out / "segments", table)
+    if has_segments:
+        durations, used = _write_segments(out, segments, checked, max_bad)
     else:
         write_quarantine(out, checked, max_bad)
         (out / "segments").unlink(missing_ok=True)
-        used = {key for key, one in recordings.items() if not one.problem}
-        durations = {key: recordings[key].num_samples / SAMPLING_RATE for key in used}
+        used = {one.source.utterance: one for one in checked if not one.problem}
+        durations = {key: one.num_samples / SAMPLING_RATE for key, one in used.items()}
     genders = source / "spk2gender"
     write_data_dir(
         out,
-        wav_scp={key: recordings[key].path for key in used},
+        wav_scp={key: one.path for key, one in used.items()},
         utt2spk={utt: utt2spk[utt] for utt in durations},
         utt2dur=durations,
         spk2gender=read_table(genders) if genders.exists() else None,
     )
     write_manifests(out)
-    if (source / "trials").exists():
-        _copy_trials(source / "trials", out, durations)
+    log_averaged(out.name, used.values())
+    if trials is not None:
+        _write_trials(trials, source, out, durations)
     else:
         for name in ("trials", "trials.dropped"):  # of what was there before
             (out / name).unlink(missing_ok=True)
     return len(durations)
 
 
-def _check_tables(source: Path, utt2spk: Mapping[str, str], utterances: Iterable[str]) -> None:
+def _read_segments(source: Path, wav_scp: Mapping[str, str]) -> dict[str, Segment]:
+    """Read segments of recordings of wav.scp; an end of -1, the recording's, is infinity."""
+    path, segments = source / "segments", {}
+    for number, (utt, text) in enumerate(read_table(path).items(), start=1):
+        fields = text.split()
+        try:
+            if len(fields) > 2 and to_number(fields[2]) == -1:
+                segment = replace(
+                    parse_segment(" ".join([*fields[:2], repr(MAX_SECONDS), *fields[3:]]), True), end=math.inf
+                )
+            else:
+                segment = parse_segment(text, any_channel=True)
+        except ValueError as error:
+            raise DataDirError(f"{path}:{number}: {utt}: {error}") from error
+        if segment.recording not in wav_scp:
+            raise DataDirError(f"{path}:{number}: recording {segment.recording!r} of {utt!r} is not in wav.scp")
+        segments[utt] = segment
+    return segments
+
+
+def _sources(wav_scp: Mapping[str, str], segments: Iterable[Segment]) -> list[Source]:
+    """Recordings to check, one per channel that segments name."""
+    channels = _channels_of(segments)
+    return [
+        Source(utterance=_channel_name(key, channel, channels.get(key, ())), speaker="", path=path, channel=channel)
+        for key, path in wav_scp.items()
+        for channel in channels.get(key, (None,))
+    ]
+
+
+def _channels_of(segments: Iterable[Segment]) -> dict[str, list[int | None]]:
+    """Channels that segments name, by recording, in the order in which they first appear."""
+    channels: dict[str, dict[int | None, None]] = {}
+    for segment in segments:
+        channels.setdefault(segment.recording, {})[segment.channel] = None
+    return {recording: list(found) for recording, found in channels.items()}
+
+
+def _channel_name(recording: str, channel: int | None, channels: Collection[int | None]) -> str:
+    """Name of one channel's recording: the recording's own where no other channel is used."""
+    return recording if len(channels) < 2 or channel is None else f"{recording}-channel{channel}"
+
+
+def _write_segments(
+    out: Path, segments: Mapping[str, Segment], checked: Sequence[Checked], max_bad: float
+) -> tuple[dict[str, float], dict[str, Checked]]:
+    """Write quarantine.tsv and segments; return durations by utterance, and the recordings used by name."""
+    recordings = {(one.source.utterance, one.source.channel): one for one in checked}
+    channels, found = _channels_of(segments.values()), {}
+    for utt, segment in segments.items():
+        name = _channel_name(segment.recording, segment.channel, channels[segment.recording])
+        found[utt] = _fitted(utt, replace(segment, recording=name), recordings[name, segment.channel])
+    write_quarantine(out, [one for one, _ in found.values()], max_bad)
+    good = {utt: segment for utt, (one, segment) in found.items() if not one.problem}
+    write_table(out / "segments", {utt: f"{one.recording} {one.start!r} {one.end!r}" for utt, one in good.items()})
+    durations = {utt: utterance_of(segment, "").num_samples / SAMPLING_RATE for utt, segment in good.items()}
+    return durations, {segment.recording: recordings[segment.recording, segment.channel] for segment in good.values()}
+
+
+def _fitted(utt: str, segment: Segment, recording: Checked) -> tuple[Checked, Segment]:
+    """Cut a segment's end to its recording's; the problem, if it cannot be used, is in the recording's record."""
+    one, end = (
+        replace(recording, source=replace(recording.source, utterance=utt)),
+        recording.num_samples / SAMPLING_RATE,
+    )
+    if recording.problem:
+        return one, segment
+    if segment.start < end and (math.isinf(segment.end) or segment.end <= end + MAX_OVERSHOOT):
+        return one, replace(segment, end=min(segment.end, end))
+    return replace(one, problem=f"it ends at {segment.end:g} s, the recording at {end:g} s"), segment
+
+
+def _check_tables(
+    source: Path, utt2spk: Mapping[str, str], utterances: Iterable[str], recordings: Iterable[str]
+) -> None:
+    """Raise DataDirError if tables differ in their utterances, or an id is a path."""
     name = "segments" if (source / "segments").exists() else "wav.scp"
     if differing := sorted(utt2spk.keys() ^ set(utterances)):
         raise DataDirError(
@@ -95,39 +169,37 @@ def _check_tables(source: Path, utt2spk: Mapping[str, str], utterances: Iterable
         )
     if not utt2spk:
         raise DataDirError(f"{source}/utt2spk: no utterances")
+    if paths := sorted(key for key in [*utt2spk, *utt2spk.values(), *recordings] if "/" in key or key in (".", "..")):
+        raise DataDirError(f"{source}: {paths[0]!r} is a path, not an id; {len(set(paths))} ids have to be renamed")
 
 
-def _segment_of(source: Path, utt: str, text: str, recordings: Mapping[str, Checked]) -> tuple[Checked, Segment | None]:
-    """A line of segments, its end within the recording; None, and the problem, if it cannot be used."""
-    name, *_ = text.split()
-    if name not in recordings:
-        raise DataDirError(f"{source}/segments: recording {name!r} of {utt!r} is not in wav.scp")
-    recording = recordings[name]
-    problem, end = recording.problem, recording.num_samples / SAMPLING_RATE
-    one = replace(recording, source=replace(recording.source, utterance=utt))
-    if not problem:
-        fields = text.split()
-        if fields[2:3] == ["-1"]:
-            fields[2] = repr(end)
-        try:
-            segment = parse_segment(" ".join(fields))
-        except ValueError as error:
-            raise DataDirError(f"{source}/segments: {utt}: {error}") from error
-        if segment.end <= end + MAX_OVERSHOOT and segment.start < end:
-            return one, replace(segment, end=min(segment.end, end))
-        problem = f"it ends at {segment.end:g} s, the recording at {end:g} s"
-    return replace(one, problem=problem), None
+def _read_known_trials(path: Path, known: Collection[str]) -> Trials:
+    """Read trials; raises DataDirError naming file and line for an utterance that the data directory never had."""
+    for number, enrolment, test, _ in iter_trials(path):
+        for utt in (enrolment, test):
+            if utt not in known:
+                raise DataDirError(f"{path}:{number}: the trial names {utt!r}, which is not in {path.parent}/utt2spk")
+    return read_trials(path)
 
 
-def _copy_trials(source: Path, out: Path, utterances: Collection[str]) -> None:
-    """Copy trials; those of utterances that are not there any more go to trials.dropped."""
+def _write_trials(trials: Trials, source: Path, out: Path, usable: Collection[str]) -> None:
+    """Write the trials of usable utterances; the others go to trials.dropped, and are counted.
+
+    Raises
+    ------
+    DataDirError
+        If no trial is left.
+    """
     kept, dropped = [], []
-    for _, enrolment, test, is_target in iter_trials(source):
-        if enrolment in utterances and test in utterances:
+    for enrolment, test, is_target in zip(trials.enrolment, trials.test, trials.is_target, strict=True):
+        if enrolment in usable and test in usable:
             kept.append(f"{enrolment} {test} {'target' if is_target else 'nontarget'}\n")
         else:
             dropped.append(f"{enrolment} {test}\n")
     if not kept:
-        raise DataDirError(f"{source}: no trial of two usable utterances")
+        raise DataDirError(f"{source}/trials: no trial of two usable utterances")
+    if dropped:
+        log = get_logger("import")
+        log.warning("%s: %d of %d trials name quarantined utterances", out, len(dropped), len(trials))
     write_text(out / "trials", "".join(kept))
     write_text(out / "trials.dropped", "".join(dropped))

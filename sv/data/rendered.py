@@ -26,7 +26,7 @@ def write_rendered_dir(
     manifest = shlex.quote(str((out / CUTS).absolute()))
     write_data_dir(
         out,
-        wav_scp={utt: f"python -m sv.bin.render_cut {manifest} {utt} |" for utt in utt2spk},
+        wav_scp={utt: f"python -m sv.bin.render_cut {manifest} {shlex.quote(utt)} |" for utt in utt2spk},
         utt2spk=utt2spk,
         utt2dur=utt2dur,
         spk2gender=spk2gender,

@@ -11,7 +11,7 @@ from torch import nn
 
 from sv.base.config import load_json, to_dict
 from sv.base.files import existing_file
-from sv.data.audio import BadAudio, is_pipe, load_checked, to_mono_16k
+from sv.data.audio import BadAudio, is_pipe, load_speech
 from sv.data.manifests import CUTS, iter_waveforms
 from sv.data.utterances import read_utterances
 from sv.features.segments import compute_features, cut_frames, frames_per_segment, segment_options
@@ -88,8 +88,8 @@ class FeatureReader:
                 continue
             try:
                 if not is_pipe(location):
-                    Path(location).stat()  # libsndfile does not say that a file is missing
-                samples = to_mono_16k(*load_checked(location, self.allow_pipes))
+                    Path(location).stat()  # the system's own words for what is missing or forbidden
+                samples = load_speech(location, self.allow_pipes).samples
             except (BadAudio, OSError) as error:
                 self.bad.append(f"{location}: {error.strerror if isinstance(error, OSError) else error}")
             else:

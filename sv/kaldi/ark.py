@@ -70,7 +70,8 @@ def open_ark_scp(ark: str | Path, scp: str | Path, compression_method: int | Non
         scp_tmp.unlink(missing_ok=True)
 
 
-_RXSPECIFIER = re.compile(r"(?P<path>.+?)(?::(?P<offset>\d{1,18}))?(?P<range>\[[\d:,]*\])?", re.DOTALL)
+ROW_TOLERANCE = 3  # rows by which a range may exceed a matrix, as in Kaldi's ExtractObjectRange
+_RXSPECIFIER = re.compile(r"(?P<path>.+?)(?::(?P<offset>\d{1,18}))?(?P<range>\[[\d:,+ ]*\])?", re.DOTALL)
 
 
 def _split(rxspecifier: str) -> tuple[str, int, str]:
@@ -82,19 +83,24 @@ def _split(rxspecifier: str) -> tuple[str, int, str]:
 
 
 def _selection(text: str, shape: tuple[int, ...], name: str) -> tuple[slice, ...]:
-    """Kaldi's range of a matrix, both ends included: `[rows]` or `[rows,columns]`, each `first:last`, or empty for all."""
+    """Kaldi's range of a vector or matrix, both ends included: `[rows]` or `[rows,columns]`.
+
+    Each is `first:last`, or `:` for all. As in Kaldi, rows may end up to `ROW_TOLERANCE` - 1 after the last one,
+    since programs disagree on the number of frames; what is there is taken.
+    """
     slices = []
     parts = text[1:-1].split(",")
     if len(parts) > len(shape):
         raise DataDirError(f"{name}: the range has more axes than {'x'.join(map(str, shape))}")
-    for part, size in zip(parts, shape, strict=False):
-        match = re.fullmatch(r"(?:(\d{1,9}):(\d{1,9}))?", part)
+    for axis, (part, size) in enumerate(zip(parts, shape, strict=False)):
+        match = re.fullmatch(r"\s*\+?(\d{1,9}):\s*\+?(\d{1,9})|:", part)
         if match is None:
-            raise DataDirError(f"{name}: expected a range like [0:99] or [0:99,0:39]")
-        first, last = (int(match[1]), int(match[2])) if part else (0, size - 1)
-        if not first <= last < size:
+            raise DataDirError(f"{name}: expected a range like [0:99], [0:99,0:39] or [:,0:39]")
+        first, last = (int(match[1]), int(match[2])) if match[1] else (0, size - 1)
+        tolerance = ROW_TOLERANCE if axis == 0 else 0
+        if not first <= last < size + tolerance or (match[1] and first >= size):
             raise DataDirError(f"{name}: the range is not within {'x'.join(map(str, shape))}")
-        slices.append(slice(first, last + 1))
+        slices.append(slice(first, min(last + 1, size)))
     return tuple(slices)
 
 

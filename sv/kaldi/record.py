@@ -16,6 +16,7 @@ from sv.kaldi.scp import DataDirError
 
 _DTYPES = {"FM": "<f4", "DM": "<f8", "FV": "<f4", "DV": "<f8"}
 _COMPRESSED = {"CM": "u1", "CM2": "<u2", "CM3": "u1"}
+FIXED_RANGES = {4: (-32768, 32767), 6: (0, 255), 7: (0, 1)}  # of values, by compression method
 _CHUNK = 1 << 24  # a damaged header may announce terabytes: what is not there is never allocated
 
 
@@ -145,11 +146,20 @@ def write_binary(stream: BinaryIO, array: np.ndarray, within: bool = False) -> N
 
 
 def write_compressed(stream: BinaryIO, array: np.ndarray, method: int) -> None:
-    """Write a matrix with one of Kaldi's compression methods: 2 speech feature, 3 two bytes, 5 one byte a value, ..."""
+    """Write a matrix with one of Kaldi's compression methods: 2 speech feature, 3 two bytes, 5 one byte per value, ...
+
+    Values outside the range of a method with a fixed one (4, 6, 7) are clamped, as in Kaldi; an empty matrix is written empty.
+    """
     import kaldiio
 
+    values = np.asarray(array, np.float32)
+    if values.size == 0:
+        write_binary(stream, values)
+        return
+    if method in FIXED_RANGES:
+        values = values.clip(*FIXED_RANGES[method])
     record = BytesIO()
-    kaldiio.save_ark(record, {"x": np.asarray(array, np.float32)}, compression_method=method)
+    kaldiio.save_ark(record, {"x": values}, compression_method=method)
     stream.write(record.getvalue()[2:])
 
 

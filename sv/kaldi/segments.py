@@ -8,24 +8,36 @@ from sv.kaldi.scp import DataDirError, read_table, to_number
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """From `start` to `end`, in seconds, of a recording of wav.scp."""
+    """From `start` to `end`, in seconds, of a recording of wav.scp; `channel` as in the fifth column, from 0, if it is there."""
 
     recording: str
     start: float
     end: float
+    channel: int | None = None
 
 
-def parse_segment(text: str) -> Segment:
-    """The `<recording> <start> <end>` of a line of segments, maybe followed by channel 0; raises ValueError otherwise."""
+def parse_segment(text: str, any_channel: bool = False) -> Segment:
+    """Parse the `<recording> <start> <end> [<channel>]` of a line of segments.
+
+    Raises
+    ------
+    ValueError
+        For anything else, and, unless `any_channel`, for a channel other than the first: stages read files of one channel.
+    """
     fields = text.split()
-    if len(fields) not in (3, 4) or fields[3:] not in ([], ["0"]):
-        raise ValueError("expected '<utterance> <recording> <start> <end>' in seconds of one channel")
+    if len(fields) not in (3, 4) or not all(field.isascii() and field.isdigit() for field in fields[3:]):
+        raise ValueError("expected '<utterance> <recording> <start> <end>' in seconds, and perhaps a channel")
     start, end = to_number(fields[1]), to_number(fields[2])
     if end == -1:
         raise ValueError("end -1, which means the recording's; local/import_data_dir.py writes the seconds")
     if not 0 <= start < end < float("inf"):
         raise ValueError(f"it must have 0 <= start < end, got {fields[1]} and {fields[2]}")
-    return Segment(fields[0], start, end)
+    channel = int(fields[3]) if fields[3:] else None
+    if channel and not any_channel:
+        raise ValueError(
+            f"channel {channel}, but stages read files of one channel; local/import_data_dir.py takes it out"
+        )
+    return Segment(fields[0], start, end, channel)
 
 
 def read_segments(path: str | Path) -> dict[str, Segment]:
@@ -34,7 +46,8 @@ def read_segments(path: str | Path) -> dict[str, Segment]:
     Raises
     ------
     DataDirError
-        `path:line: ...` as `read_table` does, and for a line that is not a segment.
+        `path:line: ...` as `read_table` does, and for a line that is not a segment, or is one of a second channel: what
+        the stages read has one channel.
     """
     segments = {}
     for number, (utt, text) in enumerate(read_table(path, value="recording> <start> <end").items(), start=1):

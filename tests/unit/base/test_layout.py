@@ -1,12 +1,13 @@
 """Names on disk: conditions of any noise name, and folders of stored features."""
 
 import math
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sv.base.layout import FEATURE_KEYS, ModelFolder, condition_name, feature_set, parse_condition, set_of
+from sv.base.layout import FEATURE_KEYS, ModelFolder, condition_name, feature_set, file_stem, parse_condition, set_of
 from sv.features.segments import SegmentConfig, segment_options
 
 
@@ -91,3 +92,15 @@ def test_a_model_folder_knows_its_files(tmp_path) -> None:
     assert folder.best == tmp_path / "exu_net/checkpoints/best.pt"
     assert folder.vectors("test") == tmp_path / "exu_net/embeddings/test/xvector.scp"
     assert folder.scores("test", "plda") == tmp_path / "exu_net/scores/test/plda.scores"
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1))
+def test_an_id_makes_a_file_name_of_its_own_within_the_folder(key) -> None:
+    stem = file_stem(key)
+    assert "/" not in stem and "\0" not in stem and not stem.startswith(".")
+    assert unquote(stem) == key
+
+
+def test_plain_ids_are_their_files_names() -> None:
+    assert file_stem("id10001-1zcIwhmdeo4-00001") == "id10001-1zcIwhmdeo4-00001"
+    assert file_stem("../a") == "%2E.%2Fa"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sv.data.audio import BadAudio, decode, inspect, load_checked, read_samples, read_whole, tile_to, to_mono_16k
+from sv.data.audio import BadAudio, can_be_cropped, decode, load_speech, read_samples, read_whole, tile_to, to_mono_16k
 
 
 def riff(
@@ -36,16 +36,17 @@ def test_chunks_after_the_data_are_no_samples(tmp_path):
     assert len(read_samples(path)) == len(RAMP)
 
 
-@pytest.mark.parametrize("claimed", [0, 0xFFFFFFFF])
+@pytest.mark.parametrize("claimed", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x7FFFF024, 0x80000000, 0xFFFFFFDB])
 def test_a_header_written_to_a_pipe_does_not_know_its_length(tmp_path, claimed):
     path = tmp_path / "a.wav"
     path.write_bytes(riff(RAMP, size=claimed))
     if claimed:
         np.testing.assert_array_equal(read_samples(path), RAMP / np.float32(32768))
-        assert inspect(path).num_samples == len(RAMP)
+        assert len(decode(path)[0]) == len(RAMP)
+        assert can_be_cropped(path)
     else:
         with pytest.raises(BadAudio, match=r"^empty: no samples$"):
-            load_checked(path)
+            load_speech(path)
 
 
 @pytest.mark.parametrize(("name", "subtype"), [("a.flac", "PCM_16"), ("b.wav", "PCM_24"), ("c.wav", "FLOAT")])
@@ -70,7 +71,7 @@ def test_a_wav_that_was_cut_off_is_refused(tmp_path):
     with pytest.raises(BadAudio, match="wanted samples 0 to 1000, the file ends at 899"):
         read_samples(path)
     with pytest.raises(BadAudio, match=r"^truncated: the header promises 1000 samples, the file holds 899$"):
-        inspect(path)
+        load_speech(path)
 
 
 def test_a_flac_that_was_cut_off_is_refused(tmp_path, noise):
@@ -78,7 +79,7 @@ def test_a_flac_that_was_cut_off_is_refused(tmp_path, noise):
     soundfile.write(path, noise(0, 30_000), 16_000)
     path.write_bytes(path.read_bytes()[:20_000])
     with pytest.raises(BadAudio, match=r"^unreadable: "):
-        inspect(path)
+        load_speech(path)
     with pytest.raises(BadAudio, match=r"a\.flac: "):
         read_samples(path)
 
@@ -108,7 +109,13 @@ def test_the_whole_file_must_have_the_promised_length(tmp_path):
     ("samples", "reason"),
     [
         (np.zeros(0), "^empty: no samples$"),
-        (np.zeros(100), "^silent: every sample is zero$"),
+        (np.zeros(1000), "^silent: every sample is zero$"),
+        (np.full(1000, 0.25), "^silent: its samples are constant, or differ by less than a step of 16 bits$"),
+        (0.25 + 1e-5 * RAMP[:1000].astype(float) / 1000, "^silent: its samples are constant, or differ by less"),
+        (np.array([0.5]), "^silent: its samples are constant, or differ by less than a step of 16 bits$"),
+        (30_000 * np.sin(np.arange(1000)), r"^samples up to [\d.]+, beyond ±1: integers in a float file\? Scale them"),
+        (np.full(1000, 1e38), r"^samples up to 1e\+38, beyond ±1"),
+        (np.stack([np.sin(np.arange(1000.0)), -np.sin(np.arange(1000.0))], axis=1), "^silent: every sample is zero$"),
         (np.array([0.1, np.nan]), "^NaN or infinite samples$"),
         (np.array([0.1, -np.inf]), "^NaN or infinite samples$"),
     ],
@@ -116,7 +123,7 @@ def test_the_whole_file_must_have_the_promised_length(tmp_path):
 def test_what_no_system_should_see_is_refused(tmp_path, samples, reason):
     soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
     with pytest.raises(BadAudio, match=reason):
-        load_checked(tmp_path / "a.wav")
+        load_speech(tmp_path / "a.wav")
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.m4a"])
@@ -155,10 +162,44 @@ def test_a_container_without_a_packet_is_empty(tmp_path):
         decode(tmp_path / "a.m4a")
 
 
-def test_inspect_reports_what_is_there(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.full((300, 2), 0.1), 8_000)
-    info = inspect(tmp_path / "a.wav")
-    assert (info.num_samples, info.sampling_rate, info.num_channels) == (300, 8_000, 2)
+def test_a_channel_is_taken_or_refused(tmp_path):
+    left, right = 0.5 * np.sin(np.arange(1000) / 5), 0.2 * np.cos(np.arange(1000) / 7)
+    soundfile.write(tmp_path / "a.wav", np.stack([left, right], axis=1), 16_000, subtype="FLOAT")
+    for channel, expected in ((0, left), (1, right), (None, (left + right) / 2)):
+        speech = load_speech(tmp_path / "a.wav", channel=channel)
+        np.testing.assert_allclose(speech.samples, expected, atol=1e-6)
+        assert (speech.as_stored, speech.num_channels) == (False, 2)
+    with pytest.raises(BadAudio, match=r"^it has 2 channels, channel 2 is asked for$"):
+        load_speech(tmp_path / "a.wav", channel=2)
+
+
+def test_what_exceeds_full_scale_a_little_is_scaled_and_not_clipped(tmp_path):
+    samples = 1.5 * np.sin(np.arange(1000) / 5)
+    soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
+    speech = load_speech(tmp_path / "a.wav")
+    np.testing.assert_allclose(speech.samples, samples / np.abs(samples).max(), atol=1e-6)
+    assert not speech.as_stored
+
+
+def test_reasons_name_what_the_path_is(tmp_path):
+    (tmp_path / "x.ark").write_bytes(b"utt \0BFM ")
+    for path, reason in (
+        (tmp_path / "none.wav", "^no such file$"),
+        (tmp_path, "^a folder, not a file$"),
+        (f"{tmp_path}/x.ark:4", "^a place in an archive; waves in archives are not read, write them out as files$"),
+        ("a.wav b.wav", "^no such file$"),
+    ):
+        with pytest.raises(BadAudio, match=reason):
+            decode(path)
+
+
+@pytest.mark.parametrize(
+    ("subtype", "usable"), [("GSM610", False), ("G721_32", False), ("PCM_16", True), ("ULAW", True)]
+)
+def test_only_codecs_that_can_be_sought_in_are_read_as_they_are(tmp_path, subtype, usable):
+    kind = "AU" if subtype == "G721_32" else "WAV"
+    soundfile.write(tmp_path / "a.wav", RAMP / 32768, 16_000, subtype=subtype, format=kind)
+    assert can_be_cropped(tmp_path / "a.wav") is usable
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])

@@ -1,6 +1,7 @@
 """A data directory with segments is the one whose utterances were cut into files beforehand."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -182,3 +183,42 @@ def test_a_foreign_directory_without_segments(cut_out, tmp_path):
     assert not (tmp_path / "mine/trials").exists()
     assert validate_data_dir(tmp_path / "mine") == []
     assert read_scp(tmp_path / "mine/wav.scp") == read_scp(cut_out / "wav.scp")
+
+
+def two_channels(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Write a foreign directory with one stereo recording, in segments of either channel; return the channels."""
+    folder.mkdir()
+    left, right = (np.round(8000 * np.sin(np.arange(32_000) / step)).astype(np.int16) for step in (7, 11))
+    soundfile.write(folder / "call.wav", np.stack([left, right], axis=1), 16_000)
+    write_table(folder / "wav.scp", {"call": str(folder / "call.wav")})
+    write_table(folder / "segments", {"a-1": "call 0 1 0", "b-1": "call 0.5 1.5 1", "b-2": "call 1 -1.0 1"})
+    write_table(folder / "utt2spk", {"a-1": "a", "b-1": "b", "b-2": "b"})
+    return left, right
+
+
+def test_channels_of_segments_are_taken_as_they_are_named(tmp_path):
+    left, right = two_channels(tmp_path / "foreign")
+    assert import_data_dir(tmp_path / "foreign", tmp_path / "data/mine") == 3
+    assert validate_data_dir(tmp_path / "data/mine") == []
+    found = dict(iter_waveforms(tmp_path / "data/mine", ["a-1", "b-1", "b-2"]))
+    for utt, expected in (("a-1", left[:16_000]), ("b-1", right[8000:24_000]), ("b-2", right[16_000:])):
+        np.testing.assert_allclose(found[utt], expected / 32768, atol=1 / 32768)
+
+
+def test_trials_of_unknown_utterances_are_refused_before_anything_is_written(tmp_path):
+    two_channels(tmp_path / "foreign")
+    (tmp_path / "foreign/trials").write_text("a-1 b-1 nontarget\na-1 gone target\n")
+    with pytest.raises(DataDirError, match=r"trials:2: the trial names 'gone', which is not in .*/utt2spk"):
+        import_data_dir(tmp_path / "foreign", tmp_path / "data/mine")
+    assert not (tmp_path / "data").exists()
+
+
+def test_ids_that_are_paths_are_refused(tmp_path):
+    two_channels(tmp_path / "foreign")
+    before = (tmp_path / "foreign/call.wav").read_bytes()
+    for name in ("wav.scp", "segments"):
+        text = (tmp_path / "foreign" / name).read_text()
+        (tmp_path / "foreign" / name).write_text(text.replace("call ", f"{tmp_path}/foreign/call ", 3))
+    with pytest.raises(DataDirError, match="is a path, not an id"):
+        import_data_dir(tmp_path / "foreign", tmp_path / "data/mine")
+    assert (tmp_path / "foreign/call.wav").read_bytes() == before

@@ -116,3 +116,28 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path):
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shape"),
+    [
+        ("[0:2,:]", (3, 6)), ("[:,0:2]", (10, 3)), ("[:]", (10, 6)), ("[0:9,0:5]", (10, 6)), ("[0:12]", (10, 6)),
+        ("[9:11,5:5]", (1, 1)), ("[ 0:2,+1:3]", (3, 3)),
+    ],
+)  # fmt: skip
+def test_ranges_are_kaldi_s(tmp_path, chosen, shape):
+    values = np.arange(60, dtype=np.float32).reshape(10, 6)
+    with open_ark_scp(tmp_path / "m.ark", tmp_path / "m.scp") as write:
+        write("a", values)
+    place = f"{tmp_path}/m.ark:2{chosen}"
+    oracle = kaldi_native_io.FloatMatrix.read(place).numpy()
+    assert read_matrix(place).shape == shape == oracle.shape
+    np.testing.assert_array_equal(read_matrix(place), oracle)
+
+
+@pytest.mark.parametrize("chosen", ["[]", "[,0:2]", "[0:13]", "[10:11]", "[2:1]", "[0:2,0:6]", "[2]", "[0:1,0:1,0:1]"])
+def test_ranges_that_kaldi_refuses_are_refused(tmp_path, chosen):
+    with open_ark_scp(tmp_path / "m.ark", tmp_path / "m.scp") as write:
+        write("a", np.zeros((10, 6), np.float32))
+    with pytest.raises(DataDirError, match="range"):
+        read_matrix(f"{tmp_path}/m.ark:2{chosen}")

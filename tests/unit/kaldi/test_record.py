@@ -13,7 +13,7 @@ import pytest
 
 from sv.kaldi import DataDirError, open_ark_scp, read_vectors
 from sv.kaldi.ark import iter_ark, read_any, read_matrix, read_object, read_shape, record_extent
-from sv.kaldi.record import read_text, write_binary, write_compressed, write_text
+from sv.kaldi.record import read_binary, read_text, write_binary, write_compressed, write_text
 from sv.kaldi.specifiers import read_records
 
 RNG = np.random.default_rng(0)
@@ -236,3 +236,18 @@ def test_kills_of_the_writer_leave_no_wrong_vector(tmp_path):
             _, number, version = key.split("-")
             assert set(vector.tolist()) == {int(number) + 100 * int(version)}
     assert seen > 20
+
+
+@pytest.mark.parametrize(("method", "low", "high"), [(4, -32768, 32767), (6, 0, 255), (7, 0, 1)])
+def test_values_outside_a_method_s_range_are_clamped(method, low, high):
+    stream = BytesIO()
+    write_compressed(stream, np.array([[low - 7.0, low, high, high + 7.0]], np.float32), method)
+    stream.seek(0)
+    np.testing.assert_allclose(read_binary(stream, "x"), [[low, low, high, high]], atol=1e-3)
+
+
+def test_an_empty_matrix_is_written_empty_under_compression():
+    stream = BytesIO()
+    write_compressed(stream, np.zeros((0, 0), np.float32), 2)
+    stream.seek(0)
+    assert read_binary(stream, "x").shape == (0, 0)

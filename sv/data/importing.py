@@ -14,7 +14,7 @@ from sv.data.utterances import utterance_of
 from sv.kaldi.data_dir import write_data_dir
 from sv.kaldi.scp import DataDirError, read_scp, read_table, read_utt2spk, to_number, write_table
 from sv.kaldi.segments import Segment, parse_segment
-from sv.kaldi.trials import Trials, iter_trials, read_trials
+from sv.kaldi.trials import Trials, read_trials
 
 MAX_SECONDS = 1e9
 MAX_OVERSHOOT = 0.5  # s by which a segment may end after its recording; Kaldi's extract-segments cuts as much off
@@ -175,11 +175,12 @@ def _check_tables(
 
 def _read_known_trials(path: Path, known: Collection[str]) -> Trials:
     """Read trials; raises DataDirError naming file and line for an utterance that the data directory never had."""
-    for number, enrolment, test, _ in iter_trials(path):
-        for utt in (enrolment, test):
+    trials = read_trials(path)  # a trial per line
+    for number, pair in enumerate(zip(trials.enrolment, trials.test, strict=True), start=1):
+        for utt in pair:
             if utt not in known:
                 raise DataDirError(f"{path}:{number}: the trial names {utt!r}, which is not in {path.parent}/utt2spk")
-    return read_trials(path)
+    return trials
 
 
 def _write_trials(trials: Trials, source: Path, out: Path, usable: Collection[str]) -> None:

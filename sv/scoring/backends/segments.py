@@ -1,6 +1,6 @@
 """Back ends over all pairs of two utterances' segments."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -10,37 +10,39 @@ from sv.scoring.backends.interface import LearnsNothing, Vectors
 from sv.scoring.pairwise import mean_cos, neg_mean_l2
 
 
-class MeanCosBackEnd(LearnsNothing):
+class SegmentBackEnd(LearnsNothing):
+    """Base of the back ends that are a function of the segments alone.
+
+    Attributes
+    ----------
+    pairwise : class variable
+        (trials, enrolment, test) -> scores (num_trials,); see `sv.scoring.pairwise`.
+    """
+
+    reads: ClassVar[str] = "segments"
+    pairwise: ClassVar[Callable[..., np.ndarray]]
+
+    def score(
+        self,
+        trials: Trials,
+        enrolment: Vectors,
+        test: Vectors | None = None,
+        *,
+        num_utts: Mapping[str, int] | None = None,
+    ) -> np.ndarray:
+        """As `BackEnd`."""
+        return self.pairwise(trials, enrolment, test)
+
+
+class MeanCosBackEnd(SegmentBackEnd):
     """Mean cosine over all pairs of segments."""
 
     name: ClassVar[str] = "mean_cos"
-    reads: ClassVar[str] = "segments"
-
-    def score(
-        self,
-        trials: Trials,
-        enrolment: Vectors,
-        test: Vectors | None = None,
-        *,
-        num_utts: Mapping[str, int] | None = None,
-    ) -> np.ndarray:
-        """As `BackEnd`."""
-        return mean_cos(trials, enrolment, test)
+    pairwise = staticmethod(mean_cos)
 
 
-class NegMeanL2BackEnd(LearnsNothing):
+class NegMeanL2BackEnd(SegmentBackEnd):
     """Negative mean Euclidean distance over all pairs of length-normalised segments."""
 
     name: ClassVar[str] = "neg_mean_l2"
-    reads: ClassVar[str] = "segments"
-
-    def score(
-        self,
-        trials: Trials,
-        enrolment: Vectors,
-        test: Vectors | None = None,
-        *,
-        num_utts: Mapping[str, int] | None = None,
-    ) -> np.ndarray:
-        """As `BackEnd`."""
-        return neg_mean_l2(trials, enrolment, test)
+    pairwise = staticmethod(neg_mean_l2)

@@ -57,11 +57,6 @@ class ModelFolder:
         return self.path / "backend"
 
     @property
-    def cohort(self) -> Path:
-        """Mean embedding of each training speaker, for score normalisation."""
-        return self.backend / "cohort.scp"
-
-    @property
     def results(self) -> Path:
         """Rows of results."""
         return self.path / "results.json"
@@ -70,11 +65,6 @@ class ModelFolder:
     def breakdown(self) -> Path:
         """Rows of results by properties of the test side."""
         return self.path / "breakdown.json"
-
-    @property
-    def report(self) -> Path:
-        """The page that shows the results."""
-        return self.path / "report" / "index.html"
 
     def embeddings(self, set_name: str) -> Path:
         """Folder of a set's embeddings."""

@@ -283,7 +283,7 @@ class Journal:
         self.enabled = enabled
         if not enabled:
             return
-        path = exp_dir / "train.jsonl"
+        path = ModelFolder(exp_dir).log
         kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
         write_text(path, "".join(kept))
         self.file = path.open("a", encoding="utf-8")

@@ -167,6 +167,8 @@ def reasons(marker: dict[str, Any], now: dict[str, Any], digests: Digests) -> It
         yield f"options were '{marker['options']}', now '{now['options']}'"
     if (place := marker.get("place")) and not leads_to(place, now["place"]):
         yield f"it was made in {place}, where its tables point to"
+    for name in marker.get("corpora", {}).keys() - now["corpora"].keys():
+        yield f"{name} is an input no more"
     for name, corpus in now["corpora"].items():
         before = marker.get("corpora", {}).get(name)
         if before is None:

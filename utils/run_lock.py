@@ -101,24 +101,32 @@ def take(path: Path, holder: dict[str, Any]) -> bool:
     """Write a lock, unless it is held; False if the same run holds it, Busy if another does."""
     while True:
         try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+            create(path, holder)
         except FileExistsError:
             if held_by(path) == holder["run"]:
                 return False
             if who := living(path):
                 raise Busy(f"{path}: {who} is in this folder; wait, or end it") from None
             continue
-        with os.fdopen(handle, "w") as file:
-            json.dump(holder, file)
         return True
 
 
 def write(path: Path, holder: dict[str, Any]) -> None:
     """Write a lock of this run's, whole."""
     aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with os.fdopen(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644), "w") as file:
-        json.dump(holder, file)
+    create(aside, holder)
     aside.replace(path)
+
+
+def create(path: Path, holder: dict[str, Any]) -> None:
+    """Write a file that is not there yet, and is not if it cannot be written; raises FileExistsError if it is there."""
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644), "w") as file:
+        try:
+            json.dump(holder, file)
+            file.flush()
+        except OSError:
+            path.unlink()
+            raise
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -155,7 +163,7 @@ def living(path: Path) -> str:
     holder = read(path)
     if not holder:  # being written just now, or by a run that was killed in that moment, or gone
         with suppress(FileNotFoundError):
-            if abs(time.time() - path.stat().st_mtime) < FRESH:
+            if abs(time.time() - path.lstat().st_mtime) < FRESH:
                 time.sleep(0.1)
             else:
                 path.unlink()

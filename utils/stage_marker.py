@@ -87,9 +87,15 @@ def digest_of_file(path: Path) -> str:
 
 
 def write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with temporary.open("x", encoding="utf-8") as file:  # never through a link that somebody has put there
+        try:
+            file.write(text)
+            file.flush()
+            temporary.replace(path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise OSError(error.errno, f"could not write: {error.strerror}", str(path)) from error
 
 
 def input_of_stage(path: Path, digests: Digests) -> Any:

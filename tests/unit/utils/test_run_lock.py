@@ -90,3 +90,20 @@ def test_a_folder_that_cannot_be_written_to_can_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(run_lock.os, "open", refuse)
     run_lock.share(tmp_path, a_run())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_link_that_leads_nowhere_is_taken_over(tmp_path):
+    (tmp_path / ".lock").symlink_to(tmp_path / "nowhere")
+    os.utime(tmp_path / ".lock", (0, 0), follow_symlinks=False)
+    assert run_lock.lock(tmp_path, a_run()) is True
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_lock_that_cannot_be_written_is_not_left(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_lock.json, "dump", full)
+    with pytest.raises(OSError, match="No space left"):
+        run_lock.lock(tmp_path, a_run())
+    assert list(tmp_path.iterdir()) == []

@@ -4,12 +4,14 @@ A model maps features (batch, mels, frames) to `Embedded`; its `embed` gives the
 (`sv.models.protocol`).
 """
 
+from sv.models.campplus import CAMPlusPlus, CAMPlusPlusConfig
 from sv.models.diff_sv import DiffSV, DiffSVConfig
 from sv.models.ecapa_tdnn import ECAPATDNN, ECAPATDNNConfig
 from sv.models.embedding_linear import EmbeddingLinear, EmbeddingLinearConfig
 from sv.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
 from sv.models.exu_net import ExUNet, ExUNetConfig, UNet, UNetConfig
 from sv.models.ge2e_lstm import GE2ELSTM, GE2ELSTMConfig
+from sv.models.plain_resnet import PlainResNet, PlainResNetConfig
 from sv.models.rawnet.rawnet1 import (
     RawNet1,
     RawNet1Cnn,
@@ -38,6 +40,8 @@ MODELS = {
     "resnet_se34l": (ResNetSE34LConfig, ResNetSE34L),
     "resnet_se34v2": (ResNetSE34V2Config, ResNetSE34V2),
     "vggvox": (VGGVoxConfig, VGGVox),
+    "plain_resnet": (PlainResNetConfig, PlainResNet),
+    "campplus": (CAMPlusPlusConfig, CAMPlusPlus),
     "ecapa_tdnn": (ECAPATDNNConfig, ECAPATDNN),
     "embedding_linear": (EmbeddingLinearConfig, EmbeddingLinear),
     "embedding_mlp": (EmbeddingMLPConfig, EmbeddingMLP),

@@ -55,3 +55,22 @@ def weighted_statistics(values: Tensor, weights: Tensor) -> Tensor:
     mean = weighted.sum(dim=-1)
     variance = (weighted * values).sum(dim=-1) - mean.square()
     return torch.cat([mean, variance.clamp_min(VARIANCE_FLOOR).sqrt()], dim=1)
+
+
+def mean_and_deviation(values: Tensor, variance_floor: float = 0.0) -> Tensor:
+    """Mean and standard deviation over positions, all of one weight.
+
+    Parameters
+    ----------
+    values : (batch, channels, positions) torch.Tensor
+        Of two positions or more.
+    variance_floor : float
+        Added to the variance, the unbiased one, so that its root has a finite gradient.
+
+    Returns
+    -------
+    (batch, 2 * channels) torch.Tensor
+        Means, then deviations.
+    """
+    variance, mean = torch.var_mean(values, dim=-1)
+    return torch.cat([mean, (variance + variance_floor).sqrt()], dim=1)

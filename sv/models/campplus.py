@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.base.config import require
 from sv.models.folding import Foldable, fold_parts, fuse, fuse_sequence
 from sv.models.frame_layers import TimeConv, folded_norm
 from sv.models.network import Network
@@ -58,9 +59,11 @@ class CAMPlusPlusConfig:
     embedding_dim: int = 512
 
     def __post_init__(self) -> None:
-        for name in ("head_channels", "init_channels", "growth", "embedding_dim"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        require(
+            self,
+            at_least_one=("head_channels", "init_channels", "growth", "embedding_dim"),
+            not_negative=("variance_floor",),
+        )
         if self.num_mel_bins < MEL_STRIDE or self.num_mel_bins % MEL_STRIDE:
             raise ValueError(f"num_mel_bins must be a multiple of {MEL_STRIDE}, got {self.num_mel_bins}")
         if self.bottleneck < 2:
@@ -71,8 +74,6 @@ class CAMPlusPlusConfig:
             raise ValueError(
                 f"blocks and dilations must be positive, as many of each; got {self.blocks} and {self.dilations}"
             )
-        if not self.variance_floor >= 0:
-            raise ValueError(f"variance_floor must not be negative, got {self.variance_floor}")
 
 
 class Head(Foldable):
@@ -110,7 +111,9 @@ class MaskedConvolution(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Map (batch, in_channels, frames) to (batch, out_channels, frames)."""
         context = F.avg_pool1d(values, SEGMENT, ceil_mode=True) + values.mean(dim=2, keepdim=True)
-        masks = torch.sigmoid(self.expand(F.relu_(self.squeeze(context))))  # of segments, the last of which may be short
+        masks = torch.sigmoid(
+            self.expand(F.relu_(self.squeeze(context)))
+        )  # of segments, the last of which may be short
         return self.local(values) * masks.repeat_interleave(SEGMENT, dim=2)[:, :, : values.shape[2]]
 
 

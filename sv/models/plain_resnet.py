@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.base.config import require
 from sv.models.folding import Foldable, fuse_sequence
 from sv.models.network import Network
 from sv.models.pooling import mean_and_deviation
@@ -44,9 +45,7 @@ class PlainResNetConfig:
     embedding_dim: int = 256
 
     def __post_init__(self) -> None:
-        for name in ("channels", "embedding_dim"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        require(self, at_least_one=("channels", "embedding_dim"))
         if len(self.blocks) != NUM_LEVELS or min(self.blocks) < 1:
             raise ValueError(f"blocks must be {NUM_LEVELS} positive numbers, one per level, got {self.blocks}")
         if self.num_mel_bins < MEL_STRIDE or self.num_mel_bins % MEL_STRIDE:

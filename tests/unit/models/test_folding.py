@@ -54,6 +54,20 @@ SETTINGS = [
         "ecapa_tdnn",
         {"num_mel_bins": 16, "channels": 10, "res2net_scale": 2, "dilations": (1,), "embedding_norm": False},
     ),
+    (
+        "ecapa_tdnn",
+        {
+            "num_mel_bins": 16,
+            "channels": 16,
+            "padding": "reflect",
+            "aggregated_norm": True,
+            "attention_norm": True,
+            "population_deviation": True,
+        },
+    ),
+    ("plain_resnet", {"num_mel_bins": 16, "channels": 4, "blocks": (1, 1, 2, 1)}),
+    ("plain_resnet", {"num_mel_bins": 16, "channels": 4, "blocks": (1, 2, 1, 1), "bottleneck": True}),
+    ("campplus", {"num_mel_bins": 16, "head_channels": 4, "init_channels": 8, "growth": 4, "blocks": (2, 3, 1)}),
     ("ge2e_lstm", {"hidden": 8, "projection": 0, "num_layers": 1, "head": "linear", "head_dim": 5}),
     ("embedding_linear", {}),
     ("embedding_mlp", {}),
@@ -78,8 +92,10 @@ def randomised(name: str, settings: dict) -> tuple[torch.nn.Module, torch.Tensor
     for layer in model.modules():
         if isinstance(layer, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
             for value, low, high in ((layer.running_mean, -1, 1), (layer.running_var, 0.5, 2), (layer.weight, -2, 2)):
-                torch.nn.init.uniform_(value, low, high)
-            torch.nn.init.uniform_(layer.bias, -1, 1)
+                if value is not None:
+                    torch.nn.init.uniform_(value, low, high)
+            if layer.bias is not None:
+                torch.nn.init.uniform_(layer.bias, -1, 1)
     if name.startswith("embedding"):
         return model, torch.randn(3, 5, dtype=torch.float64)
     rows, length = (1, 9000) if config.num_mel_bins is None else (config.num_mel_bins, 97)

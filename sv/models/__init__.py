@@ -11,6 +11,7 @@ from sv.models.embedding_linear import EmbeddingLinear, EmbeddingLinearConfig
 from sv.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
 from sv.models.exu_net import ExUNet, ExUNetConfig, UNet, UNetConfig
 from sv.models.ge2e_lstm import GE2ELSTM, GE2ELSTMConfig
+from sv.models.na_exu_net import NAExUNet, NAExUNetConfig
 from sv.models.plain_resnet import PlainResNet, PlainResNetConfig
 from sv.models.rawnet.rawnet1 import (
     RawNet1,
@@ -31,6 +32,7 @@ MODELS = {
     "se_resnet": (SEResNetConfig, SEResNet),
     "unet": (UNetConfig, UNet),
     "exu_net": (ExUNetConfig, ExUNet),
+    "na_exu_net": (NAExUNetConfig, NAExUNet),
     "rawnet1": (RawNet1Config, RawNet1),
     "rawnet1_cnn": (RawNet1CnnConfig, RawNet1Cnn),
     "rawnet1_pytorch": (RawNet1PyTorchConfig, RawNet1PyTorch),

@@ -1,4 +1,4 @@
-"""Checkpoints of the ExU-Net family: SE-ResNet, U-Net and ExU-Net by one code, Diff-SV by its successor."""
+"""Checkpoints of the ExU-Net family: SE-ResNet, U-Net and ExU-Net by one code, NA-ExU-Net and Diff-SV by its successors."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,9 +13,11 @@ from sv.features.log_mel import LogMelConfig, htk_filters
 from sv.features.segments import SegmentConfig
 from sv.models import MODELS
 from sv.models.diff_sv import DiffSVConfig, SamplingConfig
+from sv.models.na_exu_net import SHARED_LEVELS, NAExUNetConfig
 from sv.models.resnet import MEL_STRIDE, NUM_LEVELS
 from sv.published.checkpoint import CheckpointError, Converted, Option, Reader, load_strictly, positive_number
 from sv.published.containers import Source
+from sv.published.layout import Layout, count, number
 
 DIFF_SV_FEATURES = LogMelConfig(
     num_mel_bins=80, n_fft=512, low_hz=20.0, high_hz=7600.0, keep_length=True, subtract_mean=True
@@ -111,9 +113,47 @@ def diff_sv_config(state: Mapping[str, Tensor], options: Mapping[str, Any]) -> D
     )
 
 
+def na_exu_net_config(weights: Mapping[str, Tensor]) -> NAExUNetConfig:
+    """The config that weights imply; raises KeyError with the name of a missing one."""
+    levels = [f"d2_res_{number}" for number in range(1, NUM_LEVELS + 1)]
+    channels = tuple(weights[f"{name}.0.conv1.weight"].shape[0] for name in levels)
+    return NAExUNetConfig(
+        num_mel_bins=MEL_STRIDE * weights["attention_extractor.0.weight"].shape[1] // channels[-1],
+        channels=channels,
+        blocks=tuple(count(weights, rf"{name}\.(\d+)\.") for name in levels),
+        embedding_dim=weights["fc_extractor.weight"].shape[0],
+    )
+
+
+NA_EXU_NET = Layout(
+    model="na_exu_net",
+    config=na_exu_net_config,
+    rules=(
+        (r"^shared\.(\d)\.", number(1, "d_res_{0}.")),
+        (r"^speech\.(\d)\.", number(1 + SHARED_LEVELS, "d_res_1_{0}.")),
+        (r"^noise\.(\d)\.", number(1 + SHARED_LEVELS, "d_res_2_{0}.")),
+        (r"^again\.(\d)\.", number(1, "d2_res_{0}.")),
+        (r"^skip_filter\.", f"extractor_skip_con_conv_{NUM_LEVELS}."),
+        (r"^(attention|bn_agg)\.", r"\1_extractor."),
+        (r"^(attention|bn_agg)_speech\.", r"\1_encoder_sv."),
+        (r"^(attention|bn_agg)_noise\.", r"\1_encoder_noise."),
+        (r"^fc\.", "fc_extractor."),
+    ),
+    # Of the losses on the encoder, and what the published code makes and never uses.
+    unused=r"(attention_encoder|bn_agg_encoder|extractor_skip_con_conv_[1-3]|(fc|bn)_(sv|noise)_encoder(_output)?)\..*",
+    extract=SegmentConfig(),
+)
+
+
+def translate_na_exu_net(source: Source, options: Mapping[str, Any]) -> Converted:
+    """Translate weights of NA-ExU-Net, whose features are ExU-Net's."""
+    return NA_EXU_NET.translate("na_exu_net", source, {"type": "log_mel", **to_dict(LogMelConfig())})
+
+
 SYSTEMS = {
     "se_resnet": Reader(translate=partial(translate_exu_net, "se_resnet", "layer"), options=NUM_MEL_BINS),
     "unet": Reader(translate=partial(translate_exu_net, "unet", "d_res_"), options=NUM_MEL_BINS),
     "exu_net": Reader(translate=partial(translate_exu_net, "exu_net", "d_res_")),
+    "na_exu_net": Reader(translate=translate_na_exu_net),
     "diff_sv": Reader(translate=translate_diff_sv, options=HEADS),
 }

@@ -65,6 +65,7 @@ SETTINGS = [
             "population_deviation": True,
         },
     ),
+    ("na_exu_net", FEW_LEVELS),
     ("plain_resnet", {"num_mel_bins": 16, "channels": 4, "blocks": (1, 1, 2, 1)}),
     ("plain_resnet", {"num_mel_bins": 16, "channels": 4, "blocks": (1, 2, 1, 1), "bottleneck": True}),
     ("campplus", {"num_mel_bins": 16, "head_channels": 4, "init_channels": 8, "growth": 4, "blocks": (2, 3, 1)}),

@@ -24,6 +24,7 @@ from sv.models.rawnet.rawnet1 import (
 from sv.models.rawnet.rawnet2 import RawNet2, RawNet2Config
 from sv.models.rawnet.rawnet2_modified import RawNet2Modified, RawNet2ModifiedConfig
 from sv.models.rawnet.rawnet3 import RawNet3, RawNet3Config
+from sv.models.redimnet2 import ReDimNet2, ReDimNet2Config
 from sv.models.resnet import SEResNet, SEResNetConfig
 from sv.models.resnet_se34 import ResNetSE34L, ResNetSE34LConfig, ResNetSE34V2, ResNetSE34V2Config
 from sv.models.vggvox import VGGVox, VGGVoxConfig
@@ -45,6 +46,7 @@ MODELS = {
     "plain_resnet": (PlainResNetConfig, PlainResNet),
     "campplus": (CAMPlusPlusConfig, CAMPlusPlus),
     "ecapa_tdnn": (ECAPATDNNConfig, ECAPATDNN),
+    "redimnet2": (ReDimNet2Config, ReDimNet2),
     "embedding_linear": (EmbeddingLinearConfig, EmbeddingLinear),
     "embedding_mlp": (EmbeddingMLPConfig, EmbeddingMLP),
     "diff_sv": (DiffSVConfig, DiffSV),

@@ -165,19 +165,27 @@ class Block(nn.Module):
 class ContextAttention(Foldable):
     """Channel-dependent weights over frames (section 3.1 of the paper, tanh between its two layers)."""
 
-    def __init__(self, config: ECAPATDNNConfig) -> None:
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        *,
+        global_context: bool,
+        norm: bool = False,
+        population_deviation: bool = False,
+        variance_floor: float = 1e-7,
+    ) -> None:
         super().__init__()
-        self.config = config
-        channels, hidden = config.aggregated_channels, config.attention_channels
-        self.linear1 = TimeConv(channels * (3 if config.global_context else 1), hidden, 1)
-        self.bn = FrameNorm(hidden) if config.attention_norm else None
+        self.context = Context(population_deviation, variance_floor) if global_context else None
+        self.linear1 = TimeConv(channels * (3 if global_context else 1), hidden, 1)
+        self.bn = FrameNorm(hidden) if norm else None
         self.linear2 = TimeConv(hidden, channels, 1)
 
     def forward(self, values: Tensor) -> Tensor:
         """Weights of (batch, channels, frames), which sum to 1 over frames."""
         hidden = values
-        if self.config.global_context:
-            context = context_of(values, self.config)[:, :, None]
+        if self.context is not None:
+            context = self.context(values)[:, :, None]
             hidden = torch.cat([values, context.expand(-1, -1, values.shape[2])], dim=1)
         hidden = self.linear1(hidden)
         hidden = hidden if self.bn is None else self.bn(F.relu_(hidden))
@@ -185,13 +193,20 @@ class ContextAttention(Foldable):
 
     def folded(self) -> nn.Module:
         """Return the form for inference, which computes the context's part once per utterance."""
-        return fold_parts(FoldedAttention(self)) if self.config.global_context else super().folded()
+        return fold_parts(FoldedAttention(self)) if self.context is not None else super().folded()
 
 
-def context_of(values: Tensor, config: ECAPATDNNConfig) -> Tensor:
-    """Mean and deviation of (batch, channels, frames) over frames: (batch, 2 * channels)."""
-    variance, mean = torch.var_mean(values, dim=2, correction=0 if config.population_deviation else 1)
-    return torch.cat([mean, (variance + config.variance_floor).sqrt()], dim=1)
+class Context(nn.Module):
+    """What attention sees beside a frame: mean and deviation over all frames."""
+
+    def __init__(self, population_deviation: bool, variance_floor: float) -> None:
+        super().__init__()
+        self.correction, self.variance_floor = 0 if population_deviation else 1, variance_floor
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Mean and deviation of (batch, channels, frames): (batch, 2 * channels)."""
+        variance, mean = torch.var_mean(values, dim=2, correction=self.correction)
+        return torch.cat([mean, (variance + self.variance_floor).sqrt()], dim=1)
 
 
 class FoldedAttention(nn.Module):
@@ -204,11 +219,11 @@ class FoldedAttention(nn.Module):
         self.of_frame.weight = nn.Parameter(first.weight[:, :channels].contiguous(), requires_grad=False)
         self.register_buffer("weight", first.weight[:, channels:, 0].contiguous())
         self.register_buffer("bias", first.bias)
-        self.config, self.bn, self.linear2 = attention.config, attention.bn, attention.linear2
+        self.context, self.bn, self.linear2 = attention.context, attention.bn, attention.linear2
 
     def forward(self, values: Tensor) -> Tensor:
         """Weights of (batch, channels, frames), which sum to 1 over frames."""
-        context = F.linear(context_of(values, self.config), self.weight, self.bias)[:, :, None]
+        context = F.linear(self.context(values), self.weight, self.bias)[:, :, None]
         hidden = self.of_frame(values).add_(context)
         hidden = hidden if self.bn is None else self.bn(hidden.relu_())
         return torch.softmax(self.linear2(hidden.tanh_()), dim=2)
@@ -227,7 +242,14 @@ class ECAPATDNN(Network):
         self.blocks = nn.ModuleList(Block(config, dilation) for dilation in config.dilations)
         self.aggregate = TimeConv(config.channels * len(config.dilations), config.aggregated_channels, 1)
         self.bn_aggregate = FrameNorm(config.aggregated_channels) if config.aggregated_norm else nn.Identity()
-        self.attention = ContextAttention(config)
+        self.attention = ContextAttention(
+            config.aggregated_channels,
+            config.attention_channels,
+            global_context=config.global_context,
+            norm=config.attention_norm,
+            population_deviation=config.population_deviation,
+            variance_floor=config.variance_floor,
+        )
         self.bn_pool = nn.BatchNorm1d(2 * config.aggregated_channels)
         self.fc = nn.Linear(2 * config.aggregated_channels, config.embedding_dim)
         self.bn_embedding = nn.BatchNorm1d(config.embedding_dim) if config.embedding_norm else nn.Identity()

@@ -87,7 +87,7 @@ def test_summed_inputs_by_hand() -> None:
 
 
 def test_attention_weights_sum_to_one_per_channel() -> None:
-    weights = ContextAttention(ECAPATDNNConfig(aggregated_channels=4, attention_channels=3))(torch.randn(2, 4, 7))
+    weights = ContextAttention(4, 3, global_context=True)(torch.randn(2, 4, 7))
     assert weights.shape == (2, 4, 7)
     torch.testing.assert_close(weights.sum(dim=2), torch.ones(2, 4))
 

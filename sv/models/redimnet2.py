@@ -54,7 +54,7 @@ class StageConfig:
 
 
 def published_stages(expansions: tuple[float, ...], reductions: tuple[int, ...]) -> tuple[StageConfig, ...]:
-    """Make the six stages that ReDimNet2-B0, B1, B3, B4 and B5 have, which differ in channels alone."""
+    """Make the six stages that WeSpeaker's ReDimNet2 B0, B1, B3, B4 and B5 have, which differ in channels alone."""
     strides, blocks = ((1, 1), (2, 1), (1, 2), (2, 1), (1, 2), (2, 1)), (2, 3, 4, 5, 4, 3)
     return tuple(
         StageConfig(mel_stride=mels, frame_stride=frames, blocks=count, expansion=expansion, reduction=reduction)
@@ -64,7 +64,7 @@ def published_stages(expansions: tuple[float, ...], reductions: tuple[int, ...])
 
 @dataclass(frozen=True, kw_only=True)
 class ReDimNet2Config:
-    """Sizes and variants; the defaults are ReDimNet2-B0.
+    """Sizes and variants; the defaults are WeSpeaker's ReDimNet2B0.
 
     Attributes
     ----------

@@ -14,6 +14,7 @@ from sv.published import (
     ge2e,
     rawnet,
     rawnet_keras,
+    redimnet2,
     speechbrain,
     voxceleb_trainer,
     wespeaker,
@@ -37,6 +38,7 @@ FAMILIES = (
     wespeaker,
     campplus,
     speechbrain,
+    redimnet2,
     embedding_mlp,
 )
 SYSTEMS: dict[str, Reader] = {system: reader for family in FAMILIES for system, reader in family.SYSTEMS.items()}

@@ -3,6 +3,7 @@ import torch
 
 from sv.models import MODELS
 from sv.models.folding import Foldable, fold_parts, for_inference, fuse_sequence
+from sv.models.redimnet2 import StageConfig
 
 MELS = {"se_resnet": 64, "unet": 64, "exu_net": 64, "resnet_se34l": 40, "resnet_se34v2": 64, "vggvox": 40}
 
@@ -39,6 +40,8 @@ def test_no_normalisation_of_maps_remains(name: str, golden_model) -> None:
 
 
 FEW_LEVELS = {"channels": (4, 4, 8, 8), "blocks": (1, 1, 2, 1), "num_mel_bins": 16}
+REDIM = {"num_mel_bins": 16, "channels": 4, "out_channels": 6, "group": 2}
+STAGES = (StageConfig(blocks=1, expansion=2.0), StageConfig(mel_stride=2, frame_stride=2, blocks=2, reduction=8))
 SETTINGS = [
     ("se_resnet", FEW_LEVELS),
     ("unet", FEW_LEVELS),
@@ -69,6 +72,20 @@ SETTINGS = [
     ("plain_resnet", {"num_mel_bins": 16, "channels": 4, "blocks": (1, 1, 2, 1)}),
     ("plain_resnet", {"num_mel_bins": 16, "channels": 4, "blocks": (1, 2, 1, 1), "bottleneck": True}),
     ("campplus", {"num_mel_bins": 16, "head_channels": 4, "init_channels": 8, "growth": 4, "blocks": (2, 3, 1)}),
+    ("redimnet2", {**REDIM, "stages": STAGES}),
+    ("redimnet2", {**REDIM, "stages": STAGES, "both_outputs": True, "group_norm": True, "pool_maps": True}),
+    (
+        "redimnet2",
+        {
+            **REDIM,
+            "stages": (StageConfig(frame_stride=2, blocks=2, expansion=1.5, kernels=((3, 3), (3, 5))),),
+            "maps_block": "convnext",
+            "out_channels": None,
+            "embedding_norm": True,
+            "global_context": False,
+        },
+    ),
+    ("redimnet2", {**REDIM, "stages": STAGES, "maps_block": "residual_gated", "context_block": "position"}),
     ("ge2e_lstm", {"hidden": 8, "projection": 0, "num_layers": 1, "head": "linear", "head_dim": 5}),
     ("embedding_linear", {}),
     ("embedding_mlp", {}),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sv.published import embedding_mlp, exu_net, ge2e, rawnet, rawnet_keras, voxceleb_trainer
-from sv.published.checkpoint import CheckpointError, Converted, Option, Reader, write_model_folder
+from sv.published.checkpoint import CheckpointError, Converted, Option, Reader, load, write_model_folder
 
 FAMILIES = (exu_net, ge2e, rawnet, rawnet_keras, voxceleb_trainer, embedding_mlp)
 SYSTEMS: dict[str, Reader] = {system: reader for family in FAMILIES for system, reader in family.SYSTEMS.items()}
@@ -63,6 +63,30 @@ def read_checkpoint(system: str, path: str | Path, options: Mapping[str, Any] | 
         raise CheckpointError(f"{path}: {error}") from error
     except (ValueError, IndexError, ZeroDivisionError) as error:  # sizes read off the weights of another network
         raise CheckpointError(f"{path}: not a checkpoint of {system}: its shapes do not fit ({error})") from error
+
+
+def read_fitting(path: str | Path) -> tuple[str, Converted]:
+    """Read a published checkpoint by the one system that it fits, without options.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is no checkpoint, or fits none of the systems, or several.
+    """
+    try:
+        load(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    fitting = {}
+    for system in SYSTEMS:
+        try:
+            fitting[system] = read_checkpoint(system, path)
+        except CheckpointError:
+            continue
+    if len(fitting) != 1:
+        which = f"fits {', '.join(fitting)}" if fitting else "fits no system as it is"
+        raise CheckpointError(f"{path}: a checkpoint that {which}; sv convert SYSTEM {path} DIR takes one by name")
+    return next(iter(fitting.items()))
 
 
 def checked_options(system: str, given: Mapping[str, Any]) -> dict[str, Any]:

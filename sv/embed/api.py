@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -113,10 +113,6 @@ class SpeakerModel:
             self._dim = len(self._vectors([noise])[0])
         return self._dim
 
-    @overload
-    def embed(self, audio: Audio, *, rate: int | None = None, channel: int | None = None) -> np.ndarray: ...
-    @overload
-    def embed(self, audio: Sequence[Audio], *, rate: int | None = None, channel: int | None = None) -> np.ndarray: ...
     def embed(
         self,
         audio: Audio | Sequence[Audio],

@@ -70,20 +70,44 @@ make_noisy_sets() { # make_noisy_sets TEST_DIR: the noisy sets of a test set, as
     --noises "$noises" --snrs "$snrs" --seed "$seed" --nj "$nj" "$1" "$data"
 }
 
-prepare_corpora() { # prepare_corpora NAME,... [NAME OPTION...]: data directories of corpora; $corpus_dirs, their places
-  # The options go to local/prepare_NAME.py of that one corpus.
-  local names=$1 special=${2-} corpus dir folders=() options found
-  for corpus in ${download//,/ }; do local/download_corpora.py "$corpora" "$corpus"; done
-  for corpus in ${names//,/ }; do folders+=("--${corpus//_/-}" "${!corpus}"); done
-  found=$(local/check_corpora.py --names "$names" --noises "$noises" --corpora "$corpora" "${folders[@]}")
+find_corpora() { # find_corpora NAME,...: $corpus_inputs, what stage 0 is made of; $corpus_dirs, the places of corpora
+  local names=$1 corpus
+  corpus_inputs=()
+  if ! runs_stage 0; then return; fi
+  if [[ $mini == true ]]; then # the stage makes them
+    corpus_inputs=("corpus:synthetic=$corpora")
+    return
+  fi
+  for corpus in ${download//,/ }; do
+    if [[ $dry_run == false ]]; then local/download_corpora.py "$corpora" "$corpus"; else names=${names//$corpus,/}; fi
+  done
+  locate_corpora "$names"
+  for corpus in "${!corpus_dirs[@]}"; do corpus_inputs+=("corpus:$corpus=${corpus_dirs[$corpus]}"); done
+  if [[ $verify_audio == true && $dry_run == false && -e $data/.stage0.done ]]; then
+    local/verify_audio.py --nj "$nj" "$data" || rm "$data/.stage0.done"
+  fi
+}
+
+locate_corpora() { # locate_corpora NAME,...: $corpus_dirs, the places of corpora
+  local corpus dir folders=() found
+  for corpus in ${1//,/ }; do folders+=("--${corpus//_/-}" "${!corpus}"); done
+  found=$(local/check_corpora.py --names "$1" --noises "$noises" --corpora "$corpora" "${folders[@]}")
   declare -gA corpus_dirs=()
-  while IFS=$'\t' read -r corpus dir; do
-    corpus_dirs[$corpus]=$dir options=()
+  while IFS=$'\t' read -r corpus dir; do corpus_dirs[$corpus]=$dir; done <<< "$found"
+}
+
+prepare_corpora() { # prepare_corpora NAME,... [NAME OPTION...]: data directories of corpora
+  # The options go to local/prepare_NAME.py of that one corpus.
+  local names=$1 special=${2-} corpus dir options
+  if [[ $mini == true ]]; then locate_corpora "$names"; fi
+  for corpus in ${names//,/ }; do
+    dir=${corpus_dirs[$corpus]-} options=()
+    if [[ -z $dir ]]; then continue; fi # it can be done without
     if [[ $corpus == "$special" ]]; then options=("${@:3}"); fi
     log "stage 0: $corpus in $dir"
     "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" \
       --nj "$nj" --max-bad "$max_bad" "${options[@]}" "$dir" "$data"
-  done <<< "$found"
+  done
 }
 
 show_warnings() { # show_warnings NUMBER LOG: the warnings in the log of a stage

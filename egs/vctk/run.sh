@@ -24,6 +24,7 @@
 #   vctk_one_recording     robustness of one recording to noise (the published text-dependent protocol)
 #   vctk_shared_recordings pieces of the same recordings on both sides (the published text-independent protocol)
 
+# shellcheck disable=SC2034 # places of corpora are options that utils/recipe.sh reads by their names
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 BASH_ARGV0=./run.sh # wherever it was called from
@@ -71,14 +72,14 @@ valid_set_of() { # valid_set_of CONF
 
 # 0: corpora -> data directories.
 marker=$data/.stage0.done
-options="corpora=$corpora vctk=$vctk digits=$digits musan=$musan noisy_vctk=$noisy_vctk noises=$noises"
-options+=" vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
-if stage_needs_run 0 prepare "$marker" "$options"; then
+names=vctk,digits,musan options="noises=$noises vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
+if [[ ,$noises, == *,demand,* ]]; then names+=,noisy_vctk; fi
+find_corpora "$names"
+if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   if [[ $mini == true ]]; then synthesise local/make_synthetic_vctk.py; fi
-  names=vctk,digits,musan
-  if [[ ,$noises, == *,demand,* ]]; then names+=,noisy_vctk; fi
   prepare_corpora "$names" vctk --top-db "$vad_top_db"
-  mark_done 0 "$marker" "$options" "$data"/{vctk,vctk_phrase,digits,musan_*}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz}
+  mark_done 0 "$marker" "$options" "$data"/{vctk,vctk_phrase,digits,musan_*}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} \
+    "$data"/*/reco2digest
 fi
 
 # 1: valid data; speakers for testing, validation and training; enrolled models and their trials.
@@ -95,7 +96,7 @@ if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done
   for part in vctk_train vctk_phrase_copies; do
     local/check_leak.py "$data/$part" "$data"/{vctk_test,digits,vctk_valid,vctk_phrase_valid}
   done
-  mark_done 1 "$marker" "$options" "$data"/vctk_{train,valid,test,phrase_copies}/{wav.scp,utt2spk,utt2dur} \
+  mark_done 1 "$marker" "$options" "$data"/vctk_{train,valid,test,phrase_copies}/{wav.scp,utt2spk,utt2dur,reco2digest} \
     "$data"/{vctk_test,vctk_valid,digits}/{enrolment,trials}
 fi
 

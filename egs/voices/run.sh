@@ -22,6 +22,7 @@
 #                                                            with --model: the model's calibration
 #   8 report            results of all systems               exp/<system>/report/index.html
 
+# shellcheck disable=SC2034 # places of corpora are options that utils/recipe.sh reads by their names
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 BASH_ARGV0=./run.sh # wherever it was called from
@@ -62,10 +63,10 @@ if [[ -z $model ]]; then names+=,voxceleb1,musan,rirs; fi
 
 # 0: corpora -> data directories, trials.
 marker=$data/.stage0.done
-options="corpora=$corpora voices=$voices voxceleb1=$voxceleb1 musan=$musan rirs=$rirs training=${model:+none}"
-options+=" max_bad=$max_bad seed=$seed"
+options="training=${model:+none} max_bad=$max_bad seed=$seed"
 options+=" num_targets=$num_targets num_nontargets=$num_nontargets microphones=$microphones"
-if stage_needs_run 0 prepare "$marker" "$options"; then
+find_corpora "$names"
+if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   if [[ $mini == true ]]; then
     synthesise local/make_synthetic_corpus.py
     "${train_cmd[@]}" "$data/log/synthesise_voices.log" local/make_synthetic_voices.py --seed "$seed" "$corpora"
@@ -76,7 +77,7 @@ if stage_needs_run 0 prepare "$marker" "$options"; then
     if [[ $set == */voices_devkit && -n $microphones ]]; then rules+=(--microphones "$microphones"); fi
     if [[ -d $set ]]; then local/make_voices_trials.py --corpus "${corpus_dirs[voices]}" "${rules[@]}" "$set"; fi
   done
-  outputs=("$data"/voices_*/{wav.scp,utt2spk,utt2dur,trials})
+  outputs=("$data"/voices_*/{wav.scp,utt2spk,utt2dur,trials} "$data"/*/reco2digest)
   if [[ -z $model ]]; then
     local/make_channels.py --seed "$seed" "$data"
     outputs+=("$data"/{voxceleb1_dev,musan_*,channels}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz})
@@ -99,7 +100,7 @@ if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done
     utils/validate_data_dir.py "$data/voxceleb1_dev" "$data"/musan_*
     local/split_validation.py --fraction "$valid_fraction" --seed "$seed" "$data"/voxceleb1_{dev,train,valid}
     local/check_leak.py "$train_set" "${test_sets[@]}" "$valid_set"
-    outputs+=("$data"/voxceleb1_{train,valid}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} "$valid_set/trials")
+    outputs+=("$data"/voxceleb1_{train,valid}/{wav.scp,utt2spk,utt2dur,reco2digest,cuts.jsonl.gz} "$valid_set/trials")
   fi
   mark_done 1 "$marker" "$options" "${outputs[@]}"
 fi

@@ -40,6 +40,12 @@ def data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
 
 
+def augmentation_dirs(args: argparse.Namespace) -> list[str]:
+    """Data directories of the noise, rooms and microphones that `data_options` name."""
+    noises = [item.split("=", 1)[1] for item in args.noise_dir]
+    return [*noises, *(str(path) for path in (args.rirs, args.channels) if path)]
+
+
 def noise_library(args: argparse.Namespace) -> NoiseLibrary:
     """Make the library of noise, rooms and microphones that `data_options` name."""
     rirs = args.rirs if args.rirs and args.rirs.is_dir() else None

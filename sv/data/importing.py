@@ -74,6 +74,7 @@ def import_data_dir(
         utt2spk={utt: utt2spk[utt] for utt in durations},
         utt2dur=durations,
         spk2gender=read_table(genders) if genders.exists() else None,
+        reco2digest={key: one.digest for key, one in used.items()},
     )
     write_manifests(out)
     log_averaged(out.name, used.values())

@@ -211,8 +211,8 @@ def validate_data_dir(path: str | Path) -> list[str]:
     """Every rule that the data directory breaks, one line each with file and line; empty if it is sound.
 
     The rules are those of Kaldi's utils/validate_data_dir.sh for wav.scp, segments, utt2spk, spk2utt and utt2dur: byte
-    order, one line a key, the same utterances everywhere, the speaker as a prefix of the utterance; and that the files
-    exist, which Kaldi does not check, that segments have their recordings, and utt2dur their durations.
+    order, one line a key, the same utterances everywhere, the speaker as a prefix of the utterance, and utterances in the order
+    of their speakers; and that the files exist, which Kaldi does not check, that segments have their recordings, and utt2dur their durations.
     """
     path = Path(path)
     problems: list[str] = []
@@ -239,6 +239,7 @@ def validate_data_dir(path: str | Path) -> list[str]:
         problems += _segment_problems(path, segments, tables["wav.scp"], tables["utt2dur"])
     if tables["spk2utt"] != invert(utt2spk):
         problems.append(f"{path}/spk2utt: does not agree with utt2spk")
+    problems += speaker_order_problems(path / "utt2spk", utt2spk)
     for number, (utt, speaker) in enumerate(utt2spk.items(), start=1):
         if not utt.startswith(speaker):
             problems.append(f"{path}/utt2spk:{number}: speaker {speaker!r} is not a prefix of utterance {utt!r}")
@@ -259,6 +260,29 @@ def _segment_problems(
         if utt in utt2dur and abs(utt2dur[utt] - length) > DURATION_TOLERANCE:
             problems.append(f"{path}/segments:{number}: {utt!r} lasts {length:g} s, by utt2dur {utt2dur[utt]:g} s")
     return problems
+
+
+def speaker_order_problems(file: Path, utt2spk: Mapping[str, str]) -> list[str]:
+    """A line on the first utterance that is not in the order of its speaker, as Kaldi wants: `LC_ALL=C sort -k2` changes nothing.
+
+    That the speaker is a prefix is not enough: 13_1 of 13 comes before 1_2 of 1. With `-`, which is lower than letters and
+    digits, after the speaker it does.
+
+    Parameters
+    ----------
+    file : Path
+        Named in the line.
+    utt2spk : mapping of str to str
+        In byte order.
+    """
+    rows = enumerate(pairwise(utt2spk.items()), start=2)
+    for number, ((before, first), (after, second)) in rows:
+        if byte_order(second) < byte_order(first):
+            return [
+                f"{file}:{number}: not sorted by speaker, as Kaldi wants it: {after!r} of {second!r} after {before!r} of {first!r}; "
+                "begin utterance ids with the speaker and '-'"
+            ]
+    return []
 
 
 def _order_problems(file: Path, keys: list[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Other people's models as ONNX files: a small description says how they are fed, and they embed as ours do."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,7 +13,7 @@ from sv.base.config import ConfigError
 from sv.base.layout import SAMPLING_RATE
 from sv.features.fbank import FULL_SCALE, Fbank, FbankConfig
 from sv.features.segments import SegmentConfig
-from sv.published.checkpoint import refuse_other_files
+from sv.published.file_kinds import failed_download, head_of
 
 TOLERANCE = 1e-3  # of an embedding's length, between two batches that share a segment
 PROBE_SECONDS = 2  # of noise, by which a model of whole utterances is tried
@@ -61,6 +61,8 @@ class OnnxDescription:
             raise ValueError(f"scale must be positive, got {self.scale}")
         if self.embedding_dim < 1:
             raise ValueError(f"embedding_dim must be positive, got {self.embedding_dim}")
+        if self.fbank.input_scale != FULL_SCALE:
+            raise ValueError("fbank.input_scale is not read here; give scale")
         if self.input == "waveform" and self.subtract_mean:
             raise ValueError("subtract_mean is of mel bins; the input is the waveform")
 
@@ -83,17 +85,14 @@ class OnnxFeatures(nn.Module):
     def __init__(self, config: OnnxDescription) -> None:
         super().__init__()
         self.config = config
-        # Fbank has Kaldi's scale of 16-bit integers inside; these are powers of two in practice, which round nothing.
-        self.gain = config.scale / (FULL_SCALE if config.input == "fbank" else 1.0)
-        self.fbank = Fbank(config.fbank) if config.input == "fbank" else None
+        self.fbank = Fbank(replace(config.fbank, input_scale=config.scale)) if config.input == "fbank" else None
 
     @torch.no_grad()
     def forward(self, waveforms: Tensor) -> Tensor:
         """Map (batch, samples) in [-1, 1) to (batch, mels, frames), or to (batch, 1, samples)."""
-        scaled = waveforms if self.gain == 1 else waveforms * self.gain
         if self.fbank is None:
-            return scaled[:, None]
-        features = self.fbank(scaled)
+            return (waveforms * self.config.scale)[:, None]
+        features = self.fbank(waveforms)
         return features - features.mean(dim=-1, keepdim=True) if self.config.subtract_mean else features
 
 
@@ -173,11 +172,8 @@ def open_session(path: Path) -> Any:
         raise ConfigError(f"{path}: ONNX models need the package onnxruntime: pip install onnxruntime")
     import onnxruntime
 
-    try:
-        with path.open("rb") as file:
-            refuse_other_files(file.read(64))
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    if what := failed_download(head_of(path)):
+        raise ConfigError(f"{path}: {what}")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong is raised
     options.intra_op_num_threads = torch.get_num_threads()

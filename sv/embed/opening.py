@@ -16,7 +16,8 @@ from sv.embed.onnx_model import WHOLE, OnnxDescription, OnnxFeatures, OnnxModel,
 from sv.embed.utterances import UtteranceEmbedder
 from sv.features.segments import frames_per_segment
 from sv.features.waveform import Waveform, WaveformConfig
-from sv.published.convert import read_checkpoint, read_fitting
+from sv.published.convert import read_checkpoint
+from sv.published.recognise import read_fitting
 from sv.published.registry import folder_of, is_there, read_models
 from sv.system.config import SystemConfig, parse_system
 from sv.system.folder import assemble, device_of_job, load_model

@@ -124,7 +124,7 @@ def _fetched(
         if not model.member:
             return archive, None
     digest = download.check_hash(archive, model.sha256, archive.name, say)
-    return download.take_member(archive, model.member, work / "member"), digest
+    return download.take_member(archive, model.member, work / Path(model.member).name), digest
 
 
 def _make_folder(model: PublishedModel, weights: Path, out: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Options of the commands that read training data, and the objects that they describe."""
+"""Options of the commands that read a model or training data, and the objects that they describe."""
 
 import argparse
 from collections.abc import Callable
@@ -9,6 +9,25 @@ from sv.data.dataset import TrainingSet, UtteranceIndex
 from sv.system.config import SystemConfig
 from sv.train import distributed
 from sv.train.loop import NonFiniteError
+
+
+def model_option(parser: argparse.ArgumentParser) -> None:
+    """Add --model, which `sv.embed.opening.find_source` understands."""
+    parser.add_argument(
+        "--model", required=True, help="model folder, name of sv models list, published checkpoint, .onnx or .toml file"
+    )
+
+
+def speech_options(parser: argparse.ArgumentParser, min_speech: float | None) -> None:
+    """Add --vad and --min-speech; None: the model's own value."""
+    parser.add_argument(
+        "--vad", choices=("silero", "none"), help="cut out what is no speech (by default as the model's [extract] says)"
+    )
+    shown = "as the model's [extract] says" if min_speech is None else "%(default)s"
+    parser.add_argument(
+        "--min-speech", type=float, default=min_speech, metavar="SECONDS",
+        help=f"refuse recordings with less speech, or audio without --vad ({shown})",
+    )  # fmt: skip
 
 
 def data_options(parser: argparse.ArgumentParser) -> None:

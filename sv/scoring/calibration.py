@@ -178,15 +178,20 @@ def quality_inputs(name: str, values: Mapping[str, float], trials: Trials) -> np
 
 
 def write_calibration(
-    path: str | Path, calibration: LogisticCalibration, inputs: Sequence[str], trials_sha256: str
+    path: str | Path,
+    calibration: LogisticCalibration,
+    inputs: Sequence[str],
+    trials_sha256: str,
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a calibration as JSON, with the names of its inputs and the hash of the trials that it was fitted on."""
+    """Write a calibration as JSON, with the names of its inputs, the hash of the trials that it was fitted on, and its origin."""
     record = {
         "inputs": list(inputs),
         "weights": calibration.weights_.tolist(),
         "offset": calibration.offset_,
         "p_target": calibration.p_target,
         "trials_sha256": trials_sha256,
+        **(origin or {}),
     }
     write_json(path, record)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,7 @@ def fit_files(
     qualities: Sequence[str] = (),
     p_target: float = 0.05,
     utt2spk: Path | None = None,
+    checkpoint_sha256: str | None = None,
 ) -> None:
     """Fit a calibration on held-out trials and write it.
 
@@ -74,6 +76,8 @@ def fit_files(
     p_target : float
     utt2spk : path, optional
         Tells how many speakers there are, so that few are trusted less.
+    checkpoint_sha256 : str, optional
+        Hash of the weights of the model whose scores these are; the calibration is then refused for others.
 
     Raises
     ------
@@ -87,7 +91,15 @@ def fit_files(
         num_speakers = _count_speakers(listed, read_utt2spk(utt2spk)) if utt2spk else None
     with naming_outlier(scores, names, listed):
         calibration = LogisticCalibration(p_target).fit(inputs, listed.is_target, num_speakers)
-    write_calibration(out, calibration, names, sha256_of(trials))
+    origin = {**origin_of(listed, trials, num_speakers), "checkpoint_sha256": checkpoint_sha256}
+    write_calibration(out, calibration, names, sha256_of(trials), origin)
+
+
+def origin_of(trials: Trials, path: Path, num_speakers: int | None) -> dict[str, Any]:
+    """Data that a calibration comes from, for its file."""
+    num_target = int(trials.is_target.sum())
+    counts = {"num_target": num_target, "num_nontarget": len(trials) - num_target, "num_speakers": num_speakers}
+    return {"trials": str(path), **counts}
 
 
 def _count_speakers(trials: Trials, utt2spk: dict[str, str]) -> int:
@@ -132,11 +144,14 @@ def fit_folder(model: Path, held_out: Path) -> dict[str, tuple[LogisticCalibrati
     """
     trials, digest, fitted = read_trials(held_out / "trials"), sha256_of(held_out / "trials"), {}
     num_speakers = len({*read_utt2spk(held_out / "utt2spk").values()})
+    best = ModelFolder(model).best
+    weights = {"checkpoint_sha256": sha256_of(best)} if best.is_file() else {}
+    origin = {**origin_of(trials, held_out / "trials", num_speakers), **weights}
     for path in sorted((model / "scores" / held_out.name).glob("*.scores")):
         scores = scores_of_trials(path, trials)[:, None]
         with naming_outlier([path], ["score"], trials):
             calibration = LogisticCalibration().fit(scores, trials.is_target, num_speakers)
-        write_calibration(ModelFolder(model).calibration(path.stem), calibration, ["score"], digest)
+        write_calibration(ModelFolder(model).calibration(path.stem), calibration, ["score"], digest, origin)
         fitted[path.stem] = calibration, digest
     if not fitted:
         raise FileNotFoundError(f"{model}/scores/{held_out.name}: no scores; score the held-out set first")

@@ -3,6 +3,7 @@
 # it a default and a comment of its own.
 
 # Options
+model=            # models from elsewhere to score: of sv models list, folders, checkpoints, .onnx files; several: a,b
 stage=0           # first stage to run
 stop_stage=8      # last stage to run
 musan=            # MUSAN, if elsewhere

@@ -242,7 +242,10 @@ def check(args: argparse.Namespace) -> str:
     if args.begin:
         for folder in {path.parent for path in (marker_file, *args.inputs) if path.suffix == ".done"}:
             share(folder, args.begin)
-    digests, corpora = Digests(marker_file.with_name(".digests.json")), Corpora(marker_file.with_name(".digests.corpora.json"))
+    digests, corpora = (
+        Digests(marker_file.with_name(".digests.json")),
+        Corpora(marker_file.with_name(".digests.corpora.json")),
+    )
     now = {
         "version": VERSION,
         "number": args.number,
@@ -280,7 +283,10 @@ def check(args: argparse.Namespace) -> str:
 
 def finish(args: argparse.Namespace) -> None:
     """Write the marker, from what `check --begin` noted and the outputs; raises FileNotFoundError if one is missing."""
-    digests, corpora = Digests(args.marker.with_name(".digests.json")), Corpora(args.marker.with_name(".digests.corpora.json"))
+    digests, corpora = (
+        Digests(args.marker.with_name(".digests.json")),
+        Corpora(args.marker.with_name(".digests.corpora.json")),
+    )
     begun = args.marker.with_name(f"{args.marker.name}.begun")
     marker = json.loads(begun.read_text(encoding="utf-8"))
     for name, corpus in marker["corpora"].items():

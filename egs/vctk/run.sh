@@ -3,7 +3,7 @@
 #
 #   ./run.sh --corpora DIR               the real corpora; every stage that is not up to date
 #   ./run.sh --mini                      a synthetic corpus and small models, on any CPU, in minutes
-#   ./run.sh --stage 3 --stop-stage 5    just those
+#   ./run.sh --corpora DIR --model campplus    a model from elsewhere: alone, or beside a --config that is named
 #
 # Stage                 reads                                writes
 #   0 prepare           corpora                              data/{vctk,vctk_phrase,digits,musan_*,vctk_noise_*}
@@ -24,7 +24,6 @@
 #   vctk_one_recording     robustness of one recording to noise (the published text-dependent protocol)
 #   vctk_shared_recordings pieces of the same recordings on both sides (the published text-independent protocol)
 
-# shellcheck disable=SC2034 # places of corpora are options that utils/recipe.sh reads by their names
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 BASH_ARGV0=./run.sh # wherever it was called from
@@ -72,12 +71,13 @@ valid_set_of() { # valid_set_of CONF
 
 # 0: corpora -> data directories.
 marker=$data/.stage0.done
-names=vctk,digits,musan options="noises=$noises vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
-if [[ ,$noises, == *,demand,* ]]; then names+=,noisy_vctk; fi
-find_corpora "$names"
+options="noises=$noises vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
+places=(vctk="$vctk" digits="$digits" musan="$musan")
+if [[ ,$noises, == *,demand,* ]]; then places+=(noisy_vctk="$noisy_vctk"); fi
+find_corpora "${places[@]}"
 if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   if [[ $mini == true ]]; then synthesise local/make_synthetic_vctk.py; fi
-  prepare_corpora "$names" vctk --top-db "$vad_top_db"
+  prepare_corpora vctk --top-db "$vad_top_db"
   mark_done 0 "$marker" "$options" "$data"/{vctk,vctk_phrase,digits,musan_*}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} \
     "$data"/*/reco2digest
 fi
@@ -116,15 +116,15 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done;
     "${published[@]/%//trials}"
 fi
 
-# 3 to 8: utils/stages.sh.
-for conf in "${configs[@]}"; do stage_features "$conf"; done
+for conf in "${systems[@]}"; do stage_features "$conf"; done
+for conf in "${models[@]}"; do stage_link_model "$conf"; done
 for conf in "${configs[@]}"; do
   train_set=vctk_train
   if [[ $conf == "$phrase_config" ]]; then train_set=vctk_phrase_copies; fi
   stage_train "$conf" "$data/$train_set" "$(valid_set_of "$conf")" "${data_markers[@]}" -- "${noise_dirs[@]}"
 done
-for conf in "${configs[@]}"; do stage_extract "$conf" "$data/vctk_train"; done
-for conf in "${configs[@]}"; do stage_backend "$conf" "$data/vctk_train"; done
-for conf in "${configs[@]}"; do stage_score "$conf" "$(valid_set_of "$conf")" "${eval_sets[@]}"; done
+for conf in "${systems[@]}"; do stage_extract "$conf" "$data/vctk_train"; done
+for conf in "${systems[@]}"; do stage_backend "$conf" "$data/vctk_train"; done
+for conf in "${systems[@]}"; do stage_score "$conf" "$(valid_set_of "$conf")" "${eval_sets[@]}"; done
 stage_report
 end_of_recipe

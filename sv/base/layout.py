@@ -16,6 +16,9 @@ FEATURE_KEYS = ("segment_samples", "scheme", "num_segments", "step_samples", "pe
 VAD_KEYS = ("vad", "min_speech")  # likewise, but only of a system with a detector of speech
 
 
+FOREIGN = ("model.onnx", "program")  # in the folder of a model that is not ours
+
+
 @dataclass(frozen=True)
 class ModelFolder:
     """Files of a model folder, exp/<system>; nothing needs to exist.
@@ -46,6 +49,11 @@ class ModelFolder:
     def best(self) -> Path:
         """Weights that extraction uses."""
         return self.checkpoints / "best.pt"
+
+    @property
+    def weights(self) -> Path:
+        """The file whose hash says which model it is: best.pt, or what a model of another kind has in its place."""
+        return next((self.path / name for name in FOREIGN if (self.path / name).exists()), self.best)
 
     @property
     def log(self) -> Path:

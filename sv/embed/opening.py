@@ -129,7 +129,7 @@ def _in_folder(path: Path) -> ModelSource:
     folder = ModelFolder(path)
     name = path.resolve().name
     described = [path / file for file in DESCRIPTIONS if (path / file).is_file()]
-    if not folder.config.is_file() and described:
+    if described:
         source = _described(described[0])
         if source.kind == "command":  # a folder may come from anywhere; it does not run programs by being named
             raise ConfigError(f"{described[0]}: it runs a program; if you trust it, give the file itself")

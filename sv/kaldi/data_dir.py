@@ -211,8 +211,9 @@ def validate_data_dir(path: str | Path) -> list[str]:
     """Every rule that the data directory breaks, one line each with file and line; empty if it is sound.
 
     The rules are those of Kaldi's utils/validate_data_dir.sh for wav.scp, segments, utt2spk, spk2utt and utt2dur: byte
-    order, one line a key, the same utterances everywhere, the speaker as a prefix of the utterance, and utterances in the order
-    of their speakers; and that the files exist, which Kaldi does not check, that segments have their recordings, and utt2dur their durations.
+    order, one line a key, the same utterances everywhere, the speaker as a prefix of the utterance, and utterances in the
+    order of their speakers; and that the files exist, which Kaldi does not check, that segments have their recordings, and
+    utt2dur their durations.
     """
     path = Path(path)
     problems: list[str] = []
@@ -279,7 +280,8 @@ def speaker_order_problems(file: Path, utt2spk: Mapping[str, str]) -> list[str]:
     for number, ((before, first), (after, second)) in rows:
         if byte_order(second) < byte_order(first):
             return [
-                f"{file}:{number}: not sorted by speaker, as Kaldi wants it: {after!r} of {second!r} after {before!r} of {first!r}; "
+                f"{file}:{number}: not sorted by speaker, as Kaldi wants it: {after!r} of {second!r} after {before!r} of "
+                f"{first!r}; "
                 "begin utterance ids with the speaker and '-'"
             ]
     return []

@@ -144,9 +144,9 @@ def fit_folder(model: Path, held_out: Path) -> dict[str, tuple[LogisticCalibrati
     """
     trials, digest, fitted = read_trials(held_out / "trials"), sha256_of(held_out / "trials"), {}
     num_speakers = len({*read_utt2spk(held_out / "utt2spk").values()})
-    best = ModelFolder(model).best
-    weights = {"checkpoint_sha256": sha256_of(best)} if best.is_file() else {}
-    origin = {**origin_of(trials, held_out / "trials", num_speakers), **weights}
+    weights = ModelFolder(model).weights
+    made_with = {"checkpoint_sha256": sha256_of(weights)} if weights.is_file() else {}
+    origin = {**origin_of(trials, held_out / "trials", num_speakers), **made_with}
     for path in sorted((model / "scores" / held_out.name).glob("*.scores")):
         scores = scores_of_trials(path, trials)[:, None]
         with naming_outlier([path], ["score"], trials):

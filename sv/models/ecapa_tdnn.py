@@ -197,7 +197,7 @@ class ContextAttention(Foldable):
 
 
 class Context(nn.Module):
-    """What attention sees beside a frame: mean and deviation over all frames."""
+    """Context of a frame for attention: mean and deviation over all frames."""
 
     def __init__(self, population_deviation: bool, variance_floor: float) -> None:
         super().__init__()

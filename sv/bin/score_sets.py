@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     ways, rows, checked = variants(None if args.no_backend else model.backend, args.top_n, paper), [], {}
     if args.rules:
         checked = {"rules": args.rules, "broken_rules": broken_rules(args.rules, model.config)}
-        for line in checked["broken_rules"]:
+        for line in checked["broken_rules"] or ():
             get_logger("score").warning("%s: %s", args.model.name, line)
     for data_dir in args.data_dirs:
         trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sv.base.config import load_json
 from sv.published import (
     campplus,
     embedding_mlp,
@@ -78,12 +79,31 @@ def convert_checkpoint(
     UsageError
         For an unknown system, option or value.
     CheckpointError
-        If the file is not one of this system: every name and shape must fit, every value be finite. The message begins
-        with the path.
+        If the file is not one of this system: every name and shape must fit, every value be finite; or if `out_dir` holds
+        another system. The message begins with the path.
     """
     found = read_checkpoint(system, path, options)
+    check_free(Path(out_dir))
     write_model_folder(out_dir, system, found, path)
     return found.notes
+
+
+def check_free(folder: Path) -> None:
+    """Raise CheckpointError if a folder holds more than a conversion made: a system that was trained, calibrated or scored."""
+    others = sorted(path.name for path in folder.glob("*") if path.name not in ("config.json", "checkpoints"))
+    others += sorted(path.name for path in folder.glob("checkpoints/*") if path.name != "best.pt")
+    if not others and (folder / "checkpoints/best.pt").is_file() and not _is_published(folder):
+        others = ["checkpoints/best.pt"]
+    if others:
+        raise CheckpointError(
+            f"{folder}: holds a system of its own ({', '.join(others[:3])}), which other weights must not replace; give "
+            "another folder"
+        )
+
+
+def _is_published(folder: Path) -> bool:
+    config = folder / "config.json"
+    return config.is_file() and "published" in load_json(config)
 
 
 def read_checkpoint(system: str, path: str | Path, options: Mapping[str, Any] | None = None) -> Converted:

@@ -26,7 +26,9 @@ def test_what_was_made_with_other_weights_is_not_left_beside_them(converted, tmp
     (converted / file).parent.mkdir(exist_ok=True)
     (converted / file).touch()
     before = (converted / "config.json").read_bytes()
-    with pytest.raises(CheckpointError, match=r"exp: holds a system of its own \(.*\), which other weights must not replace"):
+    with pytest.raises(
+        CheckpointError, match=r"exp: holds a system of its own \(.*\), which other weights must not replace"
+    ):
         convert_checkpoint("se_resnet", tmp_path / "published.pt", converted)
     assert (converted / "config.json").read_bytes() == before
 

@@ -207,3 +207,26 @@ def test_kaldi_directories_with_segments_give_the_scores_of_the_files(whole, rec
     assert len(found) > 5
     for path in found:
         assert (tmp_path / path).read_bytes() == (whole[0].with_name("pristine") / path).read_bytes(), path
+
+
+def test_a_model_from_elsewhere_is_scored_beside_a_system_and_not_touched(work, recipe, finish, tmp_path):
+    """The same weights by --model give the same scores, and nothing is trained, or written into the model's folder."""
+    foreign = tmp_path / "foreign"
+    (foreign / "checkpoints").mkdir(parents=True)
+    for name in ("config.json", "checkpoints/best.pt"):
+        shutil.copyfile(work / "exp/tiny" / name, foreign / name)
+    before = {path: path.read_bytes() for path in foreign.rglob("*") if path.is_file()}
+    code, output = finish(recipe(work, "--model", foreign))
+    assert code == 0, output
+    assert "stage 4: train tiny: up to date" in output
+    assert {path: path.read_bytes() for path in foreign.rglob("*") if path.is_file()} == before
+    assert not list((work / "exp/foreign").rglob("step-*.pt"))
+    scores = sorted((work / "exp/tiny/scores").rglob("*.scores"))
+    assert len(scores) > 20
+    for path in scores:
+        assert (
+            work / "exp/foreign/scores" / path.relative_to(work / "exp/tiny/scores")
+        ).read_bytes() == path.read_bytes()
+    assert "foreign" in (work / "exp/tiny/report.txt").read_text()
+    code, output = finish(recipe(work, "--model", foreign, "--dry-run"))
+    assert "dry run: 0 stage(s) would run" in output

@@ -18,7 +18,7 @@ from sv.features.segments import frames_per_segment
 from sv.features.waveform import Waveform, WaveformConfig
 from sv.published.convert import read_checkpoint
 from sv.published.recognise import read_fitting
-from sv.published.registry import folder_of, is_there, read_models
+from sv.published.registry import folder_of, is_there, read_models, system_of
 from sv.system.config import SystemConfig, parse_system
 from sv.system.folder import assemble, device_of_job, load_model
 
@@ -170,8 +170,8 @@ def _described(path: Path, onnx: Path | None = None) -> ModelSource:
 
 
 def _published(source: ModelSource, device: torch.device | str) -> tuple[Any, ...]:
-    if source.system:
-        name, found = source.system, read_checkpoint(source.system, source.path)
+    if system := source.system or system_of(source.sha256()):
+        name, found = system, read_checkpoint(system, source.path)
     else:
         name, found = read_fitting(source.path)
     system = parse_system({"name": name, **found.tables}, str(source.path))

@@ -1,7 +1,7 @@
-# make env | mini | test | lint | lock | clean-env        (needs Linux, bash 4.4+, make, Python 3.11+ with venv)
+# make env | mini | test | lint | lock | audit | clean-env        (needs Linux, bash 4.4+, make, Python 3.11+ with venv)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: env mini test lint lock clean-env
+.PHONY: env mini test lint lock audit clean-env
 .DEFAULT_GOAL := mini
 
 bin := .venv/bin
@@ -20,7 +20,12 @@ lint: env
 
 lock:  ## resolve pyproject.toml anew; commit the result
 	@python3 -m venv .venv.lock && .venv.lock/bin/pip install -q uv && .venv.lock/bin/uv pip compile -q pyproject.toml \
-	  --extra dev --python-version 3.11 --upgrade --no-emit-index-url --no-emit-find-links -o requirements.lock; rm -rf .venv.lock
+	  --extra dev --extra onnx --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  -o requirements.lock; rm -rf .venv.lock
+
+audit:  ## look the lock's versions up in PyPI's list of known vulnerabilities; not in lint, which needs no network
+	@python3 -m venv .venv.audit && .venv.audit/bin/pip install -q pip-audit && .venv.audit/bin/pip-audit --strict \
+	  --disable-pip --require-hashes -r requirements.lock; status=$$?; rm -rf .venv.audit; exit $$status
 
 clean-env:
 	@rm -rf .venv

@@ -8,13 +8,21 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from job_request import OPERATORS, Request, ranges, say, shell_line
+
+NO_REMEDY = re.compile("time limit|cancelled|revoked|reservation|by a rule of the cluster")
+BAD_LUCK = re.compile(
+    "node failed|failed to boot|preempted|could not be (launched|configured)|requeued and held|rescheduled|host failed"
+)
+UNLUCKY_TRIES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +55,12 @@ class State:
     @property
     def retriable(self) -> bool:
         """True if another attempt can end otherwise; after a time limit or somebody's `scancel` it cannot."""
-        return self.status != "done" and not re.search("time limit|cancelled", self.reason)
+        return self.status != "done" and not NO_REMEDY.search(self.reason)
+
+    @property
+    def unlucky(self) -> bool:
+        """True if the cluster ended the task, for no fault of its own: it has UNLUCKY_TRIES more attempts than --num-tries."""
+        return self.status != "done" and bool(BAD_LUCK.search(self.reason))
 
     def __str__(self) -> str:
         if self.reason:
@@ -59,7 +72,7 @@ class State:
 
 def digest(request: Request, task: int) -> str:
     """Identity of a task among those of the same log: its command, and where it runs."""
-    return hashlib.sha256("\0".join([str(Path.cwd()), *request.command_of(task)]).encode()).hexdigest()[:16]
+    return hashlib.sha256(os.fsencode("\0".join([str(Path.cwd()), *request.command_of(task)]))).hexdigest()[:16]
 
 
 def state_file(request: Request, task: int) -> Path:
@@ -73,10 +86,34 @@ def write_state(request: Request, state: State) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole, or as it was."""
-    temporary = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    """Write a file that is there whole, or as it was; raises OSError naming it.
+
+    The temporary file is new: what lies there by its name, a link that somebody planted, say, is not followed.
+    """
+    temporary = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        temporary.unlink(missing_ok=True)
+        with temporary.open("x", encoding="utf-8") as file:
+            file.write(text)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise named(error, path) from error
+
+
+def named(error: OSError, path: Path) -> OSError:
+    """The error of writing a file, with the file's name."""
+    return OSError(error.errno, f"could not write: {error.strerror or error}", str(path))
+
+
+@contextmanager
+def one_line_of_errors(name: str) -> Iterator[None]:
+    """Say an OSError of the block (a full disk, a folder that is read-only) in one line, and exit with 1."""
+    try:
+        yield
+    except OSError as error:
+        say(name, f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        sys.exit(1)
 
 
 def store(request: Request, scheduler_sets_devices: bool = True) -> None:
@@ -90,7 +127,7 @@ def read_state(request: Request, task: int) -> State | None:
     """The state that a task left, or None."""
     try:
         return State(**json.loads(state_file(request, task).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
 
 
@@ -110,7 +147,7 @@ def keep_log(log: Path) -> None:
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 200))
-            if b"# Ended (code 0)" in file.read():
+            if b"# Ended (code 0)" in file.read(400):
                 return
     except FileNotFoundError:
         return
@@ -137,7 +174,13 @@ def run_task(
     environment: Mapping[str, str] | None = None,
     started: Callable[[subprocess.Popen], None] = lambda process: None,
 ) -> State:
-    """Run a task; its output goes to its log, between Kaldi's header and footer, and its state to its file."""
+    """Run a task; its output goes to its log, between Kaldi's header and footer, and its state to its file.
+
+    Raises
+    ------
+    OSError
+        If the log or the state cannot be written; the message names it.
+    """
     log, command = request.log_of(task), request.command_of(task)
     has_operators = any(OPERATORS.fullmatch(word) for word in command)
     words = ["bash", "-c", f"set -o pipefail; {shell_line(command)}"] if has_operators else command
@@ -147,16 +190,19 @@ def run_task(
     write_state(request, state)
     keep_log(log)
     start = time.time()
-    with log.open("w", encoding="utf-8") as out:
-        line = shell_line(command).replace("\n", "\n# ")
-        out.write(f"# {line}\n# Running on {state.host}\n# Started at {time.ctime()}\n# \n")
-        out.flush()
-        status, peak_mib = _wait_for(words, out, environment, started)
-        code, signum = (None, -status) if status < 0 else (status, None)
-        ended = f"code {code}" if signum is None else f"code 0; signal {signum}"
-        threads, elapsed = request.options.get("num_threads", 1), time.time() - start
-        out.write(f"# Accounting: time={elapsed:.0f} threads={threads} peak_mib={peak_mib}\n")
-        out.write(f"# Ended ({ended}) at {time.ctime()}, elapsed time {elapsed:.0f} seconds\n")
+    try:
+        with log.open("w", encoding="utf-8", errors="surrogateescape") as out:
+            line = shell_line(command).replace("\n", "\n# ")
+            out.write(f"# {line}\n# Running on {state.host}\n# Started at {time.ctime()}\n# \n")
+            out.flush()
+            status, peak_mib = _wait_for(words, out, environment, started)
+            code, signum = (None, -status) if status < 0 else (status, None)
+            ended = f"code {code}" if signum is None else f"code 0; signal {signum}"
+            threads, elapsed = request.options.get("num_threads", 1), time.time() - start
+            out.write(f"# Accounting: time={elapsed:.0f} threads={threads} peak_mib={peak_mib}\n")
+            out.write(f"# Ended ({ended}) at {time.ctime()}, elapsed time {elapsed:.0f} seconds\n")
+    except OSError as error:
+        raise named(error, log) from error
     outcome = {"status": "failed" if status else "done", "code": code, "signal": signum, "peak_mib": peak_mib}
     state = State(**asdict(state) | outcome)
     write_state(request, state)
@@ -188,6 +234,8 @@ def _wait_for(
 def run_all(name: str, request: Request, run_round: Callable[[list[int], int, dict[int, State]], dict]) -> NoReturn:
     """Run the picked tasks, those that failed again as often as --num-tries allows, and exit with 0 if all ended well.
 
+    A task that the cluster ended (its node failed, it was preempted) has UNLUCKY_TRIES attempts more.
+
     Parameters
     ----------
     name : str
@@ -202,16 +250,18 @@ def run_all(name: str, request: Request, run_round: Callable[[list[int], int, di
     num_picked = len(todo)
     for task in todo:  # what an earlier run left must not be taken for this one's
         state_file(request, task).unlink(missing_ok=True)
-    for attempt in range(1, request.num_tries + 1):
+
+    def tries(task: int) -> int:
+        return request.num_tries + (UNLUCKY_TRIES if task in states and states[task].unlucky else 0)
+
+    attempt = 1
+    while todo:
         if attempt > 1:
-            say(
-                name,
-                f"attempt {attempt} of {request.num_tries}: {len(todo)} of {num_picked} jobs again ({states[todo[0]]})",
-            )
+            most = max(map(tries, todo))
+            say(name, f"attempt {attempt} of {most}: {len(todo)} of {num_picked} jobs again ({states[todo[0]]})")
         states |= run_round(todo, attempt, states)
-        todo = [task for task in todo if states[task].retriable]
-        if not todo:
-            break
+        todo = [task for task in todo if states[task].retriable and attempt < tries(task)]
+        attempt += 1
     failed = [state for state in states.values() if state.status != "done"]
     if failed:
         report(name, request, failed, num_picked)

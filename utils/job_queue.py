@@ -1,6 +1,7 @@
-"""Arrays of slurm.py and sge.py: their conf file; submitted, watched, and submitted again in part."""
+"""Arrays of slurm.py and sge.py: submitted, watched, and submitted again in part."""
 
 import json
+import math
 import os
 import re
 import shlex
@@ -8,19 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from job_array import State, digest, read_state, run_all, store, write_whole
-from job_request import Request, UsageError, check_options, exit_on_usage_error, parse, ranges, say, shell_line
+from job_array import State, digest, one_line_of_errors, read_state, run_all, store, write_whole
+from job_conf import UTILS, Conf, find_conf, read_conf, translate
+from job_request import Request, UsageError, check_options, exit_on_usage_error, parse, raised, ranges, say, shell_line
 
-UTILS = Path(__file__).resolve().parent
-KNOWN_ENDS = re.compile("time limit|out of memory|cancelled|node failed")
-BAD_NODE = re.compile(
-    r"(?:node failed|Launch).* on ([\w.-]+)"
-)  # known dead only later: the next attempt would meet it again
+KNOWN_ENDS = re.compile(r"out of memory|\((?:Slurm|Grid Engine): ")
+# Nodes that are known dead only later: the next attempt would meet them again.
+BAD_NODE = re.compile(r"(?:node failed|launch|configured).* on ([\w.-]+)", re.I)
 NETWORK_FILE_SYSTEMS = ("nfs", "lustre", "gpfs", "ceph", "afs", "fuseblk", "beegfs")
 
 
@@ -34,6 +33,9 @@ class Scheduler(Protocol):
     name: str
     index_variable: str
     sets_devices: bool  # whether a task finds CUDA_VISIBLE_DEVICES set to the GPUs that it got
+    ends: dict[
+        tuple[str, int], str
+    ]  # words on indices of jobs that `active` saw ended from outside: they write no more
 
     def largest_index(self) -> int:
         """The largest index that an array may have."""
@@ -55,76 +57,6 @@ class Scheduler(Protocol):
 
     def cancel(self, job: str) -> None:
         """Remove the job."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conf:
-    """A conf file: the submit command, defaults, and what an option becomes, by (name, value or `*`)."""
-
-    path: Path
-    command: list[str]
-    defaults: dict[str, str]
-    options: dict[tuple[str, str], str]
-
-    def names(self) -> list[str]:
-        """Options that the file knows."""
-        return sorted({name for name, _ in self.options})
-
-
-def read_conf(path: Path) -> Conf:
-    """Read a file of `command`, `default name=value` and `option name=value words` lines, in any order.
-
-    Raises
-    ------
-    UsageError
-        Naming file and line.
-    """
-    command, defaults, options = [], {}, {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        kind, _, rest = line.partition("#")[0].strip().partition(" ")
-        match = re.fullmatch(r"\s*([\w-]+)=(\S+)\s*(.*)", rest)
-        if kind == "command" and rest.strip():
-            command = shlex.split(rest)
-        elif kind == "default" and match and not match[3]:
-            defaults[match[1].replace("-", "_")] = match[2]
-        elif kind == "option" and match:
-            options[match[1].replace("-", "_"), match[2]] = match[3]
-        elif kind:
-            raise UsageError(
-                f"{path}:{number}: expected 'command ...', 'default name=value' or 'option name=value ...'"
-            )
-    if not command:
-        raise UsageError(f"{path}: no line 'command ...'")
-    return Conf(path=path, command=command, defaults=defaults, options=options)
-
-
-OURS = ("max_jobs_run", "pick", "num_tries", "config")  # these mean nothing to a conf file
-
-
-def translate(conf: Conf, options: Mapping[str, str]) -> list[str]:
-    """The scheduler's words for our options; raises UsageError for one that the file does not describe."""
-    words = []
-    for name, value in options.items():
-        if name in OURS:
-            continue
-        template = conf.options.get((name, value), conf.options.get((name, "*")))
-        if template is None:
-            raise UsageError(f"{conf.path}: no line 'option {name}={value} ...' or 'option {name}=* ...'")
-        words += [word.replace("$0", value) for word in shlex.split(template)]
-    return words
-
-
-def raised(memory: str, factor: int) -> str:
-    """`memory` times a whole number: 1.5G, 2 -> 3072M."""
-    number, unit = re.fullmatch(r"([\d.]+)([KMGT]?)", memory).groups()
-    if number.isdigit():
-        return f"{int(number) * factor}{unit}"
-    smaller = {"T": "G", "G": "M", "M": "K", "K": "", "": ""}[unit]
-    return f"{round(float(number) * 1024 * factor)}{smaller}"
 
 
 @dataclass(kw_only=True)
@@ -151,11 +83,23 @@ def job_script(request: Request, scheduler: Scheduler, tasks: list[int], attempt
     return "\n".join([*lines, f"exec {shlex.join(command)} {task} {attempt}", ""])
 
 
-def clean_environment() -> None:
-    """Forget the job that we may be in ourselves: its variables would be taken for options of what we submit."""
-    for name in list(os.environ):
-        if name.startswith(("SLURM_", "SBATCH_", "SALLOC_", "SRUN_")) and name != "SLURM_CONF":
-            del os.environ[name]
+def clean_environment(name: str) -> None:
+    """Forget the job that we may be in ourselves: its variables would be taken for options of what we submit.
+
+    Outside a job they are the user's own, and stay; but for those that would make one job an array, or hold up the submit
+    command. Formats of the programs that we ask are ours in any case.
+    """
+    ignored = [each for each in ("SBATCH_ARRAY_INX", "SBATCH_WAIT", "SBATCH_TEST_ONLY") if each in os.environ]
+    if job := os.environ.get("SLURM_JOB_ID"):
+        of_jobs = [each for each in os.environ if each.startswith(("SLURM_", "SBATCH_", "SALLOC_", "SRUN_"))]
+        ignored = [each for each in of_jobs if each != "SLURM_CONF"]
+        shown = [each for each in ignored if not each.startswith("SLURM_")]
+        also = f", and {', '.join(sorted(shown))}," if shown else ""
+        say(name, f"inside job {job}: its SLURM_* variables{also} are ignored; conf/slurm.conf is for what jobs share")
+    elif ignored:
+        say(name, f"{', '.join(ignored)}: ignored, jobs of this program are submitted and waited for in its own way")
+    for each in [*ignored, *(each for each in os.environ if each.startswith(("SQUEUE_", "SACCT_")))]:
+        del os.environ[each]
 
 
 class Array:
@@ -183,17 +127,27 @@ class Array:
     def prepare(self) -> None:
         """Make the folder, cancel what a killed submitter left in the queue, and store the request for the tasks."""
         self.request.folder.mkdir(parents=True, exist_ok=True)
-        if self.record.exists():
-            for job in json.loads(self.record.read_text(encoding="utf-8")):
-                if self.scheduler.active(job):
-                    say(
-                        self.scheduler.name,
-                        f"cancelling job {job} of an earlier, killed submission of {self.request.log}",
-                    )
-                    self.scheduler.cancel(job)
-                    while self.scheduler.active(job):
-                        time.sleep(0.5)
+        for job in self.left_jobs():
+            if self.scheduler.active(job):
+                about = f"cancelling job {job} of an earlier, killed submission of {self.request.log}"
+                say(self.scheduler.name, about)
+                self.scheduler.cancel(job)
+                while self.scheduler.active(job):
+                    time.sleep(0.5)
         store(self.request, self.scheduler.sets_devices)
+
+    def left_jobs(self) -> list[str]:
+        """Jobs that a killed submitter recorded; none if its record cannot be read, which is said."""
+        try:
+            jobs = json.loads(self.record.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return []
+        except (ValueError, RecursionError):
+            jobs = None
+        if isinstance(jobs, list) and all(isinstance(job, str) for job in jobs):
+            return jobs
+        say(self.scheduler.name, f"{self.record} is no list of jobs: if earlier ones still run, cancel them yourself")
+        return []
 
     def run_round(self, tasks: list[int], attempt: int, before: dict[int, State]) -> dict[int, State]:
         """Submit tasks and wait for all of them; those that ran out of memory get twice what they had."""
@@ -270,13 +224,15 @@ class Array:
         return states
 
     def find_gone(self, waiting: set[int], gone_since: dict[int, float]) -> None:
-        """Note since when tasks neither wait nor run, as far as the scheduler knows."""
+        """Note since when tasks neither wait nor run, as far as the scheduler knows: for ever, of one ended from outside."""
         for job in self.jobs:
             active = self.scheduler.active(job.id)
             if active is None:
                 continue
             for index, task in job.tasks.items():
-                if task in waiting and index not in active:
+                if task in waiting and (job.id, index) in self.scheduler.ends:
+                    gone_since[task] = -math.inf
+                elif task in waiting and index not in active:
                     gone_since.setdefault(task, time.time())
                 else:
                     gone_since.pop(task, None)
@@ -302,7 +258,10 @@ class Array:
         return replace(state, reason=reason) if KNOWN_ENDS.search(reason) else state
 
     def lost(self, task: int, attempt: int) -> State:
-        """The state of a task that is gone and wrote none itself."""
+        """The state of a task that is gone and wrote none itself, up to this moment."""
+        state = read_state(self.request, task)
+        if state and state.ended and state.attempt == attempt:
+            return self.explained(state)
         job, index = self.place_of(task)
         reason = self.scheduler.explain(job.id, index) or "lost: the scheduler knows it no more, and it left no state"
         if not KNOWN_ENDS.search(reason) and job.output.exists():
@@ -331,32 +290,49 @@ def on_network(folder: Path) -> bool:
 
 def ask(command: list[str]) -> subprocess.CompletedProcess:
     """Run a program of the scheduler; in a session of its own, so that Ctrl-C does not cut it off half-way."""
+    how = {"capture_output": True, "text": True, "encoding": "utf-8", "errors": "replace", "start_new_session": True}
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
+        return subprocess.run(command, stdin=subprocess.DEVNULL, check=False, **how)
     except FileNotFoundError:
         missing = f"{command[0]} is not there; is this machine part of the cluster?"
-        return subprocess.CompletedProcess(command, 127, stdout="", stderr=missing)
+    except OSError as error:
+        missing = f"{command[0]}: {error.strerror}"
+    return subprocess.CompletedProcess(command, 127, stdout="", stderr=missing)
 
 
-def submit_patiently(command: list[str], unreachable: re.Pattern[str]) -> str:
-    """Output of a submit command, which is called for up to two minutes if the scheduler does not answer; raises SubmitError."""
+def job_id(output: str, pattern: str) -> str:
+    """Job's id in what a submit command prints: the last line that matches as a whole, as a site may wrap it in banners.
+
+    Raises
+    ------
+    SubmitError
+        If there is no such line.
+    """
+    lines = [line.strip() for line in output.splitlines()]
+    for line in reversed(lines):
+        if found := re.fullmatch(pattern, line, re.ASCII):
+            return found[1]
+    last = next((line for line in reversed(lines) if line), "nothing")
+    raise SubmitError(f"no line of its output is a job id, so the job cannot be followed; it said: {last[:200]}")
+
+
+def submit_patiently(command: list[str], unreachable: re.Pattern[str], pattern: str) -> str:
+    """Call a submit command, for up to two minutes if the scheduler does not answer; returns the id that `pattern` finds.
+
+    Raises
+    ------
+    SubmitError
+        With the scheduler's words, or if there is no id in them.
+    """
     for wait in (1, 2, 5, 10, 20, 40, 40, 0):
         done = ask(command)
         if done.returncode == 0:
-            return done.stdout
+            return job_id(done.stdout, pattern)
         words = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").replace("\n", "; ")
         if not unreachable.search(words):
             break
         time.sleep(wait)
     raise SubmitError(words)
-
-
-def find_conf(request_options: Mapping[str, str], kind: str) -> Path:
-    """The conf file: --config, conf/<kind>.conf of the recipe, or ours."""
-    if "config" in request_options:
-        return Path(request_options["config"])
-    own = Path("conf") / f"{kind}.conf"
-    return own if own.exists() else UTILS / "conf" / f"{kind}.conf"
 
 
 def main(scheduler: Scheduler) -> NoReturn:
@@ -370,7 +346,7 @@ def main(scheduler: Scheduler) -> NoReturn:
     except UsageError as error:
         exit_on_usage_error(scheduler.name, error)
     request = replace(request, options=conf.defaults | request.options)
-    clean_environment()
+    clean_environment(scheduler.name)
     array = Array(request, scheduler, conf)
 
     def stop(signum: int, frame: object) -> None:
@@ -378,5 +354,6 @@ def main(scheduler: Scheduler) -> NoReturn:
 
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, stop)
-    array.prepare()
-    run_all(scheduler.name, request, array.run_round)
+    with one_line_of_errors(scheduler.name):
+        array.prepare()
+        run_all(scheduler.name, request, array.run_round)

@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import NoReturn
 
 OPTIONS = {  # name: (what a value looks like, what it is)
-    "mem": (r"\d+(\.\d+)?[KMGT]?", "memory of a task, as in 4G"),
-    "gpu": (r"\d+", "GPUs of a task, or of a node of it"),
-    "num_threads": (r"[1-9]\d*", "cores of a task"),
-    "time": (r"[\d:-]+", "time limit of a task, as in 4:00:00"),
-    "num_nodes": (r"[1-9]\d*", "nodes of a task"),
-    "max_jobs_run": (r"[1-9]\d*", "tasks that may run at once"),
-    "pick": (r"all|failed|incomplete", "which tasks to run, by how they ended the last time"),
-    "num_tries": (r"[1-9]\d*", "attempts that a task has"),
+    "mem": (r"[0-9]{1,15}(\.[0-9]{1,6})?[KMGT]?B?", "memory of a task, as in 4G, 4g or 4096M"),
+    "gpu": (r"[0-9]{1,4}", "GPUs of a task, or of a node of it: a whole number, 0 for none"),
+    "num_threads": (r"[1-9][0-9]{0,5}", "cores of a task: a whole number from 1"),
+    "time": (r"([0-9]{1,4}-)?[0-9]{1,6}(:[0-9]{1,2}){0,2}", "time limit of a task, as in 4:00:00"),
+    "num_nodes": (r"[1-9][0-9]{0,5}", "nodes of a task: a whole number from 1"),
+    "max_jobs_run": (r"[1-9][0-9]{0,5}", "tasks that may run at once: a whole number from 1"),
+    "pick": (
+        r"all|failed|incomplete",
+        "which tasks to run, by how they ended the last time: all, failed or incomplete",
+    ),
+    "num_tries": (r"[1-9][0-9]{0,2}", "attempts that a task has: a whole number from 1 to 999"),
     "config": (r".+", "file that says what the options are to the scheduler"),
 }
+MOST_TASKS = 1_000_000  # each has a state, a log and a line in what is polled
 # Words that are passed to bash as they are, as Kaldi does; every other word reaches the command exactly as it was typed.
 OPERATORS = re.compile(r"[|;&]|\|\||&&|\|&|[012]?(>>?|<)|2>&1|>&2|[012]?(>>?|<)[\w./-]+")
 
@@ -104,11 +108,8 @@ def parse(words: list[str], pass_on: bool = False) -> Request:
     words, options, passed_on = list(words), {}, []
     array, first, last = "", 1, 1
     while words:
-        if found := re.fullmatch(r"([A-Za-z_]\w*)=(\d+)(?::(\d+))?", words[0]):
-            array, first, last = found[1], int(found[2]), int(found[3] or found[2])
-            if not 1 <= first <= last:
-                raise UsageError(f"{words[0]}: tasks are numbered from 1, and the last job comes before the first")
-            words.pop(0)
+        if re.match(r"[A-Za-z_]\w*=(?!.*(/|\.log$))", words[0], re.ASCII):
+            array, first, last = array_range(words.pop(0))
         elif words[0].startswith("--"):
             name, value = _option(words)
             options[name] = value
@@ -118,11 +119,47 @@ def parse(words: list[str], pass_on: bool = False) -> Request:
             break
     if len(words) < 2:
         raise UsageError("a log file and a command are needed")
+    if words[0].endswith("/") or not Path(words[0]).name or Path(words[0]).is_dir():
+        raise UsageError(f"the first word is the log's name, which must be a file's; got {words[0]!r}")
+    if "mem" in options:
+        options["mem"] = plain_memory(options["mem"])
     if array and array not in words[0]:
         raise UsageError(f"the log's name must hold {array}, or the jobs would write to one file: {words[0]}")
     return Request(
         log=words[0], command=words[1:], word=array, first=first, last=last, options=options, passed_on=passed_on
     )
+
+
+def array_range(word: str) -> tuple[str, int, int]:
+    """Read `JOB=1:8` or `JOB=3` into the word, the first and the last number; raises UsageError."""
+    name, _, text = word.partition("=")
+    found = re.fullmatch(r"([0-9]{1,18})(?::([0-9]{1,18}))?", text)
+    if not found:
+        raise UsageError(f"{word[:80]!r}: expected {name[:40]}=FIRST:LAST or {name[:40]}=NUMBER, whole numbers")
+    first, last = int(found[1]), int(found[2] or found[1])
+    if first < 1:
+        raise UsageError(f"{word}: tasks are numbered from 1")
+    if last < first:
+        raise UsageError(f"{word}: the last job comes before the first")
+    if last - first >= MOST_TASKS:
+        raise UsageError(f"{word}: {last - first + 1} tasks; at most {MOST_TASKS}, so give each more to do")
+    return name, first, last
+
+
+def plain_memory(text: str) -> str:
+    """Memory as schedulers take it: 4g, 4GB -> 4G, 1.5G -> 1536M; text that is none is left as it is."""
+    if not re.fullmatch(OPTIONS["mem"][0], text.upper()):
+        return text
+    return raised(text.upper().removesuffix("B"), 1)
+
+
+def raised(memory: str, factor: int) -> str:
+    """`memory` times a whole number: 1.5G, 2 -> 3072M."""
+    number, unit = re.fullmatch(r"([0-9.]+)([KMGT]?)", memory).groups()
+    if number.isdigit():
+        return f"{int(number) * factor}{unit}"
+    smaller = {"T": "G", "G": "M", "M": "K", "K": "", "": ""}[unit]
+    return f"{round(float(number) * (1024 if unit else 1) * factor)}{smaller}"
 
 
 def _option(words: list[str]) -> tuple[str, str]:
@@ -144,7 +181,7 @@ def check_options(options: dict[str, str], more_options: Iterable[str] = ()) -> 
             raise UsageError(f"unknown option {option}; known are {listed}")
         pattern, meaning = OPTIONS.get(name, (r".*", ""))
         if not re.fullmatch(pattern, value):
-            raise UsageError(f"{option}: {meaning}; got {value!r}")
+            raise UsageError(f"{option}: {meaning}; got {value[:80]!r}")
 
 
 def _single_dash(words: list[str], options: dict[str, str], passed_on: list[str], pass_on: bool) -> None:
@@ -183,7 +220,7 @@ def say(name: str, message: str) -> None:
 
 
 def exit_on_usage_error(name: str, error: Exception) -> NoReturn:
-    """Say what is wrong with the command line, and how one looks."""
-    say(name, str(error))
-    print(f"usage: utils/{name} [--mem 4G] [--gpu 1] ... [JOB=1:8] LOG command...", file=sys.stderr)
+    """Say in one line what is wrong with the command line, and how one looks."""
+    message = str(error).replace("\n", "\\n")
+    say(name, f"{message} (usage: utils/{name} [--mem 4G] [--gpu 1] ... [JOB=1:8] LOG command...)")
     sys.exit(2)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from job_array import State, environment_of, run_task, write_state
+from job_array import State, environment_of, one_line_of_errors, run_task, write_state
 from job_request import Request
 
 
@@ -30,9 +30,11 @@ def claim_devices(count: int) -> list[str] | None:
     listing = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False).stdout
     claimed: list[str] = []
     folder = Path(f"/tmp/gpus-of-{os.getuid()}")  # not TMPDIR, which may be each job's own
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise OSError(f"{socket.gethostname()}: {folder} is not ours: somebody else made it; remove it")
     for device in range(len(listing.splitlines())):
-        handle = os.open(folder / str(device), os.O_CREAT | os.O_RDWR)
+        handle = os.open(folder / str(device), os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -61,7 +63,8 @@ def main() -> None:
             signal.signal(signum, lambda *_: os.killpg(process.pid, signal.SIGTERM))
 
     environment = environment_of(request, devices) | {"JOB_FOLDER": str(folder)}
-    state = run_task(request, task, attempt, environment, pass_signals_on)
+    with one_line_of_errors("job_task.py"):
+        state = run_task(request, task, attempt, environment, pass_signals_on)
     sys.exit(state.status != "done")  # 0 or 1: Grid Engine takes 99 and 100 for wishes
 
 

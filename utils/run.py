@@ -20,7 +20,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 
-from job_array import State, environment_of, run_all, run_task, store
+from job_array import State, environment_of, one_line_of_errors, run_all, run_task, store
 from job_request import Request, UsageError, check_options, exit_on_usage_error, parse, say
 
 running: set[subprocess.Popen] = set()
@@ -107,8 +107,9 @@ def main() -> None:
             sys.exit(130)
         return {task: future.result() for task, future in futures.items()}
 
-    store(request)
-    run_all("run.py", request, run_round)
+    with one_line_of_errors("run.py"):
+        store(request)
+        run_all("run.py", request, run_round)
 
 
 if __name__ == "__main__":

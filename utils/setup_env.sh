@@ -26,9 +26,10 @@ python=$(find_python)
 echo "setup: building .venv with $("$python" --version) from requirements.lock (about 6 GB, a few minutes)" >&2
 rm -f "$stamp"
 "$python" -m venv --clear .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 .venv/bin/python -m compileall -q sv
+set -o noclobber # the folder is new: what lies there by that name was planted
 printf '%s\n' "$wanted" > "$stamp.tmp"
 mv "$stamp.tmp" "$stamp"
 echo "setup: done" >&2

@@ -17,6 +17,9 @@ from xml.etree import ElementTree
 from job_queue import ask, main, submit_patiently
 
 UNREACHABLE = re.compile(r"unable to (contact|send message to) qmaster|commlib error|got send error|cannot reach", re.I)
+# Codes of `failed` in accounting(5): before the job could run (also when its host came back without it), and put back.
+HOST_FAILED = {*range(1, 17), *range(18, 23), 29, 31, 36, 38}
+RESCHEDULED = {24, 25, 30}
 
 
 class Sge:
@@ -27,7 +30,7 @@ class Sge:
     sets_devices = False
 
     def __init__(self) -> None:
-        self.errors: dict[tuple[str, int], str] = {}
+        self.ends: dict[tuple[str, int], str] = {}
 
     def largest_index(self) -> int:
         """max_aj_tasks of the cluster."""
@@ -42,38 +45,50 @@ class Sge:
 
     def submit(self, command: list[str]) -> str:
         """Call qsub; raises SubmitError."""
-        return re.findall(r"^\d+", submit_patiently(command, UNREACHABLE), re.M)[-1]
+        return submit_patiently(command, UNREACHABLE, r"(\d+)(?:\.\d+-\d+:\d+)?")
 
     def active(self, job: str) -> dict[int, str] | None:
-        """States of what waits or runs; None if the master does not answer. An index in state Eqw never runs: it is deleted."""
+        """States of what waits or runs; None if the master does not answer. Notes in `ends` what never will.
+
+        That is an index in an error state (Eqw), which is deleted, and one that somebody deletes (dr, on a dead host for ever).
+        """
         done = ask(["qstat", "-u", "*", "-s", "prs", "-xml"])
         if done.returncode:
             return None
-        states = {}
-        for record in ElementTree.fromstring(done.stdout).iter("job_list"):
-            if record.findtext("JB_job_number") == job:
-                state = record.findtext("state", "")
+        try:
+            records = ElementTree.fromstring(done.stdout[done.stdout.index("<") :]).iter("job_list")
+        except (ValueError, ElementTree.ParseError):
+            return None
+        states: dict[int, str] = {}
+        for record in records:
+            if record.findtext("JB_job_number", "").strip() == job:
+                state = record.findtext("state", "").strip()
                 states |= dict.fromkeys(indices(record.findtext("tasks", "1")), state)
-        stuck = [index for index, state in states.items() if "E" in state]
-        for index in stuck:
-            self.errors[job, index] = self.why_stuck(job)
-            ask(["qdel", job, "-t", str(index)])
-        return {index: state for index, state in states.items() if index not in stuck}
+        for index, state in states.items():
+            if (job, index) in self.ends:
+                continue
+            if "d" in state:
+                self.ends[job, index] = f"cancelled by somebody else (Grid Engine: deleted, {state})"
+            elif "E" in state:
+                self.ends[job, index] = self.why_stuck(job, state)
+                ask(["qdel", job, "-t", str(index)])
+        return {index: state for index, state in states.items() if (job, index) not in self.ends}
 
-    def why_stuck(self, job: str) -> str:
-        """Grid Engine's reason for the state Eqw."""
+    def why_stuck(self, job: str, state: str) -> str:
+        """Grid Engine's reason for an error state."""
         found = re.search(r"^error reason.*?:\s+(.*)", ask(["qstat", "-j", job]).stdout, re.M)
-        return f"could not start (Grid Engine: {found[1].strip() if found else 'Eqw'})"
+        return f"could not start (Grid Engine: {found[1].strip() if found else state})"
 
     def explain(self, job: str, index: int) -> str:
         """Ask the accounting about an index; it knows a few seconds late as a rule."""
-        if (job, index) in self.errors:
-            return self.errors[job, index]
+        if (job, index) in self.ends:
+            return self.ends[job, index]
+        words = ""
         for record in ask(["qacct", "-j", job]).stdout.split("=" * 20):
             fields = dict(line.split(maxsplit=1) for line in record.splitlines() if len(line.split(maxsplit=1)) == 2)
             if fields.get("taskid", "").strip() in ("undefined", str(index)):
-                return explain_record({name: value.strip() for name, value in fields.items()})
-        return ""
+                words = explain_record({name: value.strip() for name, value in fields.items()})  # the last try's counts
+        return words
 
     def avoid(self, nodes: list[str]) -> list[str]:
         """Nothing: its explanations name no node, and it takes those that do not answer out itself."""
@@ -86,23 +101,37 @@ class Sge:
 
 def explain_record(fields: dict[str, str]) -> str:
     """Reason why a task ended, from its record in the accounting; empty if there is nothing to say."""
-    failed, killed = fields["failed"], fields["exit_status"].startswith("137")
-    limit = re.search(r"h_rt=(\d+)", fields.get("category", ""))
-    if "h_rt" in failed or (killed and limit and float(fields["ru_wallclock"].rstrip("s")) >= int(limit[1])):
-        return f"over its time limit (Grid Engine: failed {failed}); --time gives it more"
-    if "rescheduling" in failed:
-        return f"rescheduled (Grid Engine: failed {failed})"
+    failed, exit_status = fields.get("failed", "0"), fields.get("exit_status", "0")
+    code = int(found[0]) if (found := re.match(r"[0-9]{1,3}\b", failed)) else 0
+    killed = exit_status.split("(")[0].strip() in ("137", "9")
+    said = f"(Grid Engine: failed {failed})"
+    if fields.get("deleted_by", "NONE").upper() not in ("NONE", "UNDEFINED"):
+        return f"cancelled by {fields['deleted_by']} {said}"
+    if code == 37 or "h_rt" in failed or (killed and over_limit(fields)):
+        return f"over its time limit {said}; --time gives it more"
+    if code in RESCHEDULED or "rescheduling" in failed:
+        return f"rescheduled {said}"
+    if code in HOST_FAILED:
+        return f"its host failed to run it {said}"
     if killed:
-        return f"killed (signal 9), most likely out of memory (Grid Engine: failed {failed})"
-    return "" if failed.startswith("0") else f"Grid Engine: failed {failed}, exit status {fields['exit_status']}"
+        return f"killed (signal 9), most likely out of memory {said}"
+    return "" if code == 0 else f"Grid Engine: failed {failed}, exit status {exit_status}"
+
+
+def over_limit(fields: dict[str, str]) -> bool:
+    """True if a record's run was as long as the h_rt that was asked for."""
+    limit = re.search(r"h_rt=([0-9]+)", fields.get("category", ""))
+    ran = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)s?", fields.get("ru_wallclock", ""))
+    return bool(limit and ran and float(ran[1]) >= int(limit[1]))
 
 
 def indices(text: str) -> list[int]:
-    """`1-7:2,9` as 1, 3, 5, 7, 9."""
+    """`1-7:2,9` as 1, 3, 5, 7, 9; what is no such range counts for nothing."""
     found: list[int] = []
     for part in text.split(","):
-        first, last, step = re.fullmatch(r"(\d+)(?:-(\d+):(\d+))?", part.strip()).groups()
-        found += range(int(first), int(last or first) + 1, int(step or 1))
+        if match := re.fullmatch(r"([0-9]{1,7})(?:-([0-9]{1,7})(?::([0-9]{1,7}))?)?", part.strip()):
+            first, last, step = match.groups()
+            found += range(int(first), int(last or first) + 1, int(step or 1) or 1)
     return found
 
 

@@ -146,7 +146,10 @@ def _onnx(embedder: nn.Module, examples: Tensor, config: Path, out: Path) -> boo
 
     program, any_length = _onnx_program(embedder, examples)
     data = program.model_proto.SerializeToString()
-    session = InferenceSession(data)
+    try:
+        session = InferenceSession(data)
+    except Exception as error:  # its classes have no base of their own; PyTorch can write graphs that it refuses
+        raise _not_as_onnx(error) from error
 
     def run(segments: Tensor) -> Tensor:
         if not any_length and segments.shape[1] != examples.shape[1]:
@@ -171,5 +174,9 @@ def _onnx_program(embedder: nn.Module, examples: Tensor) -> tuple[torch.onnx.ONN
                 return torch.onnx.export(embedder, (examples,), **arguments), 1 in axes
         except torch.onnx.OnnxExporterError as error:
             failure = error
-    cause = str(failure.__cause__ or failure).strip().splitlines()[0]
-    raise ValueError(f"PyTorch cannot write this model as ONNX ({cause}); --format torchscript may do") from failure
+    raise _not_as_onnx(failure.__cause__ or failure) from failure
+
+
+def _not_as_onnx(cause: BaseException) -> ValueError:
+    first_line = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+    return ValueError(f"this model cannot be written as ONNX ({first_line}); --format torchscript may do")

@@ -157,6 +157,7 @@ class StandIn:
 
     def __init__(self, size=1000, does=None):
         self.size, self.does, self.commands, self.cancelled, self.explanation = size, does or {}, [], [], ""
+        self.ends = {}
 
     def largest_index(self):
         return self.size
@@ -304,12 +305,26 @@ def test_jobs_that_a_killed_submitter_left_are_cancelled_first(array, capsys):
     assert "cancelling job 17 of an earlier, killed submission" in capsys.readouterr().err
 
 
-def test_variables_of_a_job_around_us_are_forgotten(monkeypatch):
+def test_variables_of_a_job_around_us_are_forgotten_which_is_said(monkeypatch, capsys):
+    monkeypatch.setenv("SLURM_JOB_ID", "5")
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "2")
     monkeypatch.setenv("SBATCH_PARTITION", "x")
     monkeypatch.setenv("SLURM_CONF", "kept")
-    job_queue.clean_environment()
+    job_queue.clean_environment("slurm.py")
     assert [name for name in os.environ if name.startswith(("SLURM", "SBATCH"))] == ["SLURM_CONF"]
+    said = capsys.readouterr().err
+    assert said.startswith("slurm.py: inside job 5: its SLURM_* variables, and SBATCH_PARTITION, are ignored")
+    assert len(said.splitlines()) == 1
+
+
+def test_outside_a_job_the_users_own_variables_stay_but_for_those_that_change_what_a_job_is(monkeypatch, capsys):
+    for name in ("SBATCH_ACCOUNT", "SBATCH_WAIT", "SLURM_CLUSTERS", "SQUEUE_FORMAT"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    job_queue.clean_environment("slurm.py")
+    left = {name for name in os.environ if name.startswith(("SLURM_C", "SBATCH", "SQUEUE"))} - {"SLURM_CONF"}
+    assert left == {"SBATCH_ACCOUNT", "SLURM_CLUSTERS"}
+    assert "SBATCH_WAIT: ignored" in capsys.readouterr().err
 
 
 def test_the_recipes_own_conf_goes_first(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -62,8 +63,22 @@ def test_at_most_so_many_at_once(tmp_path):
         (["JOB=3:2", "x.JOB.log", "true"], "the last job comes before the first"),
         (["JOB=0:2", "x.JOB.log", "true"], "tasks are numbered from 1"),
         (["--mme", "4G", "x.log", "true"], "unknown option --mme; known are --mem, --gpu, --num-threads"),
-        (["--mem", "much", "x.log", "true"], "--mem: memory of a task, as in 4G; got 'much'"),
+        (["--mem", "much", "x.log", "true"], "--mem: memory of a task, as in 4G, 4g or 4096M; got 'much'"),
         (["--mem"], "--mem needs a value"),
+        (["", "true"], "the first word is the log's name, which must be a file's; got ''"),
+        ([".", "true"], "got '.'"),
+        (["log/", "true"], "got 'log/'"),
+        (["JOB=1:99999999999", "x.JOB.log", "true"], "99999999999 tasks; at most 1000000"),
+        (["JOB=1:" + "9" * 5000, "x.JOB.log", "true"], "expected JOB=FIRST:LAST or JOB=NUMBER, whole numbers"),
+        (["JOB=a:b", "x.JOB.log", "true"], "expected JOB=FIRST:LAST"),
+        (["JOB=１:３", "x.JOB.log", "true"], "expected JOB=FIRST:LAST"),
+        (["JOB=-1:3", "x.JOB.log", "true"], "expected JOB=FIRST:LAST"),
+        (["JOB=1:3\n", "x.JOB.log", "true"], "expected JOB=FIRST:LAST"),
+        (["--num-tries", "0", "x.log", "true"], "--num-tries: attempts that a task has"),
+        (["--num-threads", "two", "x.log", "true"], "--num-threads: cores of a task: a whole number from 1; got 'two'"),
+        (["--max-jobs-run", "9" * 9, "x.log", "true"], "--max-jobs-run: tasks that may run at once"),
+        (["--gpu", "٣", "x.log", "true"], "--gpu: GPUs of a task"),
+        (["--time", "::", "x.log", "true"], "--time: time limit of a task"),
         (["-l", "x=y", "x.log", "true"], "unknown option -l; the scheduler's own options mean nothing here"),
         (["-tc"], "-tc needs a value"),
         (["--gpu", "1", "x.log", "true"], "--gpu 1: there are 0 GPUs here"),
@@ -72,6 +87,8 @@ def test_at_most_so_many_at_once(tmp_path):
 def test_misuse_exits_with_2(tmp_path, words, message):
     done = run(*words, cwd=tmp_path, CUDA_VISIBLE_DEVICES="")
     assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_options_for_queues_are_ignored(tmp_path):
@@ -187,3 +204,25 @@ def test_many_failures_take_one_screen(tmp_path):
     assert len(done.stderr.splitlines()) < 60
     assert "... and 36 more: 5-40" in done.stderr
     assert "40 of 40 jobs failed, logs are in x.JOB.log" in done.stderr
+
+
+@pytest.mark.parametrize(("limit", "named"), [(0, "request.json"), (2000, "x.log")])
+def test_a_full_disk_is_one_line_with_the_files_name(tmp_path, limit, named):
+    """A limit on the size of files stands in for the disk: before the task begins, and while its log is written."""
+    command = ["bash", "-c", f'ulimit -f {limit // 1000}; exec "$@"', "-", sys.executable, RUN, "x.log"]
+    done = subprocess.run([*command, "head", "-c", "9000", "/dev/zero"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert re.fullmatch(rf"run\.py: \S*{named}: could not write: File too large\n", done.stderr), done.stderr
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "log").touch()
+    done = run("log/x.log", "true", cwd=tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "log: File exists" in done.stderr
+
+
+def test_a_log_may_be_named_like_an_option_and_hold_any_bytes(tmp_path):
+    assert run("lr=0.1/x.log", "printf", "%s", b"\xff".decode(errors="surrogateescape"), cwd=tmp_path).returncode == 0
+    assert b"\xff" in (tmp_path / "lr=0.1/x.log").read_bytes()

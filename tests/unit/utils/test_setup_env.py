@@ -1,8 +1,10 @@
 """utils/setup_env.sh with a stand-in for Python that only records what it is asked to do."""
 
 import os
+import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ case "$*" in
   "-c "*) exit ${OLD:-0} ;;
   --version) echo Python 3.11.0 ;;
   "-m venv --clear .venv") rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo venv >> calls ;;
-  "-m pip "*requirements.lock) echo lock >> calls; exit ${FAIL:-0} ;;
+  "-m pip install "*" --require-hashes -r requirements.lock") echo lock >> calls; exit ${FAIL:-0} ;;
   "-m pip "*) echo package >> calls ;;
 esac
 """
@@ -67,3 +69,15 @@ def test_without_a_new_enough_python_the_remedy_is_named(checkout):
     done, calls = checkout(OLD="1", PATH=str(bare))
     assert (done.returncode, calls) == (1, [])
     assert "no Python 3.11 or newer with venv found" in done.stderr
+
+
+def test_the_lock_pins_every_dependency_by_version_and_hash():
+    lock = (ROOT / "requirements.lock").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["dev"], *extras["onnx"]]
+    names = {re.match(r"[\w-]+", text)[0].replace("_", "-").lower() for text in wanted}
+    entries = re.findall(r"^([a-z0-9-]+)==\S+ \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", lock, re.M)
+    pinned = {name for name, _ in entries}
+    assert names <= pinned and len(names) > 20
+    assert len(entries) == len(re.findall(r"^[a-z0-9]", lock, re.M))  # no line without hashes

@@ -98,6 +98,14 @@ def find_source(model: str | Path, system: str | None = None) -> ModelSource:
     raise ConfigError(f"{model}: not there; neither a file or folder nor a name of sv models list")
 
 
+def find_folder(model: str | Path) -> Path:
+    """Find a model folder by path or name; raises ConfigError as `find_source`, and for models of other kinds."""
+    source = find_source(model)
+    if source.kind != "folder":
+        raise ConfigError(f"{model}: not a model folder; sv convert makes one of a published checkpoint")
+    return source.path
+
+
 def open_model(source: ModelSource | str | Path, device: torch.device | str | None = None) -> UtteranceEmbedder:
     """Read a model.
 

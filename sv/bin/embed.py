@@ -18,6 +18,7 @@ from pathlib import Path
 from sv.bin.common import allow_pipes_option, command_parser, fail_in_one_line
 from sv.bin.options import model_option, speech_options
 from sv.data.audio import BadAudio
+from sv.embed.inputs import refuse_stored
 from sv.embed.naming import named_inputs
 from sv.embed.opening import open_model
 from sv.kaldi import open_ark_scp
@@ -30,7 +31,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out recordings that cannot be used, instead of failing"
     )
-    speech_options(parser, None)
+    speech_options(parser, 0.0)
     allow_pipes_option(parser)
     parser.add_argument("inputs", type=Path, nargs="+", help="audio files, folders of them, wav.scp or feats.scp files")
     parser.add_argument("out", type=Path, help="OUT.ark; OUT.scp is written beside it")
@@ -47,6 +48,8 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and embed."""
     args = parse(argv)
     inputs = named_inputs(args.inputs)
+    if args.vad == "silero":
+        refuse_stored(inputs)
     embedder = open_model(args.model).listening(args.vad, args.min_speech)
     dim = 0
     reader, out = embedder.reader(args.allow_pipes), args.out.absolute()

@@ -18,15 +18,15 @@ def model_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def speech_options(parser: argparse.ArgumentParser, min_speech: float | None) -> None:
-    """Add --vad and --min-speech; None: the model's own value."""
+def speech_options(parser: argparse.ArgumentParser, least: float) -> None:
+    """Add --vad and --min-speech, for `UtteranceEmbedder.listening` with the same `least`."""
     parser.add_argument(
         "--vad", choices=("silero", "none"), help="cut out what is no speech (by default as the model's [extract] says)"
     )
-    shown = "as the model's [extract] says" if min_speech is None else "%(default)s"
+    own = "as the model's [extract] says" + (f", at least {least:g}" if least else "")
     parser.add_argument(
-        "--min-speech", type=float, default=min_speech, metavar="SECONDS",
-        help=f"refuse recordings with less speech, or audio without --vad ({shown})",
+        "--min-speech", type=float, metavar="SECONDS",
+        help=f"refuse recordings with less speech, or less audio without a detector (by default {own})",
     )  # fmt: skip
 
 

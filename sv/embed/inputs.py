@@ -82,6 +82,13 @@ class SpeechOfSets:
             get_logger("vad").warning("%s: %d utterances have %s and are taken whole", name, self.num_whole, least)
 
 
+def refuse_stored(inputs: Mapping[str, tuple[str, Path]]) -> None:
+    """Raise DataDirError for the first input that is stored features, in which no detector can find speech."""
+    for key, (location, path) in inputs.items():
+        if ARCHIVE.fullmatch(location):
+            raise DataDirError(f"{path}: {key} is stored features; a detector of speech needs audio, give wav.scp")
+
+
 class FeatureReader:
     """Read features of recordings and archives, one after the other.
 

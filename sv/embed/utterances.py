@@ -34,11 +34,14 @@ class UtteranceEmbedder:
         num_frames = frames_per_segment(frontend, system.extract)
         return cls(system, frontend, Embedder(model, num_frames, system.extract.batch_size))
 
-    def listening(self, vad: str | None, min_speech: float | None) -> "UtteranceEmbedder":
-        """The same with another detector of speech ("none": without one) and another least time; None: as the system has it."""
+    def listening(self, vad: str | None, min_speech: float | None, least: float = 0.0) -> "UtteranceEmbedder":
+        """The same with another detector of speech ("none": without one) and another `min_speech`.
+
+        None is as the system has it, but for a `min_speech` below `least`.
+        """
         extract = self.system.extract
         changes = {"vad": {None: extract.vad, "none": None}.get(vad, vad)}
-        changes["min_speech"] = extract.min_speech if min_speech is None else min_speech
+        changes["min_speech"] = max(extract.min_speech, least) if min_speech is None else min_speech
         system = replace(self.system, extract=replace(extract, **changes))
         return UtteranceEmbedder(system, self.frontend, self.embedder)
 

@@ -90,6 +90,9 @@ def test_a_calibration_of_other_weights_is_refused(model, folder, fails, capsys)
     assert said == f"error: {place}: {expected}"
     said = fails(verify.main, "--model", folder / "model", "--calibration", place, wav, wav)
     assert expected in said
+    place.write_text(json.dumps(record))
+    said = fails(verify.main, "--model", folder / "model", "--calibration", place, wav, wav)
+    assert said == f"error: {place}: does not say of which model it is; make it with sv calibrate fit --model"
 
 
 def test_a_threshold_of_scores_decides_and_is_bound_to_the_weights(model, folder, fails, capsys, tmp_path) -> None:

@@ -278,7 +278,7 @@ def test_a_published_checkpoint_is_recognised_by_its_weights(published_weights, 
 
 def test_of_several_systems_the_one_is_taken_that_the_hash_says(published_weights, tmp_path, monkeypatch) -> None:
     torch.save({"model": published_weights("rawnet3")}, tmp_path / "model.pt")
-    readers = {name: SYSTEMS["rawnet3"] for name in ("rawnet3", "rawnet4")}
+    readers = dict.fromkeys(("rawnet3", "rawnet4"), SYSTEMS["rawnet3"])
     monkeypatch.setattr("sv.published.recognise.SYSTEMS", readers)
     monkeypatch.setattr("sv.published.convert.SYSTEMS", readers)
     with pytest.raises(CheckpointError, match="a checkpoint that fits rawnet3, rawnet4; sv convert SYSTEM"):

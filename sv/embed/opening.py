@@ -159,6 +159,8 @@ def _description_of(onnx: Path) -> Path:
 
 def _described(path: Path, onnx: Path | None = None) -> ModelSource:
     table = load_json(path) if path.suffix == ".json" else load_toml(path)
+    if not isinstance(table, dict) or {"model", "features"} & table.keys():
+        raise ConfigError(f"{path}: not a description of a model; of a system of ours, give the model folder")
     if "command" in table and onnx is None:
         description: Any = from_dict(CommandDescription, table, str(path))
         return ModelSource(

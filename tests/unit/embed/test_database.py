@@ -66,6 +66,8 @@ def test_what_is_no_database_is_said(source, tmp_path) -> None:
     with pytest.raises(ConfigError, match="not a database of voices; sv enrol makes one"):
         read_database(tmp_path / "none", source)
     (tmp_path / "notes").write_text("mine")
+    with pytest.raises(ConfigError, match="notes: a file; a database of voices is a folder"):
+        enrol(tmp_path / "notes", source, "al", vectors((1, 0)))
     with pytest.raises(ConfigError, match="holds notes and no database of voices"):
         enrol(tmp_path, source, "al", vectors((1, 0)))
     with pytest.raises(DataDirError, match="'two words' cannot be a key"):

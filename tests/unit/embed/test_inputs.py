@@ -97,7 +97,7 @@ def test_stages_3_and_5_and_sv_embed_cut_alike(voices, data_dir, tmp_path, first
 def test_a_detector_does_not_read_stored_features(voices, data_dir, tmp_path) -> None:
     out = str(tmp_path / "feats")
     compute_feats.main(["--config", str(voices / "tiny.toml"), "--out", out, str(data_dir)])
-    with pytest.raises(SystemExit, match="s-a is stored features; a detector of speech needs audio, give wav.scp"):
+    with pytest.raises(SystemExit, match=r"s-a is stored features; a detector of speech needs audio, give wav\.scp"):
         embed.main(
             ["--model", str(voices / "model"), "--vad", "silero", f"{out}/test/feats.1.scp", str(tmp_path / "out.ark")]
         )

@@ -253,6 +253,14 @@ def test_a_command_that_cannot_be(voices, tmp_path, fails_in_one, line, reason) 
     fails_in_one(reason, embed.main, "--model", tmp_path / "tool.toml", voices / "a.wav", tmp_path / "out.ark")
 
 
+@pytest.mark.parametrize("content", ["[model]\ntype = 'exu_net'\n", "[1, 2]", '{"features": {}}'])
+def test_a_configuration_is_no_description(tmp_path, content) -> None:
+    path = tmp_path / ("x.json" if content[0] in "{[" and "model" not in content else "x.toml")
+    path.write_text(content)
+    with pytest.raises(ConfigError, match="not a description of a model; of a system of ours, give the model folder"):
+        find_source(path)
+
+
 def test_a_folder_does_not_run_programs(voices, program, tmp_path) -> None:
     program.rename(tmp_path / "model.toml")
     with pytest.raises(ConfigError, match="it runs a program; if you trust it, give the file itself"):

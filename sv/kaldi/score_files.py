@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from sv.kaldi.scp import DataDirError, shown, to_number
+from sv.kaldi.scp import DataDirError, iter_lines, shown, to_number
 
 DELIMITERS = re.compile(rb"[\s,;]+")
 LABELS = {"target": True, "nontarget": False, "1": True, "0": False, "imp": False, "impostor": False, "tgt": True}
@@ -36,7 +36,7 @@ class Layout:
 def _iter_fields(path: str | Path) -> Iterator[tuple[int, bytes, list[str]]]:
     """Number, bytes and fields, between blanks, commas or semicolons, of each line; DataDirError for what is not UTF-8."""
     with Path(path).open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in iter_lines(file):
             fields = DELIMITERS.split(line) if b"," in line or b";" in line else line.split()
             try:
                 yield number, line, [field.decode() for field in fields if field]

@@ -20,7 +20,7 @@ import numpy as np
 
 from sv.kaldi.ark import iter_records, read_any, read_object, read_shape
 from sv.kaldi.record import write_binary, write_compressed, write_text
-from sv.kaldi.scp import DataDirError, byte_order, check_key, check_last_line, split_line
+from sv.kaldi.scp import DataDirError, byte_order, check_key, check_last_line, iter_lines, split_line
 
 Write = Callable[[str, np.ndarray], None]
 _OPTIONS = ("t", "b", "s", "ns", "cs", "ncs", "o", "no", "p", "np", "bg", "f", "nf")
@@ -112,7 +112,7 @@ def open_write(file: str, allow_pipes: bool = False) -> Iterator[BinaryIO]:
 
 def _scp_lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, str, str]]:
     """Number, key and file of each line of an scp that may come from a pipe."""
-    for number, line in enumerate(stream, start=1):
+    for number, line in iter_lines(stream):
         check_last_line(line, name, number)
         yield number, *split_line(line, name, number, "file")
 

@@ -11,6 +11,7 @@ from sv.data.manifests import write_manifests
 from sv.embed.embedder import Embedder, utterance_embedding
 from sv.features.segments import frames_per_segment
 from sv.kaldi import open_ark_scp, read_scp, read_vectors, write_data_dir, write_table
+from sv.kaldi.specifiers import open_records
 from sv.system.folder import load_model
 
 
@@ -182,9 +183,9 @@ def overflow(folder, tmp_path) -> Path:
     """An archive of features: one utterance that the model takes, one that overflows in it."""
     rng = np.random.default_rng(0)
     num_frames = 26
-    with open_ark_scp(tmp_path / "f.ark", tmp_path / "f.scp") as write:
-        write("good", rng.normal(size=(num_frames, 16)))
-        write("overflow", np.full((num_frames, 16), 3e38) * rng.choice([-1, 1], size=(num_frames, 16)))
+    with open_records(f"ark,scp:{tmp_path}/f.ark,{tmp_path}/f.scp") as write:
+        write("good", rng.normal(size=(num_frames, 16)).astype(np.float32))
+        write("overflow", np.full((num_frames, 16), np.inf, dtype=np.float32))
     return tmp_path / "f.scp"
 
 

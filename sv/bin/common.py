@@ -1,6 +1,7 @@
 """Parts of every command: parser, options of array jobs, errors in one line; no torch, for a fast start."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -66,14 +67,22 @@ def calibration_parser(name: str, about: str, num_scores: int | str) -> argparse
 
 
 def fail_in_one_line(main: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn the errors of our own checks into one line on stderr and exit code 1; others keep their traceback."""
+    """Turn the errors of our own checks into one line on stderr and exit code 1; others keep their traceback.
+
+    A reader of the output that has seen enough, as `| head -1`, ends the command with code 1 and no word.
+    """
 
     @wraps(main)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
-            return main(*args, **kwargs)
+            result = main(*args, **kwargs)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at its end
+            sys.exit(1)
         except EXPECTED as error:
             text = error.args[0] if isinstance(error, KeyError) else error
             sys.exit(f"error: {text}")
+        return result
 
     return guarded

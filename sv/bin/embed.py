@@ -54,15 +54,18 @@ def main(argv: list[str] | None = None) -> None:
     dim = 0
     reader, out = embedder.reader(args.allow_pipes), args.out.absolute()
     with open_ark_scp(out, out.with_suffix(".scp")) as write:
-        for key, vector, _ in embedder(reader(inputs)):
+        for key, vector, _ in embedder(reader(inputs), refused := []):
             write(key, vector)
             dim = len(vector)
-        for line in reader.bad:
+        bad = [*reader.bad, *(f"{inputs[key][0]}: its embedding is not finite" for key in refused)]
+        for line in bad:
             print(f"cannot use {line}", file=sys.stderr)
-        if len(reader.bad) == len(inputs) or (reader.bad and not args.skip_bad):
-            # Raised in here so that nothing is published.
-            raise BadAudio(f"{len(reader.bad)} of {len(inputs)} recordings cannot be used (--skip-bad leaves them out)")
-    print(f"{len(inputs) - len(reader.bad)} recordings, {dim} dimensions, {args.out}")
+        # Raised in here so that nothing is published.
+        if refused and len(bad) == len(inputs):
+            raise BadAudio(f"no recording has a finite embedding; is {args.model} a model that works?")
+        if len(bad) == len(inputs) or (bad and not args.skip_bad):
+            raise BadAudio(f"{len(bad)} of {len(inputs)} recordings cannot be used (--skip-bad leaves them out)")
+    print(f"{len(inputs) - len(bad)} recordings, {dim} dimensions, {args.out}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from sv.base.config import load_json
+from sv.base.config import load_json_table
 from sv.base.layout import ModelFolder
 from sv.base.log import get_logger
 from sv.bin.common import command_parser, fail_in_one_line
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and score."""
     args = parse(argv)
     model = ModelFolder(args.model)
-    paper = paper_backend(load_json(model.config).get("model", {}).get("type", ""))
+    paper = paper_backend(load_json_table(model.config).get("model", {}).get("type", ""))
     ways, rows, checked = variants(None if args.no_backend else model.backend, args.top_n, paper), [], {}
     if args.rules:
         checked = {"rules": args.rules, "broken_rules": broken_rules(args.rules, model.config)}

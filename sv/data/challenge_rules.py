@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from sv.base.config import from_dict, load_json
+from sv.base.config import from_dict, load_json_table
 from sv.data.augment import AugmentConfig, parts_of
 
 
@@ -24,5 +24,5 @@ RULES: dict[str, Callable[[AugmentConfig], list[str]]] = {"voices": voices_rules
 
 def broken_rules(benchmark: str, config: Path) -> list[str]:
     """List the rules of a benchmark, one of `RULES`, that the training which a model's config.json describes breaks."""
-    augment = from_dict(AugmentConfig, load_json(config).get("augment", {}), str(config), "augment.")
+    augment = from_dict(AugmentConfig, load_json_table(config).get("augment", {}), str(config), "augment.")
     return RULES[benchmark](augment)

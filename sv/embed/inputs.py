@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from sv.base.config import load_json, to_dict
+from sv.base.config import load_json_table, to_dict
 from sv.base.files import existing_file
 from sv.base.layout import SAMPLING_RATE
 from sv.base.log import get_logger
@@ -166,7 +166,7 @@ def features_record(system: SystemConfig) -> dict[str, Any]:
 
 def check_features(feats: Path, system: SystemConfig) -> None:
     """Raise ValueError unless the stored features are those that the system reads; FileNotFoundError if there are none."""
-    stored = load_json(existing_file(feats / FEATURES_RECORD, "run stage 3 first"))
+    stored = load_json_table(existing_file(feats / FEATURES_RECORD, "run stage 3 first"))
     wanted = features_record(system)
     if differing := [key for key in wanted if stored.get(key) != wanted[key]]:
         raise ValueError(f"{feats}: its features differ from the system's in {', '.join(differing)}; run stage 3 again")

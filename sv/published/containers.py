@@ -101,7 +101,7 @@ def _joined(content: Mapping[str, Any], prefix: str, depth: int) -> dict[str, An
     for key, value in content.items():
         deeper = isinstance(value, Mapping) and depth > 0
         names |= _joined(value, f"{prefix}{key}.", depth - 1) if deeper else {f"{prefix}{key}": value}
-    return names
+    return names if all(isinstance(key, str) for key in content) else {prefix: None}  # a number is no name
 
 
 def _without_prefixes(source: Source, depth: int) -> Iterator[Source]:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from sv.base.numbers import SEED
 from sv.data.augment import NoiseLibrary
 from sv.data.dataset import TrainingSet, UtteranceIndex
 from sv.system.config import SystemConfig
@@ -18,7 +19,7 @@ def data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--noise-dir", action="append", default=[], metavar="CATEGORY=DIR", help="noise to mix in")
     parser.add_argument("--rirs", type=Path, help="data directory of room responses; may be absent if none are used")
     parser.add_argument("--channels", type=Path, help="data directory of microphone responses")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=SEED, default=0)
 
 
 def noise_library(args: argparse.Namespace) -> NoiseLibrary:

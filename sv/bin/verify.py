@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 from sv.base.layout import ModelFolder
+from sv.base.numbers import POSITIVE, PROBABILITY
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.embed.verification import verify
 from sv.scoring import OperatingPoint
@@ -21,9 +22,11 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and print."""
     parser = command_parser("verify", __doc__)
     parser.add_argument("--model", type=Path, required=True, help="model folder, calibrated")
-    parser.add_argument("--p-target", type=float, default=0.05, help="prior probability of one speaker (%(default)s)")
-    parser.add_argument("--c-miss", type=float, default=1.0, help="cost of rejecting one speaker (%(default)s)")
-    parser.add_argument("--c-fa", type=float, default=1.0, help="cost of accepting two speakers (%(default)s)")
+    parser.add_argument(
+        "--p-target", type=PROBABILITY, default=0.05, help="prior probability of one speaker (%(default)s)"
+    )
+    parser.add_argument("--c-miss", type=POSITIVE, default=1.0, help="cost of rejecting one speaker (%(default)s)")
+    parser.add_argument("--c-fa", type=POSITIVE, default=1.0, help="cost of accepting two speakers (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("recordings", type=Path, nargs=2, metavar="AUDIO", help="wav, flac or m4a")
     args = parser.parse_args(argv)

@@ -23,6 +23,7 @@ import numpy as np
 
 from local.voices import parse_name
 from sv.base.files import write_text
+from sv.base.numbers import COUNT, SEED
 from sv.base.seeding import derive_seed
 from sv.kaldi.data_dir import quarantined
 from sv.kaldi.scp import DataDirError, byte_order, read_table, read_utt2spk, text_rows
@@ -184,12 +185,12 @@ def main(argv: list[str] | None = None) -> None:
         "--enroll", type=Path, help="the challenge's enrolment list; default: models are named by files"
     )
     parser.add_argument("--test", type=Path, help="the challenge's list of test files, checked if given")
-    parser.add_argument("--num-targets", type=int, default=4, help="of a test recording, by the rules (%(default)s)")
+    parser.add_argument("--num-targets", type=COUNT, default=4, help="of a test recording, by the rules (%(default)s)")
     parser.add_argument(
-        "--num-nontargets", type=int, default=12, help="of a test recording, by the rules (%(default)s)"
+        "--num-nontargets", type=COUNT, default=12, help="of a test recording, by the rules (%(default)s)"
     )
     parser.add_argument("--microphones", default="", help="these alone, by the rules: mc01,mc05")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument("data_dir", type=Path)
     args = parser.parse_args(argv)
     if (args.enroll or args.test) and not args.keys:

@@ -8,6 +8,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from sv.base.numbers import COUNT, PROBABILITY
+
 EXPECTED = (ValueError, KeyError, OSError)  # what our own checks raise: bad data, bad configuration, files
 
 
@@ -30,8 +32,8 @@ def allow_pipes_option(parser: argparse.ArgumentParser) -> None:
 
 def job_options(parser: argparse.ArgumentParser) -> None:
     """Add --job and --num-jobs."""
-    parser.add_argument("--job", type=int, default=1, help="number of this job, from 1")
-    parser.add_argument("--num-jobs", type=int, default=1, help="jobs that share the work")
+    parser.add_argument("--job", type=COUNT, default=1, help="number of this job, from 1")
+    parser.add_argument("--num-jobs", type=COUNT, default=1, help="jobs that share the work")
 
 
 def calibration_parser(name: str, about: str, num_scores: int | str) -> argparse.ArgumentParser:
@@ -50,7 +52,7 @@ def calibration_parser(name: str, about: str, num_scores: int | str) -> argparse
             "--quality", action="append", default=[], metavar="NAME=FILE",
             help="duration, snr or norm of the utterances: a table of numbers, or an scp of embeddings for their norm",
         )  # fmt: skip
-    fit.add_argument("--p-target", type=float, default=0.05, help="prior about which to be best (%(default)s)")
+    fit.add_argument("--p-target", type=PROBABILITY, default=0.05, help="prior about which to be best (%(default)s)")
     fit.add_argument("--utt2spk", type=Path, help="how many speakers there are, so that few are trusted less")
     if num_scores == 1:
         fit.add_argument("--model", help="whose scores these are: sv verify refuses the file for other weights")

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from sv.base.numbers import NOT_NEGATIVE, SEED
 from sv.data.augment import NoiseLibrary
 from sv.data.dataset import TrainingSet, UtteranceIndex
 from sv.system.config import SystemConfig
@@ -25,7 +26,7 @@ def speech_options(parser: argparse.ArgumentParser, least: float) -> None:
     )
     own = "as the model's [extract] says" + (f", at least {least:g}" if least else "")
     parser.add_argument(
-        "--min-speech", type=float, metavar="SECONDS",
+        "--min-speech", type=NOT_NEGATIVE, metavar="SECONDS",
         help=f"refuse recordings with less speech, or less audio without a detector (by default {own})",
     )  # fmt: skip
 
@@ -37,7 +38,7 @@ def data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--noise-dir", action="append", default=[], metavar="CATEGORY=DIR", help="noise to mix in")
     parser.add_argument("--rirs", type=Path, help="data directory of room responses; may be absent if none are used")
     parser.add_argument("--channels", type=Path, help="data directory of microphone responses")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=SEED, default=0)
 
 
 def augmentation_dirs(args: argparse.Namespace) -> list[str]:

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from sv.base.config import to_dict
+from sv.base.numbers import POSITIVE, PROBABILITY
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.bin.options import model_option, speech_options
 from sv.embed.opening import find_source, open_model
@@ -36,9 +37,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = command_parser("verify", __doc__)
     model_option(parser)
-    parser.add_argument("--p-target", type=float, default=0.05, help="prior probability of one speaker (%(default)s)")
-    parser.add_argument("--c-miss", type=float, default=1.0, help="cost of rejecting one speaker (%(default)s)")
-    parser.add_argument("--c-fa", type=float, default=1.0, help="cost of accepting two speakers (%(default)s)")
+    parser.add_argument(
+        "--p-target", type=PROBABILITY, default=0.05, help="prior probability of one speaker (%(default)s)"
+    )
+    parser.add_argument("--c-miss", type=POSITIVE, default=1.0, help="cost of rejecting one speaker (%(default)s)")
+    parser.add_argument("--c-fa", type=POSITIVE, default=1.0, help="cost of accepting two speakers (%(default)s)")
     by = parser.add_mutually_exclusive_group()
     by.add_argument("--calibration", type=Path, help="file of sv calibrate fit, instead of the model's own")
     by.add_argument("--threshold", type=Path, help="file of sv threshold: decide by the score itself")

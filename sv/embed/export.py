@@ -68,7 +68,7 @@ def export_model(model_dir: Path, kind: str, out: Path) -> list[str]:
 
 
 def description(system: SystemConfig, dim: int) -> dict[str, Any]:
-    """What `sv.embed.onnx_model.OnnxDescription` reads of an exported ONNX file."""
+    """Description of an exported ONNX file, for `sv.embed.onnx_model.OnnxDescription`."""
     return {"input": "waveform", "output": "embeddings", "embedding_dim": dim, "extract": to_dict(system.extract)}
 
 

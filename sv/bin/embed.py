@@ -65,7 +65,8 @@ def main(argv: list[str] | None = None) -> None:
             raise BadAudio(f"no recording has a finite embedding; is {args.model} a model that works?")
         if len(bad) == len(inputs) or (bad and not args.skip_bad):
             raise BadAudio(f"{len(bad)} of {len(inputs)} recordings cannot be used (--skip-bad leaves them out)")
-    print(f"{len(inputs) - len(bad)} recordings, {dim} dimensions, {args.out}")
+    number = len(inputs) - len(bad)
+    print(f"{number} recording{'s' * (number != 1)}, {dim} dimensions, {args.out}")
 
 
 if __name__ == "__main__":

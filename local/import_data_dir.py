@@ -12,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from sv.base.numbers import COUNT, SHARE
 from sv.data.importing import import_data_dir
 from sv.kaldi.scp import DataDirError
 
@@ -20,8 +21,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--nj", type=int, default=1, help="processes")
-    parser.add_argument("--max-bad", type=float, default=0.01, help="share of bad recordings to tolerate (%(default)s)")
+    parser.add_argument("--nj", type=COUNT, default=1, help="processes")
+    parser.add_argument("--max-bad", type=SHARE, default=0.01, help="share of bad recordings to tolerate (%(default)s)")
     parser.add_argument("--allow-pipes", action="store_true", help="run the commands of wav.scp in a shell")
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)

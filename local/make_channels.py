@@ -17,6 +17,7 @@ import soundfile
 
 from sv.base.files import atomic_write
 from sv.base.layout import SAMPLING_RATE
+from sv.base.numbers import COUNT, SEED
 from sv.base.seeding import generator
 from sv.data.manifests import write_manifests
 from sv.kaldi.data_dir import write_data_dir
@@ -45,8 +46,8 @@ def random_channel(rng: np.random.Generator) -> np.ndarray:
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and write the set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--num-channels", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--num-channels", type=COUNT, default=1000)
+    parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument("data", type=Path, help="folder that gets the data directory")
     args = parser.parse_args(argv)
     if args.num_channels < 1:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sv.base.numbers import COUNT
 from sv.kaldi.enrolment import write_enrolment
 from sv.kaldi.scp import DataDirError, invert, read_utt2spk
 from sv.kaldi.trials import Trials, write_trials
@@ -54,7 +55,7 @@ def enrol(spk2utt: dict[str, list[str]], num_enrol: int, suffix: str = "") -> tu
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and enrol."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--num-enrol", type=int, default=5, help="utterances of a model (%(default)s)")
+    parser.add_argument("--num-enrol", type=COUNT, default=5, help="utterances of a model (%(default)s)")
     parser.add_argument(
         "--by-phrase", action="store_true", help="models of a speaker and a phrase, tried on that phrase"
     )

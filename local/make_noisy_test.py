@@ -14,6 +14,9 @@ from pathlib import Path
 
 from local.noises import NOISES, noise_types
 from sv.base.layout import condition_name, snr_text
+from sv.base.numbers import COUNT, SEED, real
+
+decibel = real(-200, 200)
 
 
 def conditions_of(noises: str, snrs: str) -> list[tuple[str, float]]:
@@ -26,11 +29,13 @@ def conditions_of(noises: str, snrs: str) -> list[tuple[str, float]]:
     """
     names = noise_types(noises)
     try:
-        decibels = [float(number) for number in snrs.split(",") if number]
+        decibels = [decibel(number) for number in snrs.split(",")] if snrs else []
         for snr_db in decibels:
             snr_text(snr_db)
     except ValueError as error:
-        raise ValueError(f"--snrs: expected finite numbers of dB separated by commas, got {snrs!r}") from error
+        raise ValueError(
+            f"--snrs: expected finite numbers of dB separated by commas, got {snrs!r}, of -200 to 200"
+        ) from error
     conditions = [(noise, snr_db) for noise in names for snr_db in decibels]
     if len(set(conditions)) < len(conditions):
         raise ValueError(f"--noises {noises} --snrs {snrs}: a condition appears twice")
@@ -57,8 +62,8 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--noises", default="noise,music,babble,nonspeech", help="of " + ",".join(NOISES))
     parser.add_argument("--snrs", default="0,5,10,15,20", help="in dB")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--nj", type=int, default=1, help="processes")
+    parser.add_argument("--seed", type=SEED, default=0)
+    parser.add_argument("--nj", type=COUNT, default=1, help="processes")
     parser.add_argument("--list", action="store_true", help="print the data directories instead of writing them")
     parser.add_argument("test_dir", type=Path, help="data directory of the clean test set")
     parser.add_argument("data", type=Path, help="folder of data directories: holds the noise, gets the noisy sets")

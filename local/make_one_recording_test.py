@@ -14,6 +14,7 @@ from pathlib import Path
 
 from local.noises import TRAINING, noise_types, training_dirs
 from sv.base.layout import SAMPLING_RATE
+from sv.base.numbers import COUNT, SEED
 from sv.base.seeding import generator
 from sv.data.audio import BadAudio
 from sv.data.augment import AugmentConfig, NoiseLibrary
@@ -45,9 +46,9 @@ def noisy_copies(source: Path, copies: int, library: NoiseLibrary, seed: int) ->
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and write the set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--copies", type=int, default=5, help="of either side (%(default)s)")
+    parser.add_argument("--copies", type=COUNT, default=5, help="of either side (%(default)s)")
     parser.add_argument("--noises", default="noise,music,babble", help="of " + ",".join(TRAINING))
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument("source", type=Path, help="data directory; of each speaker its first utterance is used")
     parser.add_argument("data", type=Path, help="folder of data directories: holds the noise")
     parser.add_argument("out", type=Path, help="data directory to write")

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from sv.base.layout import SAMPLING_RATE
+from sv.base.numbers import COUNT
 from sv.data.audio import BadAudio
 from sv.data.manifests import cut_of, iter_waveforms
 from sv.data.rendered import write_rendered_dir
@@ -54,7 +55,7 @@ def cut_pieces(source: Path, per_speaker: int) -> tuple[list[dict], dict[str, st
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and write the set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--pieces", type=int, default=5, help="of a speaker, of either side (%(default)s)")
+    parser.add_argument("--pieces", type=COUNT, default=5, help="of a speaker, of either side (%(default)s)")
     parser.add_argument("source", type=Path, help="data directory")
     parser.add_argument("out", type=Path, help="data directory to write")
     args = parser.parse_args(argv)

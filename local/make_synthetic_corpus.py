@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from sv.base.files import write_text
 from sv.base.layout import SAMPLING_RATE as RATE
+from sv.base.numbers import COUNT, SEED
 from sv.base.seeding import generator
 
 JobT = TypeVar("JobT")
@@ -331,9 +332,9 @@ def run_synthesis(
     """Parse `OUT --seed --nj --num-babble` and further sizes (option, default, help), and make the corpus."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0], allow_abbrev=False)
     for name, default, text in (*sizes, ("--num-babble", 14, "speakers of the speech for babble")):
-        parser.add_argument(name, type=int, default=default, help=text)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--nj", type=int, default=1, help="processes")
+        parser.add_argument(name, type=COUNT, default=default, help=text)
+    parser.add_argument("--seed", type=SEED, default=0)
+    parser.add_argument("--nj", type=COUNT, default=1, help="processes")
     parser.add_argument("out", type=Path, help="folder to write; complete, or not there")
     args = parser.parse_args()
     options = {key: value for key, value in vars(args).items() if key not in ("out", "nj")}

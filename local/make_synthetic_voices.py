@@ -17,6 +17,7 @@ import soundfile
 from local.voices import PREFIX
 from sv.base.files import atomic_write
 from sv.base.layout import SAMPLING_RATE
+from sv.base.numbers import SEED
 from sv.base.seeding import generator
 from sv.data.audio import BadAudio, read_whole, tile_to
 from sv.data.corpus import audio_files
@@ -81,7 +82,7 @@ def write_devkit(corpora: Path, seed: int) -> int:
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument("corpora", type=Path, help="folder of the synthetic corpus")
     args = parser.parse_args(argv)
     try:

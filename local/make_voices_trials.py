@@ -23,9 +23,10 @@ import numpy as np
 
 from local.voices import parse_name
 from sv.base.files import write_text
+from sv.base.numbers import COUNT, SEED
 from sv.base.seeding import derive_seed
 from sv.kaldi.data_dir import quarantined
-from sv.kaldi.scp import DataDirError, byte_order, read_table, read_utt2spk
+from sv.kaldi.scp import DataDirError, byte_order, read_table, read_utt2spk, text_rows
 from sv.kaldi.trials import Trials, write_trials
 
 LABELS = {"tgt": True, "imp": False}
@@ -53,8 +54,8 @@ class Recordings:
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
         self.utterances = {name: utt for utt, name in read_table(data_dir / "utt2name").items()}
-        bad = (data_dir / "quarantine.tsv").read_text(encoding="utf-8").splitlines()
-        self.quarantined = {Path(line.split("\t")[1]).stem for line in bad} - set(self.utterances)
+        bad = text_rows(data_dir / "quarantine.tsv")
+        self.quarantined = {Path(line.split("\t")[1]).stem for _, line in bad} - set(self.utterances)
 
     def check(self, name: str, where: str) -> str:
         """Return the name; raises DataDirError if there is no such file, good or bad."""
@@ -66,7 +67,7 @@ class Recordings:
 def rows_of(path: Path, form: str) -> list[tuple[str, list[str]]]:
     """Rows of a list with where they stand; raises DataDirError unless each has as many fields as `form`."""
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in text_rows(path):
         fields = line.split()
         if len(fields) != len(form.split()):
             raise DataDirError(f"{path}:{number}: expected '{form}', got {line!r}")
@@ -184,12 +185,12 @@ def main(argv: list[str] | None = None) -> None:
         "--enroll", type=Path, help="the challenge's enrolment list; default: models are named by files"
     )
     parser.add_argument("--test", type=Path, help="the challenge's list of test files, checked if given")
-    parser.add_argument("--num-targets", type=int, default=4, help="of a test recording, by the rules (%(default)s)")
+    parser.add_argument("--num-targets", type=COUNT, default=4, help="of a test recording, by the rules (%(default)s)")
     parser.add_argument(
-        "--num-nontargets", type=int, default=12, help="of a test recording, by the rules (%(default)s)"
+        "--num-nontargets", type=COUNT, default=12, help="of a test recording, by the rules (%(default)s)"
     )
     parser.add_argument("--microphones", default="", help="these alone, by the rules: mc01,mc05")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument("data_dir", type=Path)
     args = parser.parse_args(argv)
     if (args.enroll or args.test) and not args.keys:

@@ -30,7 +30,7 @@ TRAINING = tuple(name for name, noise in NOISES.items() if noise.train)
 
 def noise_types(text: str, known: tuple[str, ...] = tuple(NOISES)) -> list[str]:
     """Noise types separated by commas; raises ValueError, naming the option, if one is not known."""
-    names = [name for name in text.split(",") if name]
+    names = text.split(",") if text else []
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"--noises: unknown noise type {', '.join(unknown)}; known are {', '.join(known)}")
     return names
@@ -50,7 +50,8 @@ def main(argv: list[str] | None = None) -> None:
     try:
         names = noise_types(args.noises, TRAINING)
     except ValueError as error:
-        sys.exit(f"noises.py: {error}")
+        sys.stderr.write(f"noises.py: {error}\n")
+        sys.exit(2)
     for name, folder in training_dirs(names, args.data).items():
         print(f"{name}={folder}")
 

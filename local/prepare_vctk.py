@@ -11,6 +11,7 @@ by their energy. vctk_phrase holds the last 0.8 s of sentence 001 ("... call Ste
 import argparse
 import re
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from sv.base.layout import SAMPLING_RATE
 from sv.data.audio import BadAudio
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
 from sv.data.vad import trim
-from sv.kaldi.scp import DataDirError
+from sv.kaldi.scp import DataDirError, text_rows
 
 CORPUS = Corpus(
     folders=("VCTK-Corpus", "VCTK-Corpus-0.92", "vctk"),
@@ -50,14 +51,20 @@ def audio_root(root: Path) -> Path:
 
 
 def find_sources(folder: Path) -> list[Source]:
-    """Find the recordings, one source per sentence: of the first microphone where there are two."""
-    sources = []
+    """Find the recordings, one source per sentence: of the first microphone where there are two; says which have none of it."""
+    sources, second = [], {}
     for path in audio_files(folder):
         match = NAME.fullmatch(path.stem)
         if not match or match[1] != path.parent.name:
             raise DataDirError(f"{path}: expected <speaker>/<speaker>_<sentence>[_mic1|_mic2], as p225/p225_001")
-        if match[3] != "2":
+        if match[3] == "2":
+            second[f"{match[1]}-{match[2]}"] = match[1]
+        else:
             sources.append(Source(utterance=f"{match[1]}-{match[2]}", speaker=match[1], path=str(path)))
+    first = {source.utterance for source in sources}
+    if left_out := {utt: speaker for utt, speaker in second.items() if utt not in first}:
+        speakers = sorted(set(left_out.values()))
+        print(f"{len(left_out)} sentences are there of microphone 2 alone, and left out, of {', '.join(speakers)}")
     return sources
 
 
@@ -80,7 +87,7 @@ def read_genders(root: Path) -> dict[str, str]:
     if path is None:
         return {}
     genders = {}
-    for number, line in enumerate((path / "speaker-info.txt").read_text(encoding="utf-8").splitlines()[1:], start=2):
+    for number, line in islice(text_rows(path / "speaker-info.txt"), 1, None):
         fields = line.split()
         if len(fields) < 3 or fields[2] not in ("F", "M"):
             raise DataDirError(f"{path}/speaker-info.txt:{number}: expected 'ID AGE GENDER ...', got {line!r}")

@@ -20,7 +20,7 @@ from pathlib import Path
 from local.corpora import Corpus
 from local.voices import OddName, VoicesName, parse_name
 from sv.data.corpus import Checked, Source, audio_files, run_preparation, write_set
-from sv.kaldi.scp import DataDirError, read_utt2spk, write_table
+from sv.kaldi.scp import DataDirError, read_utt2spk, text_rows, write_table
 
 CORPUS = Corpus(
     folders=("VOiCES_devkit", "VOiCES", "VOiCES_Box_unzip"),
@@ -143,7 +143,7 @@ def find_eval(root: Path) -> Found | None:
 def read_map(path: Path) -> dict[str, VoicesName]:
     """Lines of `<anonymous name> <original path>`: the names by anonymous name."""
     names = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in text_rows(path):
         fields = line.split()
         if len(fields) != 2:
             raise DataDirError(f"{path}:{number}: expected '<anonymous name> <original name>', got {line!r}")

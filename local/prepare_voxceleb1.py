@@ -9,7 +9,6 @@ train) and voxceleb1_test with trials, is taken too, whatever its utterances are
 """
 
 import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from local.corpora import Corpus
 from sv.base.files import write_text
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
 from sv.data.importing import import_data_dir
-from sv.kaldi.scp import DataDirError
+from sv.kaldi.scp import DataDirError, text_rows
 from sv.kaldi.trials import Trials, write_trials
 
 CORPUS = Corpus(
@@ -49,7 +48,7 @@ def find_trial_list(root: Path, name: str | None) -> Path:
 def read_official_trials(path: Path) -> list[tuple[bool, str, str]]:
     """Lines of `1|0 speaker/video/file.wav speaker/video/file.wav` as (is_target, utterance, utterance)."""
     trials = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in text_rows(path):
         fields = line.split()
         if len(fields) != 3 or fields[0] not in ("0", "1") or any(name.count("/") != 2 for name in fields[1:]):
             raise DataDirError(f"{path}:{number}: expected '1|0 speaker/video/file speaker/video/file', got {line!r}")
@@ -95,12 +94,17 @@ def read_genders(root: Path) -> dict[str, str]:
     path = root / "vox1_meta.csv"
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    try:
-        return {row["VoxCeleb1 ID"].strip(): row["Gender"].strip().lower()[:1] for row in rows}
-    except (KeyError, AttributeError) as error:
-        raise DataDirError(f"{path}: expected tab-separated columns 'VoxCeleb1 ID' and 'Gender'") from error
+    rows = [(number, [field.strip() for field in line.split("\t")]) for number, line in text_rows(path)]
+    header = rows[0][1] if rows else []
+    if not {"VoxCeleb1 ID", "Gender"} <= set(header):
+        raise DataDirError(f"{path}: expected tab-separated columns 'VoxCeleb1 ID' and 'Gender'")
+    genders = {}
+    for number, fields in rows[1:]:
+        if len(fields) != len(header):
+            raise DataDirError(f"{path}:{number}: expected {len(header)} tab-separated columns, got {len(fields)}")
+        row = dict(zip(header, fields))
+        genders[row["VoxCeleb1 ID"]] = row["Gender"].lower()[:1]
+    return genders
 
 
 def usable_trials(path: Path, known: set[str], quarantined: set[str]) -> tuple[Trials, list[str]]:

@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from sv.base.numbers import COUNT
 from sv.data.manifests import write_manifests
 from sv.kaldi.data_dir import write_data_dir
 from sv.kaldi.scp import DataDirError, read_scp, read_table, read_utt2dur, read_utt2spk
@@ -18,7 +19,7 @@ from sv.kaldi.scp import DataDirError, read_scp, read_table, read_utt2dur, read_
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and repeat."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--copies", type=int, default=100)
+    parser.add_argument("--copies", type=COUNT, default=100)
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
     args = parser.parse_args(argv)

@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from sv.base.numbers import COUNT_OR_NONE
 from sv.data.manifests import write_manifests
 from sv.kaldi.data_dir import subset_data_dir
 from sv.kaldi.scp import DataDirError, byte_order, read_utt2spk
@@ -26,7 +27,7 @@ def last_speakers(speakers: set[str], num_test: int) -> set[str]:
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and split."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--num-test", type=int, default=0, help="speakers; 0: all but nine of each whole ten")
+    parser.add_argument("--num-test", type=COUNT_OR_NONE, default=0, help="speakers; 0: all but nine of each whole ten")
     parser.add_argument("source", type=Path)
     parser.add_argument("dev", type=Path)
     parser.add_argument("test", type=Path)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sv.base.numbers import PROBABILITY, SEED
 from sv.base.seeding import derive_seed, generator
 from sv.data.manifests import write_manifests
 from sv.kaldi.data_dir import subset_data_dir
@@ -76,9 +77,9 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and split."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument(
-        "--fraction", type=float, default=0.04, help="of the speakers to hold out, at least two (%(default)s)"
+        "--fraction", type=PROBABILITY, default=0.04, help="of the speakers to hold out, at least two (%(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument("source", type=Path)
     parser.add_argument("train", type=Path)
     parser.add_argument("valid", type=Path)

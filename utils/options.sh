@@ -26,5 +26,6 @@ seed=0            # of everything random
 dry_run=false     # say what would run and why, and run nothing
 # End of options
 
+# Types and ranges of all options: OPTIONS of local/check_options.py, which utils/parse_options.sh calls.
 b_vector=0 by='' download='' noises='' # options of some recipes, which what recipes share asks for
-common_options=${BASH_SOURCE[0]}
+common_options=${BASH_SOURCE[0]} option_checker=$(dirname "${BASH_SOURCE[0]}")/../local/check_options.py

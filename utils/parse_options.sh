@@ -4,7 +4,8 @@
 # The options of a script are the lines `name=default  # help` between "# Options" and "# End of options" in the script,
 # and in the file $common_options, if it is set (utils/options.sh): one place declares, documents and defaults them. Of
 # an option in both, the script's line counts. `--some-name` sets `some_name`; an option whose default is true or false
-# needs no value. `--help` prints the script's leading comment and its options. No eval, clean under `set -u`.
+# needs no value. `--help` prints the script's leading comment and its options. The program $option_checker, if it is
+# set, gets all values and refuses those that make no sense. No eval, no arithmetic with a value, clean under `set -u`.
 
 declared_options() { # lines of NAME|DEFAULT|HELP, the script's own first
   local line='s/^\([a-z][a-z0-9_]*\)=\([^# ]*\) *#* *\(.*\)$/\1|\2|\3/p'
@@ -22,7 +23,9 @@ print_help() {
 }
 
 usage_error() {
-  printf '%s: %s\nknown options: %s\n' "$0" "$1" "$(known_options | sed 's/_/-/g; s/^/--/' | paste -sd' ')" >&2
+  local known
+  known=$(known_options | sed 's/_/-/g; s/^/--/' | paste -sd' ')
+  printf '%s: %s; known options: %s\n' "$0" "${1//[[:cntrl:]]/?}" "$known" >&2
   exit 2
 }
 
@@ -35,7 +38,9 @@ while (( $# > 0 )); do
   esac
   shift
   option_variable=${option_name//-/_}
-  grep -qxF -e "$option_variable" <(known_options) || usage_error "unknown option --$option_name"
+  if [[ ! $option_variable =~ ^[a-z][a-z0-9_]*$ ]] || ! grep -qxF -e "$option_variable" <(known_options); then
+    usage_error "unknown option --$option_name"
+  fi
   if [[ $option_given == false ]]; then
     if [[ ${!option_variable} == true || ${!option_variable} == false ]] && [[ ! ${1:-} =~ ^(true|false)$ ]]; then
       option_value=true
@@ -54,4 +59,10 @@ while (( $# > 0 )); do
   fi
   printf -v "$option_variable" '%s' "$option_value"
 done
-unset option_name option_value option_given option_variable
+if [[ -n ${option_checker:-} ]]; then
+  option_values=()
+  while read -r option_name; do option_values+=("$option_name=${!option_name}"); done < <(known_options)
+  PYTHONPATH=$(dirname "$option_checker")/..${PYTHONPATH:+:$PYTHONPATH} \
+    "$option_checker" "$0" "${option_values[@]}" || exit 2
+fi
+unset option_name option_value option_given option_variable option_values

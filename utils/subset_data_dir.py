@@ -13,12 +13,12 @@ from pathlib import Path
 
 from sv.base.seeding import generator
 from sv.kaldi.data_dir import cut_data_dir
-from sv.kaldi.scp import DataDirError, byte_order, read_utt2spk
+from sv.kaldi.scp import DataDirError, byte_order, read_utt2spk, text_rows
 
 
 def first_words(path: Path) -> list[str]:
     """First word of each line that has one."""
-    return [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.split()]
+    return [line.split()[0] for _, line in text_rows(path)]
 
 
 def choose(args: argparse.Namespace, utt2spk: dict[str, str]) -> list[str]:

@@ -21,16 +21,28 @@ def load_toml(path: str | Path) -> dict[str, Any]:
     """Read a TOML file; raises ConfigError with its name and line."""
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply") from error
 
 
-def load_json(path: str | Path) -> dict[str, Any]:
+def load_json(path: str | Path) -> Any:
     """Read a JSON file; raises ConfigError with its name and line."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply") from error
+
+
+def load_json_table(path: str | Path) -> dict[str, Any]:
+    """Read a JSON file that holds one object; raises ConfigError if it holds anything else, or as `load_json` does."""
+    table = load_json(path)
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: expected a JSON object, got {type(table).__name__}")
+    return table
 
 
 def write_json(path: str | Path, record: Any) -> None:
@@ -102,6 +114,8 @@ def from_dict(cls: type, table: Mapping[str, Any], where: str, prefix: str = "")
     ConfigError
         For an unknown or missing key, a value of another type, or one that the dataclass refuses.
     """
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where}: {prefix.rstrip('.') or 'the file'} must be a table of keys and values")
     fields = {field.name: field for field in dataclasses.fields(cls)}
     check_keys(table, fields, where, prefix)
     hints = typing.get_type_hints(cls)
@@ -112,7 +126,7 @@ def from_dict(cls: type, table: Mapping[str, Any], where: str, prefix: str = "")
         raise ConfigError(f"{where}: [{prefix.rstrip('.') or 'top level'}] {error}") from error
     except ConfigError:
         raise
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise ConfigError(f"{where}: [{prefix.rstrip('.') or 'top level'}] {error}") from error
 
 
@@ -129,7 +143,10 @@ def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_dict(hint, value, where, f"{key}.")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ConfigError(f"{where}: '{key}' is too large a number") from error
     if isinstance(hint, type) and isinstance(value, hint) and (hint is bool) == isinstance(value, bool):
         return value
     raise ConfigError(f"{where}: '{key}' must be {getattr(hint, '__name__', hint)}, got {value!r}")

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -24,12 +25,13 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
         Naming `path`, for instance when the disk is full; the temporary file is removed.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
     try:
-        with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open_new(temporary, mode) as file:
             yield file
             sync(file)
+            refuse_other(file, temporary)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -37,6 +39,27 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def open_new(path: Path, mode: str = "w") -> IO:
+    """Open a file that is certainly new, "w" (UTF-8 text) or "wb": what has its name goes first, and a link is never followed.
+
+    The name can be known beforehand, so that what a killed process has left is found again, and overwritten.
+
+    Raises
+    ------
+    FileExistsError
+        If somebody else makes it at the same moment.
+    """
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    return os.fdopen(descriptor, mode, encoding=None if "b" in mode else "utf-8")
+
+
+def refuse_other(file: IO, path: Path) -> None:
+    """Raise OSError unless the file at `path` is still the open one, which another process may have taken away."""
+    if not os.path.samestat(os.fstat(file.fileno()), path.lstat()):
+        raise OSError(errno.EBUSY, "another process is writing this file", str(path))
 
 
 def existing_file(path: str | Path, remedy: str) -> Path:

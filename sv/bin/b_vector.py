@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+from sv.base.numbers import SEED
 from sv.bin.common import fail_in_one_line
 from sv.kaldi import read_trials, read_vectors, write_scores
 from sv.kaldi.scp import naming
@@ -34,7 +35,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     training.add_argument("valid_trials", type=Path, help="of held-out speakers; the epoch of their lowest EER is kept")
     training.add_argument("valid_scp", type=Path)
     training.add_argument("out", type=Path, help="network to write, .npz")
-    training.add_argument("--seed", type=int, default=0)
+    training.add_argument("--seed", type=SEED, default=0)
     for option in OPTIONS:
         name = f"--{option.name.replace('_', '-')}"
         training.add_argument(name, type=type(option.default), default=option.default, help="%(default)s")

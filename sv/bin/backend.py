@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from sv.base.config import ConfigError
+from sv.base.numbers import COUNT, NOT_NEGATIVE, SEED
 from sv.bin.common import fail_in_one_line
 from sv.kaldi.scp import naming
 from sv.scoring.backends import BACKENDS
@@ -35,20 +36,18 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="NAME.KEY=VALUE",
         help="option of a back end, as in TOML; repeatable",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of random draws (%(default)s)")
+    parser.add_argument("--seed", type=SEED, default=0, help="of random draws (%(default)s)")
     parser.add_argument("--valid-trials", type=Path, help="of held-out speakers, to choose by; b_vector needs them")
     parser.add_argument("--valid-scp", type=Path, help="embeddings of the held-out speakers")
     plda = parser.add_argument_group("plda")
     plda.add_argument(
-        "--lda-dim", type=int, default=200, help="dimensions to keep, if the data support as many (%(default)s)"
+        "--lda-dim", type=COUNT, default=200, help="dimensions to keep, if the data support as many (%(default)s)"
     )
     plda.add_argument("--adapt", type=Path, metavar="XVECTOR_SCP", help="adapt PLDA to these unlabelled embeddings")
-    plda.add_argument("--within-scale", type=float, default=0.3, help="share of their excess variance (%(default)s)")
-    plda.add_argument("--between-scale", type=float, default=0.7, help="share of their excess variance (%(default)s)")
+    plda.add_argument("--within-scale", type=NOT_NEGATIVE, default=0.3, help="share of excess variance (%(default)s)")
+    plda.add_argument("--between-scale", type=NOT_NEGATIVE, default=0.7, help="share of excess variance (%(default)s)")
     plda.add_argument("--text", action="store_true", help="Kaldi's text format instead of its binary")
     args = parser.parse_args(argv)
-    if args.lda_dim < 1:
-        parser.error(f"--lda-dim must be positive, got {args.lda_dim}")
     own = {name: getattr(args, name) for name in ("lda_dim", "within_scale", "between_scale", "text")}
     if (args.valid_trials is None) != (args.valid_scp is None):
         parser.error("--valid-trials and --valid-scp belong together")

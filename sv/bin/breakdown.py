@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sv.base.files import write_text
 from sv.base.layout import ModelFolder
+from sv.base.numbers import SEED
 from sv.bin.common import fail_in_one_line
 from sv.results.breakdown import break_down_folder, tables_of
 from sv.results.tables import aligned
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--sets", required=True, help="test sets, separated by commas; those without the tables are left out"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the confidence intervals")
+    parser.add_argument("--seed", type=SEED, default=0, help="of the confidence intervals")
     parser.add_argument("systems", type=Path, nargs="+", metavar="EXP_DIR", help="model folders with scores")
     args = parser.parse_args(argv)
     properties = args.by.split(",")

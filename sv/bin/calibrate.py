@@ -8,7 +8,8 @@ sv calibrate apply cosine.json data/voxceleb1_test/trials test/cosine.scores tes
 --quality duration=data/voxceleb1_valid/utt2dur --quality snr=data/voxceleb1_valid/utt2snr --quality norm=xvector.scp
 """
 
-from sv.bin.common import calibration_parser, fail_in_one_line
+from sv.bin.calibration import calibration_parser
+from sv.bin.common import fail_in_one_line
 
 
 @fail_in_one_line

@@ -11,6 +11,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from sv.base.layout import ModelFolder, parse_condition
+from sv.base.numbers import SEED
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.kaldi import read_trials, read_utt2spk, scores_of_trials, write_scores
 from sv.kaldi.enrolment import read_enrolment, with_models
@@ -35,7 +36,7 @@ def parse(argv: list[str] | None) -> Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--held-out", type=Path, help="data directory to calibrate on; no test speaker in it")
     source.add_argument("--stored", action="store_true", help="apply the calibrations that the model folder has")
-    parser.add_argument("--seed", type=int, default=0, help="of the run; also of the confidence intervals")
+    parser.add_argument("--seed", type=SEED, default=0, help="of the run; also of the confidence intervals")
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR", help="with trials and utt2spk")
     return parser.parse_args(argv)
 

@@ -7,6 +7,7 @@ The cuts render to the audio of the batches; nothing in training reads them.
 
 from pathlib import Path
 
+from sv.base.numbers import COUNT_OR_NONE
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.bin.options import data_options, make_training_set
 from sv.data.dataset import write_drawn_cuts
@@ -20,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and write the cuts."""
     parser = command_parser("draw_cuts", __doc__)
     data_options(parser)
-    parser.add_argument("--epoch", type=int, default=0, help="from 0 (%(default)s)")
+    parser.add_argument("--epoch", type=COUNT_OR_NONE, default=0, help="from 0 (%(default)s)")
     parser.add_argument("out", type=Path, help="cuts, jsonl.gz")
     args = parser.parse_args(argv)
     system = load_system(args.config)

@@ -18,6 +18,7 @@ from pathlib import Path
 from sv.bin.common import allow_pipes_option, command_parser, fail_in_one_line
 from sv.bin.options import model_option, speech_options
 from sv.data.audio import BadAudio
+from sv.embed.inputs import refuse_stored
 from sv.embed.naming import named_inputs
 from sv.embed.opening import open_model
 from sv.kaldi import open_ark_scp
@@ -30,7 +31,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out recordings that cannot be used, instead of failing"
     )
-    speech_options(parser, None)
+    speech_options(parser, 0.0)
     allow_pipes_option(parser)
     parser.add_argument("inputs", type=Path, nargs="+", help="audio files, folders of them, wav.scp or feats.scp files")
     parser.add_argument("out", type=Path, help="OUT.ark; OUT.scp is written beside it")
@@ -47,19 +48,25 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and embed."""
     args = parse(argv)
     inputs = named_inputs(args.inputs)
+    if args.vad == "silero":
+        refuse_stored(inputs)
     embedder = open_model(args.model).listening(args.vad, args.min_speech)
     dim = 0
     reader, out = embedder.reader(args.allow_pipes), args.out.absolute()
     with open_ark_scp(out, out.with_suffix(".scp")) as write:
-        for key, vector, _ in embedder(reader(inputs)):
+        for key, vector, _ in embedder(reader(inputs), refused := []):
             write(key, vector)
             dim = len(vector)
-        for line in reader.bad:
+        bad = [*reader.bad, *(f"{inputs[key][0]}: its embedding is not finite" for key in refused)]
+        for line in bad:
             print(f"cannot use {line}", file=sys.stderr)
-        if len(reader.bad) == len(inputs) or (reader.bad and not args.skip_bad):
-            # Raised in here so that nothing is published.
-            raise BadAudio(f"{len(reader.bad)} of {len(inputs)} recordings cannot be used (--skip-bad leaves them out)")
-    print(f"{len(inputs) - len(reader.bad)} recordings, {dim} dimensions, {args.out}")
+        # Raised in here so that nothing is published.
+        if refused and len(bad) == len(inputs):
+            raise BadAudio(f"no recording has a finite embedding; is {args.model} a model that works?")
+        if len(bad) == len(inputs) or (bad and not args.skip_bad):
+            raise BadAudio(f"{len(bad)} of {len(inputs)} recordings cannot be used (--skip-bad leaves them out)")
+    number = len(inputs) - len(bad)
+    print(f"{number} recording{'s' * (number != 1)}, {dim} dimensions, {args.out}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from sv.bin.common import command_parser, fail_in_one_line
 from sv.bin.options import model_option, speech_options
 from sv.embed.database import RECORD, enrol, read_database
 from sv.embed.opening import find_source, open_model
-from sv.embed.verification import embed_files, warn_of_short
+from sv.embed.verification import LEAST, embed_files, warn_of_short
 
 
 @fail_in_one_line
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = command_parser("enrol", __doc__)
     model_option(parser)
     parser.add_argument("--add", action="store_true", help="the speaker may be there; add to the recordings")
-    speech_options(parser, 0.3)
+    speech_options(parser, LEAST)
     parser.add_argument("database", type=Path, metavar="DB", help="folder, made if it is not there")
     parser.add_argument("speaker", help="one word")
     parser.add_argument("recordings", type=Path, nargs="+", metavar="AUDIO", help="wav, flac, m4a, mp3, ogg")
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     source = find_source(args.model)
     if (args.database / RECORD).is_file():
         read_database(args.database, source)  # before the work of embedding
-    vectors, seconds = embed_files(open_model(source).listening(args.vad, args.min_speech), args.recordings)
+    vectors, seconds = embed_files(open_model(source).listening(args.vad, args.min_speech, LEAST), args.recordings)
     for line in warn_of_short(args.recordings, seconds):
         print(line, file=sys.stderr)
     count, num_speakers = enrol(args.database, source, args.speaker, vectors, args.add)

@@ -4,7 +4,8 @@ sv fuse fit data/voxceleb1_valid/trials a/valid.scores b/valid.scores fusion.jso
 sv fuse apply fusion.json data/voxceleb1_test/trials a/test.scores b/test.scores fused.scores
 """
 
-from sv.bin.common import calibration_parser, fail_in_one_line
+from sv.bin.calibration import calibration_parser
+from sv.bin.common import fail_in_one_line
 
 
 @fail_in_one_line

@@ -11,6 +11,7 @@ utterance as two of one session, of half its length: for corpora with one uttera
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from sv.base.numbers import COUNT
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.bin.options import data_options, noise_library
 from sv.enhancement.copies import Copies
@@ -23,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = command_parser("make_enhancement_inputs", __doc__)
     data_options(parser)
     parser.add_argument("--halves", action="store_true", help="cut each utterance in two")
-    parser.add_argument("--nj", type=int, default=1, help="processes")
+    parser.add_argument("--nj", type=COUNT, default=1, help="processes")
     parser.add_argument("out", type=Path, help="folder of the data directories")
     args = parser.parse_args(argv)
     system, library = load_system(args.config), noise_library(args)

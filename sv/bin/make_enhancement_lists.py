@@ -8,6 +8,7 @@ it is left out, and said so.
 
 from pathlib import Path
 
+from sv.base.numbers import SEED
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.data.trial_lists import sessions_of, trial_list
 from sv.enhancement.lists import distribution_list, normal_list, triplet_list, write_list
@@ -19,7 +20,7 @@ from sv.kaldi.data_dir import quarantined
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and write the lists."""
     parser = command_parser("make_enhancement_lists", __doc__)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument(
         "--utt2session", type=Path, help="lines of <utterance> <session>; default: the middle of the ids"
     )

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sv.base.numbers import SEED
 from sv.bin.common import fail_in_one_line
 from sv.kaldi import read_trials, read_utt2spk
 from sv.results.rows import speakers_of
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
         help="prior of a target and costs; may be repeated (0.01, 0.05 and 0.01,10,1)",
     )  # fmt: skip
     parser.add_argument("--utt2spk", type=Path, help="also the EER's 95 %% interval, by a bootstrap over speakers")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument("--seed", type=SEED, default=0, help="of the bootstrap")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     try:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from sv.base.numbers import NOT_NEGATIVE, SEED
 from sv.data.augment import NoiseLibrary
 from sv.data.dataset import TrainingSet, UtteranceIndex
 from sv.system.config import SystemConfig
@@ -18,15 +19,15 @@ def model_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def speech_options(parser: argparse.ArgumentParser, min_speech: float | None) -> None:
-    """Add --vad and --min-speech; None: the model's own value."""
+def speech_options(parser: argparse.ArgumentParser, least: float) -> None:
+    """Add --vad and --min-speech, for `UtteranceEmbedder.listening` with the same `least`."""
     parser.add_argument(
         "--vad", choices=("silero", "none"), help="cut out what is no speech (by default as the model's [extract] says)"
     )
-    shown = "as the model's [extract] says" if min_speech is None else "%(default)s"
+    own = "as the model's [extract] says" + (f", at least {least:g}" if least else "")
     parser.add_argument(
-        "--min-speech", type=float, default=min_speech, metavar="SECONDS",
-        help=f"refuse recordings with less speech, or audio without --vad ({shown})",
+        "--min-speech", type=NOT_NEGATIVE, metavar="SECONDS",
+        help=f"refuse recordings with less speech, or less audio without a detector (by default {own})",
     )  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--noise-dir", action="append", default=[], metavar="CATEGORY=DIR", help="noise to mix in")
     parser.add_argument("--rirs", type=Path, help="data directory of room responses; may be absent if none are used")
     parser.add_argument("--channels", type=Path, help="data directory of microphone responses")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=SEED, default=0)
 
 
 def augmentation_dirs(args: argparse.Namespace) -> list[str]:

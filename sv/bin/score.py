@@ -10,6 +10,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from sv.base.numbers import COUNT, SHARE
 from sv.bin.common import fail_in_one_line
 from sv.kaldi import iter_matrices, read_trials, read_vectors, write_scores
 from sv.kaldi.scp import naming, read_num_utts
@@ -35,16 +36,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--backend", type=Path, metavar="DIR", help="of sv backend; cosine is then taken after centring and LDA"
     )
     parser.add_argument("--as-norm", type=Path, metavar="COHORT_SCP", help="normalise scores by these other speakers")
-    parser.add_argument("--top-n", type=int, default=300, help="of the cohort that each side chooses (%(default)s)")
+    parser.add_argument("--top-n", type=COUNT, default=300, help="of the cohort that each side chooses (%(default)s)")
     plda = parser.add_argument_group("plda")
     plda.add_argument("--num-utts", type=Path, metavar="FILE", help="utterances that each enrolment vector averages")
-    plda.add_argument("--smoothing", type=float, default=0.0, help="as in Kaldi's ivector-copy-plda (%(default)s)")
+    plda.add_argument("--smoothing", type=SHARE, default=0.0, help="as in Kaldi's ivector-copy-plda (%(default)s)")
     plda.add_argument(
-        "--length-norm",
-        choices=("expected", "simple", "none"),
-        default="expected",
+        "--length-norm", choices=("expected", "simple", "none"), default="expected",
         help="of projected vectors: Kaldi's default, its --simple-length-normalization, none",
-    )
+    )  # fmt: skip
     args = parser.parse_args(argv)
     args.options = {
         key: getattr(args, key) for key in ("smoothing", "length_norm") if getattr(args, key) != plda.get_default(key)

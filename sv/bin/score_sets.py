@@ -10,9 +10,10 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from sv.base.config import load_json
+from sv.base.config import load_json_table
 from sv.base.layout import ModelFolder
 from sv.base.log import get_logger
+from sv.base.numbers import COUNT, SEED
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.data.challenge_rules import RULES, broken_rules
 from sv.kaldi import read_trials, read_utt2spk, write_scores
@@ -27,8 +28,8 @@ def parse(argv: list[str] | None) -> Namespace:
     """Parse the command line."""
     parser = command_parser("score_sets", __doc__)
     parser.add_argument("--model", type=Path, required=True, help="model folder with embeddings/ and backend/")
-    parser.add_argument("--seed", type=int, default=0, help="of the run; also of the confidence intervals")
-    parser.add_argument("--top-n", type=int, default=300, help="of the cohort, for AS-norm; all if there are fewer")
+    parser.add_argument("--seed", type=SEED, default=0, help="of the run; also of the confidence intervals")
+    parser.add_argument("--top-n", type=COUNT, default=300, help="of the cohort, for AS-norm; all if there are fewer")
     parser.add_argument(
         "--no-backend",
         action="store_true",
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and score."""
     args = parse(argv)
     model = ModelFolder(args.model)
-    paper = paper_backend(load_json(model.config).get("model", {}).get("type", ""))
+    paper = paper_backend(load_json_table(model.config).get("model", {}).get("type", ""))
     ways, rows, checked = variants(None if args.no_backend else model.backend, args.top_n, paper), [], {}
     if args.rules:
         checked = {"rules": args.rules, "broken_rules": broken_rules(args.rules, model.config)}

@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 
 from sv.base.config import to_dict
+from sv.base.numbers import PROBABILITY, SEED
 from sv.base.seeding import generator
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.kaldi import read_trials, read_utt2spk, scores_of_trials
@@ -25,11 +26,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = command_parser("threshold", __doc__)
     parser.add_argument("trials", type=Path, help="lines of <enrolment-utt> <test-utt> target|nontarget")
     parser.add_argument("scores", type=Path, help="lines of <enrolment-utt> <test-utt> <score>")
-    parser.add_argument("--max-fa", type=float, default=0.01, help="rate of false alarms allowed (%(default)s)")
+    parser.add_argument("--max-fa", type=PROBABILITY, default=0.01, help="rate of false alarms allowed (%(default)s)")
     parser.add_argument("--utt2spk", type=Path, help="speakers of the utterances")
     parser.add_argument("--model", help="the model whose scores these are; its hash goes into --out")
     parser.add_argument("--out", type=Path, metavar="OUT.json", help="file for sv verify and sv identify")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument("--seed", type=SEED, default=0, help="of the bootstrap")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     if args.out and not args.model:

@@ -11,6 +11,7 @@ the configuration says [batches] augment = false. Linear maps ([loss] type = "li
 import argparse
 from pathlib import Path
 
+from sv.base.numbers import SEED
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.bin.options import on_all_ranks
 from sv.enhancement.archive import EmbeddingArchive
@@ -39,7 +40,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--extractor", type=Path, help="model folder that lends its speaker classifier to a softmax term"
     )
     parser.add_argument("--exp-dir", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=SEED, default=0)
     return parser.parse_args(argv)
 
 

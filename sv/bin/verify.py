@@ -15,10 +15,12 @@ import sys
 from pathlib import Path
 
 from sv.base.config import to_dict
+from sv.base.numbers import POSITIVE, PROBABILITY
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.bin.options import model_option, speech_options
 from sv.embed.opening import find_source, open_model
 from sv.embed.verification import (
+    LEAST,
     cosine,
     decide,
     embed_files,
@@ -35,13 +37,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = command_parser("verify", __doc__)
     model_option(parser)
-    parser.add_argument("--p-target", type=float, default=0.05, help="prior probability of one speaker (%(default)s)")
-    parser.add_argument("--c-miss", type=float, default=1.0, help="cost of rejecting one speaker (%(default)s)")
-    parser.add_argument("--c-fa", type=float, default=1.0, help="cost of accepting two speakers (%(default)s)")
+    parser.add_argument(
+        "--p-target", type=PROBABILITY, default=0.05, help="prior probability of one speaker (%(default)s)"
+    )
+    parser.add_argument("--c-miss", type=POSITIVE, default=1.0, help="cost of rejecting one speaker (%(default)s)")
+    parser.add_argument("--c-fa", type=POSITIVE, default=1.0, help="cost of accepting two speakers (%(default)s)")
     by = parser.add_mutually_exclusive_group()
     by.add_argument("--calibration", type=Path, help="file of sv calibrate fit, instead of the model's own")
     by.add_argument("--threshold", type=Path, help="file of sv threshold: decide by the score itself")
-    speech_options(parser, 0.3)
+    speech_options(parser, LEAST)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("recordings", type=Path, nargs=2, metavar="AUDIO", help="wav, flac, m4a, mp3, ogg")
     return parser.parse_args(argv)
@@ -54,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     point, source = OperatingPoint(args.p_target, args.c_miss, args.c_fa), find_source(args.model)
     threshold = read_threshold(args.threshold, source) if args.threshold else None
     calibration = None if args.threshold else read_own_calibration(source, args.calibration)
-    embedder = open_model(source).listening(args.vad, args.min_speech)
+    embedder = open_model(source).listening(args.vad, args.min_speech, LEAST)
     vectors, seconds = embed_files(embedder, args.recordings)
     for line in warn_of_short(args.recordings, seconds):
         print(line, file=sys.stderr)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from sv.base.config import from_dict, load_json
+from sv.base.config import from_dict, load_json_table
 from sv.data.augment import AugmentConfig, parts_of
 
 
@@ -27,7 +27,7 @@ def broken_rules(benchmark: str, config: Path) -> list[str] | None:
 
     None means that it is not known: a model that was not trained here does not tell how.
     """
-    tables = load_json(config)
+    tables = load_json_table(config)
     if "augment" not in tables or "published" in tables:
         return None
     return RULES[benchmark](from_dict(AugmentConfig, tables["augment"], str(config), "augment."))

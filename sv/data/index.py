@@ -7,7 +7,7 @@ import numpy as np
 
 from sv.base.layout import SAMPLING_RATE
 from sv.data.utterances import Utterance, utterance_of
-from sv.kaldi.scp import DataDirError, check_last_line
+from sv.kaldi.scp import DataDirError, check_last_line, table_bytes
 from sv.kaldi.segments import parse_segment
 
 _NEWLINE, _PIPE = b"\n|"
@@ -78,7 +78,7 @@ def read_columns(path: Path) -> tuple[TextColumn, TextColumn]:
     DataDirError
         For a table that is empty, cut off, or not UTF-8; with the line of the first that lacks a key or a value.
     """
-    raw = path.read_bytes()
+    raw = table_bytes(path)
     if not raw:
         raise DataDirError(f"{path}: no utterances")
     check_last_line(raw, path)

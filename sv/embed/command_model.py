@@ -65,7 +65,9 @@ class CommandEmbedder:
     def __init__(self, path: Path, config: CommandDescription) -> None:
         self.path, self.config = path, config
 
-    def __call__(self, features: Iterable[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
+    def __call__(
+        self, features: Iterable[tuple[str, np.ndarray]], refused: list[str] | None = None
+    ) -> Iterator[tuple[str, np.ndarray]]:
         """Yield (utterance, (1, dim) float32) for (utterance, (samples, 1)), in order.
 
         The program reads 16 kHz wav files of 16 bits.
@@ -73,11 +75,19 @@ class CommandEmbedder:
         Raises
         ------
         ConfigError
-            If the command fails, or what it wrote is not one finite vector for each utterance, all of one dimension.
+            If the command fails, or what it wrote is not one vector for each utterance, all of one dimension.
+        ValueError
+            Naming an utterance whose vector is not finite; `refused` gets it instead, if given.
         """
         stream = iter(features)
         while batch := list(islice(stream, AT_A_TIME)):
-            yield from self._run(batch)
+            for key, vector in self._run(batch):
+                if np.isfinite(vector).all():
+                    yield key, vector
+                elif refused is None:
+                    raise ValueError(f"{key}: its embedding is not finite")
+                else:
+                    refused.append(key)
 
     def _run(self, batch: list[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
         with TemporaryDirectory(prefix="sv-command-") as name:
@@ -119,6 +129,4 @@ class CommandEmbedder:
             raise ConfigError(
                 f"{self.path}: the command wrote arrays of shape {sorted(shapes)[:3]}, expected one vector each"
             )
-        if bad := [key for key in wanted if not np.isfinite(vectors[key]).all()]:
-            raise ConfigError(f"{self.path}: the command wrote NaN or infinity for {bad[0]}")
         return vectors

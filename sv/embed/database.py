@@ -130,6 +130,8 @@ def ranked(means: Mapping[str, np.ndarray], embedding: np.ndarray) -> list[tuple
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Make a folder, and let no other process change it meanwhile."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: a file; a database of voices is a folder")
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:

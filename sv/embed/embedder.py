@@ -30,17 +30,26 @@ class Embedder:
         self.model, self.num_frames, self.batch_size = for_inference(model), num_frames, batch_size
         self.device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
 
-    def __call__(self, features: Iterable[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
+    def __call__(
+        self, features: Iterable[tuple[str, np.ndarray]], refused: list[str] | None = None
+    ) -> Iterator[tuple[str, np.ndarray]]:
         """Yield (utterance, (num_segments, dim) float32) for (utterance, (num_segments * frames, mels)), in order.
+
+        Parameters
+        ----------
+        features : iterable of (str, numpy.ndarray)
+        refused : list of str, optional
+            Gets the utterances whose embedding is not finite, which are left out then.
 
         Raises
         ------
         ValueError
-            Naming the utterance whose features are not a multiple of a segment or whose embedding is not finite.
+            Naming the utterance whose features are not a multiple of a segment or whose embedding is not finite, without
+            `refused`.
         """
         if self.num_frames is None:
             for utterance, matrix in features:
-                yield from self._complete([(utterance, 1)], list(self._embed([matrix], 1)))
+                yield from self._complete([(utterance, 1)], list(self._embed([matrix], 1)), refused)
             return
         waiting: list[tuple[str, int]] = []  # utterances with their numbers of segments
         segments: list[np.ndarray] = []
@@ -56,10 +65,10 @@ class Embedder:
             while len(segments) >= self.batch_size:
                 done.extend(self._embed(segments[: self.batch_size], self.batch_size))
                 del segments[: self.batch_size]
-            yield from self._complete(waiting, done)
+            yield from self._complete(waiting, done, refused)
         if segments:
             done.extend(self._embed(segments, self.batch_size))
-        yield from self._complete(waiting, done)
+        yield from self._complete(waiting, done, refused)
 
     @torch.inference_mode()
     def _embed(self, segments: list[np.ndarray], batch_size: int) -> np.ndarray:
@@ -69,14 +78,19 @@ class Embedder:
         return embeddings[: len(segments)].float().cpu().numpy()
 
     @staticmethod
-    def _complete(waiting: list[tuple[str, int]], done: list[np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    def _complete(
+        waiting: list[tuple[str, int]], done: list[np.ndarray], refused: list[str] | None
+    ) -> Iterator[tuple[str, np.ndarray]]:
         while waiting and len(done) >= waiting[0][1]:
             utterance, count = waiting.pop(0)
             embeddings = np.stack(done[:count])
             del done[:count]
-            if not np.isfinite(embeddings).all():
+            if np.isfinite(embeddings).all():
+                yield utterance, embeddings
+            elif refused is None:
                 raise ValueError(f"{utterance}: its embedding is not finite")
-            yield utterance, embeddings
+            else:
+                refused.append(utterance)
 
 
 def utterance_embedding(segments: np.ndarray, unit_segments: bool = True) -> np.ndarray:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sv.base.config import to_dict, write_json
 from sv.base.files import atomic_write
 from sv.base.layout import ModelFolder
 from sv.system.config import SystemConfig
@@ -41,7 +43,8 @@ def export_model(model_dir: Path, kind: str, out: Path) -> list[str]:
     model_dir : Path
     kind : "torchscript" or "onnx"
     out : Path
-        A TorchScript file holds the folder's config.json too, as an extra file.
+        A TorchScript file holds the folder's config.json too, as an extra file; `OUT.json` beside an ONNX file describes
+        it, so that it can be a `--model` itself.
 
     Returns
     -------
@@ -59,7 +62,14 @@ def export_model(model_dir: Path, kind: str, out: Path) -> list[str]:
     examples = example_segments(system)
     write = {"torchscript": _torchscript, "onnx": _onnx}[kind]
     any_length = write(embedder, examples, ModelFolder(Path(model_dir)).config, out)
+    if kind == "onnx" and system.features_type != "embedding":
+        write_json(out.with_name(f"{out.name}.json"), description(system, model.config.embedding_dim))
     return usage(system, model.config.embedding_dim, any_length)
+
+
+def description(system: SystemConfig, dim: int) -> dict[str, Any]:
+    """Description of an exported ONNX file, for `sv.embed.onnx_model.OnnxDescription`."""
+    return {"input": "waveform", "output": "embeddings", "embedding_dim": dim, "extract": to_dict(system.extract)}
 
 
 def why_not(system: SystemConfig, model_dir: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from sv.base.config import load_json, to_dict
+from sv.base.config import load_json_table, to_dict
 from sv.base.files import existing_file
 from sv.base.layout import SAMPLING_RATE
 from sv.base.log import get_logger
@@ -80,6 +80,13 @@ class SpeechOfSets:
         if self.num_whole:
             least = f"less than {self.config.min_speech:g} s of speech" if self.config.min_speech else "no speech"
             get_logger("vad").warning("%s: %d utterances have %s and are taken whole", name, self.num_whole, least)
+
+
+def refuse_stored(inputs: Mapping[str, tuple[str, Path]]) -> None:
+    """Raise DataDirError for the first input that is stored features, in which no detector can find speech."""
+    for key, (location, path) in inputs.items():
+        if ARCHIVE.fullmatch(location):
+            raise DataDirError(f"{path}: {key} is stored features; a detector of speech needs audio, give wav.scp")
 
 
 class FeatureReader:
@@ -159,7 +166,7 @@ def features_record(system: SystemConfig) -> dict[str, Any]:
 
 def check_features(feats: Path, system: SystemConfig) -> None:
     """Raise ValueError unless the stored features are those that the system reads; FileNotFoundError if there are none."""
-    stored = load_json(existing_file(feats / FEATURES_RECORD, "run stage 3 first"))
+    stored = load_json_table(existing_file(feats / FEATURES_RECORD, "run stage 3 first"))
     wanted = features_record(system)
     if differing := [key for key in wanted if stored.get(key) != wanted[key]]:
         raise ValueError(f"{feats}: its features differ from the system's in {', '.join(differing)}; run stage 3 again")

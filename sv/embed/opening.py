@@ -18,7 +18,7 @@ from sv.features.segments import frames_per_segment
 from sv.features.waveform import Waveform, WaveformConfig
 from sv.published.convert import read_checkpoint
 from sv.published.recognise import read_fitting
-from sv.published.registry import folder_of, is_there, read_models
+from sv.published.registry import folder_of, is_there, read_models, system_of
 from sv.system.config import SystemConfig, parse_system
 from sv.system.folder import assemble, device_of_job, load_model
 
@@ -98,6 +98,14 @@ def find_source(model: str | Path, system: str | None = None) -> ModelSource:
     raise ConfigError(f"{model}: not there; neither a file or folder nor a name of sv models list")
 
 
+def find_folder(model: str | Path) -> Path:
+    """Find a model folder by path or name; raises ConfigError as `find_source`, and for models of other kinds."""
+    source = find_source(model)
+    if source.kind != "folder":
+        raise ConfigError(f"{model}: not a model folder; sv convert makes one of a published checkpoint")
+    return source.path
+
+
 def open_model(source: ModelSource | str | Path, device: torch.device | str | None = None) -> UtteranceEmbedder:
     """Read a model.
 
@@ -151,6 +159,8 @@ def _description_of(onnx: Path) -> Path:
 
 def _described(path: Path, onnx: Path | None = None) -> ModelSource:
     table = load_json(path) if path.suffix == ".json" else load_toml(path)
+    if not isinstance(table, dict) or {"model", "features"} & table.keys():
+        raise ConfigError(f"{path}: not a description of a model; of a system of ours, give the model folder")
     if "command" in table and onnx is None:
         description: Any = from_dict(CommandDescription, table, str(path))
         return ModelSource(
@@ -170,8 +180,8 @@ def _described(path: Path, onnx: Path | None = None) -> ModelSource:
 
 
 def _published(source: ModelSource, device: torch.device | str) -> tuple[Any, ...]:
-    if source.system:
-        name, found = source.system, read_checkpoint(source.system, source.path)
+    if system := source.system or system_of(source.sha256()):
+        name, found = system, read_checkpoint(system, source.path)
     else:
         name, found = read_fitting(source.path)
     system = parse_system({"name": name, **found.tables}, str(source.path))

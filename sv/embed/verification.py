@@ -18,6 +18,7 @@ from sv.scoring.calibration import LogisticCalibration, read_calibration
 from sv.scoring.threshold import Threshold
 
 BACKEND = "cosine"
+LEAST = 0.3  # seconds of speech below which a recording is not judged
 SHORT = 2.0  # seconds of speech below which a score says little
 SAME, DIFFERENT = "same speaker", "different speakers"
 
@@ -80,12 +81,14 @@ def read_own_calibration(source: ModelSource, path: Path | None = None) -> Logis
     Raises
     ------
     ValueError
-        If it expects more than a score, or was fitted on scores of other weights.
+        If it expects more than a score, was fitted on scores of other weights, or another file does not say on which.
     """
     place = path or source.calibration(BACKEND)
     if path is None and not place.is_file():
         return None
     calibration, record = read_calibration(place)
+    if path is not None and not record.get("checkpoint_sha256"):
+        raise ConfigError(f"{path}: does not say of which model it is; make it with sv calibrate fit --model")
     check_weights(record, source, place)
     if record["inputs"] != ["score"]:
         raise ValueError(f"{place}: expects {', '.join(record['inputs'])}; sv verify has a score alone")

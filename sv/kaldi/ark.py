@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from sv.base.files import sync, write_error
+from sv.base.files import open_new, refuse_other, sync, write_error
 from sv.kaldi.record import read_binary, read_header, read_text, write_binary, write_compressed
 from sv.kaldi.scp import DataDirError, byte_order, check_key, read_scp
 
@@ -38,7 +38,7 @@ def open_ark_scp(ark: str | Path, scp: str | Path, compression_method: int | Non
     scp.parent.mkdir(parents=True, exist_ok=True)
     ark_tmp, scp_tmp = Path(f"{ark}.tmp"), Path(f"{scp}.tmp")
     try:
-        with ark_tmp.open("wb") as ark_file, scp_tmp.open("w", encoding="utf-8") as scp_file:
+        with open_new(ark_tmp, "wb") as ark_file, open_new(scp_tmp) as scp_file:
             last = ""
 
             def write(key: str, array: np.ndarray) -> None:
@@ -60,6 +60,8 @@ def open_ark_scp(ark: str | Path, scp: str | Path, compression_method: int | Non
             yield write
             sync(ark_file)
             sync(scp_file)
+            refuse_other(ark_file, ark_tmp)
+            refuse_other(scp_file, scp_tmp)
         scp.unlink(missing_ok=True)  # an old scp must never stand beside the new ark
         ark_tmp.replace(ark)
         scp_tmp.replace(scp)

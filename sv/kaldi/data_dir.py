@@ -14,6 +14,7 @@ from sv.kaldi.scp import (
     read_table,
     read_utt2dur,
     read_utt2spk,
+    text_rows,
     write_table,
 )
 from sv.kaldi.segments import Segment, read_segments
@@ -204,7 +205,7 @@ def split_keys(keys: Sequence[str], num_jobs: int, job: int) -> list[str]:
 def quarantined(path: str | Path) -> set[str]:
     """Utterances that the data directory's quarantine.tsv lists."""
     file = Path(path) / "quarantine.tsv"
-    return {line.split("\t")[0] for line in file.read_text(encoding="utf-8").splitlines()} if file.exists() else set()
+    return {line.split("\t")[0] for _, line in text_rows(file)} if file.exists() else set()
 
 
 def validate_data_dir(path: str | Path) -> list[str]:
@@ -212,8 +213,8 @@ def validate_data_dir(path: str | Path) -> list[str]:
 
     The rules are those of Kaldi's utils/validate_data_dir.sh for wav.scp, segments, utt2spk, spk2utt and utt2dur: byte
     order, one line a key, the same utterances everywhere, the speaker as a prefix of the utterance, and utterances in the
-    order of their speakers; and that the files exist, which Kaldi does not check, that segments have their recordings, and
-    utt2dur their durations.
+    order of their speakers. Besides, that the files exist, which Kaldi does not check, that segments have their recordings,
+    and utt2dur their durations.
     """
     path = Path(path)
     problems: list[str] = []
@@ -280,8 +281,8 @@ def speaker_order_problems(file: Path, utt2spk: Mapping[str, str]) -> list[str]:
     for number, ((before, first), (after, second)) in rows:
         if byte_order(second) < byte_order(first):
             return [
-                f"{file}:{number}: not sorted by speaker, as Kaldi wants it: {after!r} of {second!r} after {before!r} of "
-                f"{first!r}; "
+                f"{file}:{number}: not sorted by speaker, as Kaldi wants it: "
+                f"{after!r} of {second!r} after {before!r} of {first!r}; "
                 "begin utterance ids with the speaker and '-'"
             ]
     return []

@@ -1,6 +1,10 @@
-"""Kaldi's text tables: `<key> <value>` lines, sorted by byte, each key once."""
+"""Kaldi's text tables: `<key> <value>` lines, sorted by byte, each key once.
 
-from collections.abc import Iterator, Mapping
+Every table of text is read through here, line by line: a UTF-8 byte order mark, line ends of other systems and blank lines at
+the end are nothing of the table's.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,6 +58,42 @@ def to_number(text: str | bytes) -> float:
     return float(text)
 
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def iter_lines(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield number and bytes of each line of a table of any length; blank lines only where others follow."""
+    blank = 0
+    for number, line in enumerate(stream, start=1):
+        if number == 1:
+            line = line.removeprefix(BYTE_ORDER_MARK)
+        if not line or line.isspace():
+            blank += 1
+            continue
+        if blank:
+            yield from ((before, b"\n") for before in range(number - blank, number))
+            blank = 0
+        yield number, line
+
+
+def table_bytes(path: str | Path) -> bytes:
+    """Bytes of a table's lines, without a byte order mark and blank lines at the end."""
+    data = Path(path).read_bytes().removeprefix(BYTE_ORDER_MARK)
+    length = len(data.rstrip())
+    return data[: data.find(b"\n", length) + 1 or None] if length else b""
+
+
+def text_rows(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield number and text of each line of a corpus' table that is not blank; raises DataDirError for what is not UTF-8."""
+    for number, line in iter_lines(Path(path).read_bytes().split(b"\n")):
+        try:
+            text = line.rstrip(b"\r\n").decode()
+        except UnicodeDecodeError as error:
+            raise DataDirError(f"{path}:{number}: not UTF-8 text") from error
+        if text.strip():
+            yield number, text
+
+
 def split_line(line: bytes, path: str | Path, number: int, value: str = "value") -> tuple[str, str]:
     """Key and value of a table's line, split where Kaldi does, at ASCII blanks; raises DataDirError as `read_table` does."""
     fields = line.split(maxsplit=1)
@@ -87,7 +127,7 @@ def read_table(path: str | Path, *, value: str = "value") -> dict[str, str]:
         `path:line: ...` for a line without two fields, a repeated key, text that is not UTF-8, a NUL, or a last line
         without its end: what is left of a cut offset can point at another utterance's record.
     """
-    data = Path(path).read_bytes()
+    data = table_bytes(path)
     check_last_line(data, path)
     table: dict[str, str] = {}
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):

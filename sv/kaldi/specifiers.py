@@ -12,15 +12,17 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from sv.base.files import atomic_write
 from sv.kaldi.ark import iter_records, read_any, read_object, read_shape
 from sv.kaldi.record import write_binary, write_compressed, write_text
-from sv.kaldi.scp import DataDirError, byte_order, check_key, check_last_line, split_line
+from sv.kaldi.scp import DataDirError, byte_order, check_key, check_last_line, iter_lines, split_line
 
 Write = Callable[[str, np.ndarray], None]
 _OPTIONS = ("t", "b", "s", "ns", "cs", "ncs", "o", "no", "p", "np", "bg", "f", "nf")
@@ -89,6 +91,17 @@ def open_read(file: str, allow_pipes: bool = False) -> Iterator[BinaryIO]:
 def open_write(file: str, allow_pipes: bool = False) -> Iterator[BinaryIO]:
     """Open a file, `-`, `x.gz` or `| command` to write; raises DataDirError if the command fails."""
     name = file.strip()
+    try:
+        with _open_write(name, allow_pipes) as stream:
+            yield stream
+    except OSError as error:
+        if error.errno is None or error.filename is not None or isinstance(error, BrokenPipeError):
+            raise
+        raise OSError(error.errno, f"could not write: {error.strerror}", name) from error
+
+
+@contextmanager
+def _open_write(name: str, allow_pipes: bool) -> Iterator[BinaryIO]:
     if name.startswith("|"):
         _refuse_pipe(name, allow_pipes)
         process = subprocess.Popen(["bash", "-o", "pipefail", "-c", name[1:]], stdin=subprocess.PIPE)
@@ -103,16 +116,24 @@ def open_write(file: str, allow_pipes: bool = False) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
     elif name.endswith(".gz"):
-        with open(name, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0) as stream:  # noqa: PTH123
+        with _open_file(name) as raw, gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0) as stream:
             yield stream
     else:
-        with open(name, "wb") as stream:  # noqa: PTH123
+        with _open_file(name) as stream:
             yield stream
+
+
+def _open_file(name: str) -> AbstractContextManager[BinaryIO]:
+    """A file that appears whole or not at all; a device or a named pipe, or what cannot be made, as it is."""
+    path = Path(name).resolve()  # a link stays a link
+    if path.is_file() or (not path.exists() and path.parent.is_dir()):
+        return atomic_write(path, "wb")
+    return open(name, "wb")  # noqa: PTH123
 
 
 def _scp_lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, str, str]]:
     """Number, key and file of each line of an scp that may come from a pipe."""
-    for number, line in enumerate(stream, start=1):
+    for number, line in iter_lines(stream):
         check_last_line(line, name, number)
         yield number, *split_line(line, name, number, "file")
 
@@ -202,8 +223,9 @@ def open_records(wspecifier: str, compression_method: int | None = None, allow_p
         raise DataDirError(f"{wspecifier!r}: expected ark:FILE or ark,scp:FILE,FILE to write")
     text = "t" in specifier.options
     with ExitStack() as stack:
-        ark = stack.enter_context(open_write(specifier.files[0], allow_pipes))
+        # The ark is closed first: its scp must not be there before it is.
         scp = stack.enter_context(open_write(specifier.files[1], allow_pipes)) if len(specifier.files) == 2 else None
+        ark = stack.enter_context(open_write(specifier.files[0], allow_pipes))
         if scp and (specifier.files[0] == "-" or re.search(r"\.gz$|^\|", specifier.files[0])):
             raise DataDirError(f"{wspecifier!r}: an scp needs an ark that is a plain file, to point into")
 

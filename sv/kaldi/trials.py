@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sv.base.files import atomic_write
-from sv.kaldi.scp import DataDirError, decode_key, shown, to_number
+from sv.kaldi.scp import DataDirError, decode_key, iter_lines, shown, to_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ def iter_trials(path: str | Path) -> Iterator[tuple[int, str, str, bool]]:
     Lines are `<enrolment-utt> <test-utt> target|nontarget`.
     """
     with Path(path).open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in iter_lines(file):
             fields = line.split()
             if len(fields) != 3 or fields[2] not in (b"target", b"nontarget"):
                 raise DataDirError(
@@ -70,7 +70,7 @@ def read_scores(path: str | Path) -> dict[tuple[str, str], float]:
     """
     scores: dict[tuple[str, str], float] = {}
     with Path(path).open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in iter_lines(file):
             fields = line.split()
             try:
                 score = to_number(fields[2]) if len(fields) == 3 else np.nan

@@ -101,7 +101,7 @@ def _joined(content: Mapping[str, Any], prefix: str, depth: int) -> dict[str, An
     for key, value in content.items():
         deeper = isinstance(value, Mapping) and depth > 0
         names |= _joined(value, f"{prefix}{key}.", depth - 1) if deeper else {f"{prefix}{key}": value}
-    return names
+    return names if all(isinstance(key, str) for key in content) else {prefix: None}  # a number is no name
 
 
 def _without_prefixes(source: Source, depth: int) -> Iterator[Source]:
@@ -129,7 +129,7 @@ def first_fit(content: Any, translate: Callable[[Source], Converted]) -> tuple[S
     Raises
     ------
     any of `MISFITS`
-        The first of those readings whose names gave a network, of all readings if none did.
+        That of the plainest reading; if that has other names, of the first whose names give a network.
     """
     misfits: list[Exception] = []
     for source in sources(content):
@@ -140,7 +140,9 @@ def first_fit(content: Any, translate: Callable[[Source], Converted]) -> tuple[S
         else:
             refuse_non_finite(source.weights)
             return source, converted
-    raise next((error for error in misfits if isinstance(error, MisfitError)), misfits[0])
+    if not isinstance(misfits[0], CheckpointError):  # perhaps under a prefix: a later reading may say more
+        raise next((error for error in misfits if isinstance(error, MisfitError)), misfits[0])
+    raise misfits[0]
 
 
 def refuse_non_finite(weights: Mapping[str, Tensor]) -> None:

@@ -30,10 +30,9 @@ NUM_MEL_BINS = {
     )
 }
 HEADS = {
-    name: Option(
-        type=positive_number, help="of attention, of which the weights hold no trace; as published if not given"
+    "enhancer_heads": Option(
+        type=positive_number, help="of the enhancer's attention, of which the weights hold no trace; 2 if not given"
     )
-    for name in ("enhancer_heads", "score_heads")
 }
 FRONT_END = "torchfbank."  # buffers of the published Diff-SV code's front end
 
@@ -99,7 +98,7 @@ def exu_net_config(system: str, level: str, state: Mapping[str, Tensor], num_mel
 def diff_sv_config(state: Mapping[str, Tensor], options: Mapping[str, Any]) -> DiffSVConfig:
     """The config that a state dict implies; raises KeyError with the name of a missing parameter.
 
-    The numbers of attention heads leave no trace; they are the published ones unless `options` has others.
+    The enhancer's number of heads leaves no trace; it is the published one unless `options` has another.
     """
     layers = {name.split(".")[2] for name in state if name.startswith("enhancer.layer_stack.")}
     return DiffSVConfig(

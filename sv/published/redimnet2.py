@@ -191,6 +191,8 @@ def translate(source: Source, options: Mapping[str, Any]) -> Converted:
         raise KeyError("model_config beside its state_dict")
     try:
         config = redimnet2_config(given)
+    except CheckpointError:
+        raise
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"its model_config cannot be read: {error}") from error
     check_filters(source.weights, config.num_mel_bins)

@@ -101,6 +101,11 @@ def find_model(name: str) -> PublishedModel:
     return models[name]
 
 
+def system_of(weights_sha256: str) -> str | None:
+    """System of the model whose file of weights has a hash; None if no model here has it."""
+    return next((model.system for model in read_models().values() if model.weights_sha256 == weights_sha256), None)
+
+
 def cache_dir() -> Path:
     """Folder of fetched models, $XDG_CACHE_HOME/sv or ~/.cache/sv; raises ConfigError if neither variable is set."""
     given = os.environ.get("XDG_CACHE_HOME", "")

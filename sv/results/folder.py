@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from sv.base.config import load_json
+from sv.base.config import load_json, load_json_table
 from sv.base.files import sha256_of
 from sv.base.layout import ModelFolder, set_of
 from sv.kaldi.enrolment import read_enrolment, with_models
@@ -65,7 +65,7 @@ def load_results(path: Path) -> SystemResults:
         folder=folder,
         rows=rows,
         journal=_read_journal(folder.log) if folder.log.exists() else [],
-        config=load_json(folder.config),
+        config=load_json_table(folder.config),
         breakdown=load_json(folder.breakdown) if folder.breakdown.exists() else [],
     )
 
@@ -75,7 +75,7 @@ def _read_journal(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             records.append(json.loads(line))
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}:{number}: not a JSON record ({error}); remove the line") from error
     return records
 

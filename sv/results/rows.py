@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sv.base.config import load_json
+from sv.base.config import ConfigError, load_json, load_json_table
 from sv.base.files import sha256_of, write_text
 from sv.base.layout import ModelFolder, parse_condition
 from sv.base.seeding import generator
@@ -94,7 +94,7 @@ def stamp_of(model: Path, data_dir: Path, seed: int, normalisation: str = NONE, 
     return Stamp(
         trials_sha256=sha256_of(data_dir / "trials"),
         num_dropped=len(dropped.read_text(encoding="utf-8").splitlines()) if dropped.exists() else 0,
-        crop_scheme=crop_scheme(load_json(folder.config).get("extract", {})),
+        crop_scheme=crop_scheme(load_json_table(folder.config).get("extract", {})),
         normalisation=normalisation,
         calibration=calibration,
         checkpoint_sha256=sha256_of(folder.weights),
@@ -196,9 +196,9 @@ def read_results(path: str | Path) -> list[Row]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: not there; run stage 7 first")
     try:
-        rows = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: {error}; remove it and score again") from error
+        rows = load_json(path)
+    except ConfigError as error:
+        raise ValueError(f"{error}; remove it and score again") from error
     check_rows(rows, path)
     return rows
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from sv.base.config import ConfigError, load_json, write_json
+from sv.base.config import ConfigError, load_json_table, write_json
 from sv.kaldi.trials import Trials
 from sv.scoring.cosine import rows_of
 from sv.scoring.metrics import checked
@@ -198,7 +198,7 @@ def write_calibration(
 
 def read_calibration(path: str | Path) -> tuple[LogisticCalibration, dict[str, Any]]:
     """Read a calibration and its whole record; raises ConfigError naming a file that holds none."""
-    record = load_json(path)
+    record = load_json_table(path)
     try:
         calibration = LogisticCalibration(record["p_target"])
         calibration.weights_ = np.array(record["weights"], dtype=np.float64)

@@ -70,11 +70,17 @@ def assemble(
     Raises
     ------
     ConfigError
-        Naming `where`, if they do not fit the system.
+        Naming `where`, if they do not fit the system, or are NaN or infinite: no recording is to blame for what they give.
     """
     frontend, model = build_frontend(system), build_model(system)
     try:
         model.load_state_dict(weights["model"], strict=True)
     except (RuntimeError, KeyError) as error:
         raise ConfigError(f"{where}: does not fit its configuration: {str(error).splitlines()[0]}") from error
+    floats = {name: weight for name, weight in model.state_dict().items() if weight.is_floating_point()}
+    if bad := [name for name, weight in floats.items() if not torch.isfinite(weight).all()]:
+        raise ConfigError(
+            f"{where}: {len(bad)} of {len(floats)} weights hold NaN or infinity, e.g. {bad[0]}; train again, or take an "
+            "earlier checkpoint"
+        )
     return system, frontend.to(device).eval(), model.to(device).eval()

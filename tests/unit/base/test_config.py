@@ -3,7 +3,17 @@ from typing import Literal
 
 import pytest
 
-from sv.base.config import ConfigError, flatten, from_dict, load_json, load_toml, require, to_dict, write_json
+from sv.base.config import (
+    ConfigError,
+    flatten,
+    from_dict,
+    load_json,
+    load_json_table,
+    load_toml,
+    require,
+    to_dict,
+    write_json,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,3 +98,19 @@ def test_fields_within_range_pass():
 
 def test_nested_keys_become_dotted_ones():
     assert flatten({"a": 1, "b": {"c": [2], "d": {"e": None}}, "f": {}}) == {"a": 1, "b.c": [2], "b.d.e": None}
+
+
+@pytest.mark.parametrize("load", [load_json, load_toml])
+def test_garbage_is_one_line_that_names_the_file(tmp_path, load):
+    deep = {load_json: "[" * 100_000, load_toml: "a = " + "[" * 100_000}[load]
+    for text in (b"\xff\xfe", b"{", deep.encode(), b"\0", b"a = " + b"9" * 5000 + b"x"):
+        (tmp_path / "x").write_bytes(text)
+        with pytest.raises(ConfigError, match="/x: "):
+            load(tmp_path / "x")
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", '"text"'])
+def test_what_is_no_object_is_refused(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"x\.json: expected a JSON object, got (list|int|NoneType|str)"):
+        load_json_table(tmp_path / "x.json")

@@ -1,4 +1,5 @@
 import errno
+import os
 
 import pytest
 
@@ -51,3 +52,46 @@ def test_a_missing_file_is_told_with_its_remedy(tmp_path):
 def test_sha256_of_a_known_text(tmp_path):
     write_text(tmp_path / "abc", "abc")
     assert sha256_of(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_a_planted_link_is_not_followed_and_goes(tmp_path):
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "file.tmp").symlink_to(tmp_path / "victim")
+    write_text(tmp_path / "file", "new")
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert (tmp_path / "file").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "victim"]
+
+
+def test_what_a_killed_process_left_is_overwritten(tmp_path):
+    (tmp_path / "file.tmp").write_text("a longer text than the new one")
+    write_text(tmp_path / "file", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_two_writers_at_once_do_not_publish_each_others_halves(tmp_path):
+    with (
+        pytest.raises(OSError, match="another process is writing this file") as caught,
+        atomic_write(tmp_path / "f") as file,
+    ):
+        file.write("one")
+        (tmp_path / "f.tmp").unlink()
+        (tmp_path / "f.tmp").write_text("half of ano")
+    assert caught.value.errno == errno.EBUSY
+    assert not (tmp_path / "f").exists()
+
+
+@pytest.mark.parametrize("name", ["a b", "it's", '"quoted"', "ü", "two\nlines", "-dash", "%41", "$(touch x)"])
+def test_odd_names_are_names(tmp_path, name):
+    write_text(tmp_path / name / name, "x")
+    assert (tmp_path / name / name).read_text() == "x"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_the_umask_holds(tmp_path):
+    before = os.umask(0o077)
+    try:
+        write_text(tmp_path / "file", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600

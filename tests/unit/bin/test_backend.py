@@ -140,7 +140,7 @@ def test_adapting_to_embeddings_of_another_system_is_refused(files, fails) -> No
 
 def test_wrong_usage(files, fails) -> None:
     said = fails(backend.main, files / "train.scp", files / "utt2spk", files / "backend", "--lda-dim", 0, code=2)
-    assert "--lda-dim must be positive, got 0" in said
+    assert "--lda-dim: takes a whole number from 1" in said
     for options, message in (
         (("--kinds", "plda,cosine"), "no back end 'cosine' to train; there are plda, b_vector"),
         (("--set", "b_vector.num_epochs=1"), "--set: unknown key 'b_vector'; known here: plda"),

@@ -1,14 +1,17 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from sv.bin import embed
 from sv.data.manifests import write_manifests
 from sv.embed.embedder import Embedder, utterance_embedding
 from sv.features.segments import frames_per_segment
 from sv.kaldi import open_ark_scp, read_scp, read_vectors, write_data_dir, write_table
+from sv.kaldi.specifiers import open_records
 from sv.system.folder import load_model
 
 
@@ -173,3 +176,35 @@ def test_stored_features_of_another_kind_are_refused(folder, staged, fails, tmp_
 def test_a_folder_without_model_is_refused(folder, fails, tmp_path) -> None:
     said = fails(embed.main, "--model", tmp_path, folder / "spk0-0.wav", tmp_path / "out.ark")
     assert "is not a model folder" in said
+
+
+@pytest.fixture
+def overflow(folder, tmp_path) -> Path:
+    """An archive of features: one utterance that the model takes, one that overflows in it."""
+    rng = np.random.default_rng(0)
+    num_frames = 26
+    with open_records(f"ark,scp:{tmp_path}/f.ark,{tmp_path}/f.scp") as write:
+        write("good", rng.normal(size=(num_frames, 16)).astype(np.float32))
+        write("overflow", np.full((num_frames, 16), np.inf, dtype=np.float32))
+    return tmp_path / "f.scp"
+
+
+def test_embeddings_that_are_not_finite_are_named_or_left_out(folder, overflow, fails, tmp_path, capsys) -> None:
+    said = fails(embed.main, "--model", folder / "model", overflow, tmp_path / "out.ark")
+    assert ": its embedding is not finite\nerror: 1 of 2 recordings cannot be used (--skip-bad leaves them out)" in said
+    assert not list(tmp_path.glob("out*"))
+    assert list(embedded(tmp_path, folder, "--skip-bad", overflow)) == ["good"]
+    assert capsys.readouterr().err.count("its embedding is not finite") == 1
+
+
+def test_weights_that_are_not_finite_are_the_models_fault(folder, fails, tmp_path) -> None:
+    broken = shutil.copytree(folder / "model", tmp_path / "broken")
+    state = torch.load(broken / "checkpoints/best.pt", weights_only=True)
+    name = max(state["model"], key=lambda name: state["model"][name].numel())
+    state["model"][name].view(-1)[0] = np.nan
+    torch.save(state, broken / "checkpoints/best.pt")
+    said = fails(embed.main, "--model", broken, "--skip-bad", folder / "spk0-0.wav", tmp_path / "out.ark")
+    assert (
+        f"best.pt: 1 of {len([w for w in state['model'].values() if w.is_floating_point()])} weights hold NaN" in said
+    )
+    assert name in said and "spk0-0" not in said

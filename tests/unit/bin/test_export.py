@@ -7,6 +7,7 @@ import pytest
 import soundfile
 import torch
 
+import sv
 from sv.bin import embed, export
 from sv.embed.embedder import utterance_embedding
 from sv.embed.export import takes_any_length
@@ -125,6 +126,16 @@ def test_onnx_gives_the_embeddings_of_torchscript(name, model_of, tmp_path) -> N
         segments = (0.1 * rng.normal(size=shape)).astype(np.float32)
         expected = exported(torch.from_numpy(segments)).numpy()
         np.testing.assert_allclose(session.run(None, {"segments": segments})[0], expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["exu_net", "resnet_se34v2"])
+def test_an_exported_onnx_file_is_a_model_itself(name, model_of, folder, tmp_path) -> None:
+    pytest.importorskip("onnxscript")
+    model, out = model_of(name), tmp_path / "out.onnx"
+    export.main(["--model", str(model), "--format", "onnx", str(out)])
+    wavs = [folder / f"{utt}.wav" for utt in ("spk0-0", "spk1-2", "spk2-4")]
+    expected, found = sv.load(model).embed(wavs), sv.load(out).embed(wavs)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_what_onnx_cannot_hold_is_said_in_one_line(model_of, fails, tmp_path) -> None:

@@ -61,8 +61,8 @@ def test_bad_recordings_and_missing_calibrations_are_named(model, folder, tmp_pa
     said = fails(verify.main, "--model", model, folder / "spk1-2.wav", tmp_path / "noise.wav")
     assert said.startswith(f"error: cannot use {tmp_path}/noise.wav: ")
     assert "nowhere.wav" in fails(verify.main, "--model", model, "nowhere.wav", folder / "spk1-2.wav")
-    said = fails(verify.main, "--model", model, "--p-target", "2", folder / "spk1-2.wav", folder / "spk1-2.wav")
-    assert said == "error: p_target must be in (0, 1), got 2.0"
+    said = fails(verify.main, "--model", model, "--p-target", "2", folder / "spk1-2.wav", folder / "spk1-2.wav", code=2)
+    assert "argument --p-target: takes a number above 0 below 1, got '2'" in said
 
 
 def test_without_a_calibration_there_is_a_score_and_no_decision(model, folder, capsys) -> None:
@@ -90,6 +90,9 @@ def test_a_calibration_of_other_weights_is_refused(model, folder, fails, capsys)
     assert said == f"error: {place}: {expected}"
     said = fails(verify.main, "--model", folder / "model", "--calibration", place, wav, wav)
     assert expected in said
+    place.write_text(json.dumps(record))
+    said = fails(verify.main, "--model", folder / "model", "--calibration", place, wav, wav)
+    assert said == f"error: {place}: does not say of which model it is; make it with sv calibrate fit --model"
 
 
 def test_a_threshold_of_scores_decides_and_is_bound_to_the_weights(model, folder, fails, capsys, tmp_path) -> None:

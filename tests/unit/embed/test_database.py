@@ -66,6 +66,8 @@ def test_what_is_no_database_is_said(source, tmp_path) -> None:
     with pytest.raises(ConfigError, match="not a database of voices; sv enrol makes one"):
         read_database(tmp_path / "none", source)
     (tmp_path / "notes").write_text("mine")
+    with pytest.raises(ConfigError, match="notes: a file; a database of voices is a folder"):
+        enrol(tmp_path / "notes", source, "al", vectors((1, 0)))
     with pytest.raises(ConfigError, match="holds notes and no database of voices"):
         enrol(tmp_path, source, "al", vectors((1, 0)))
     with pytest.raises(DataDirError, match="'two words' cannot be a key"):
@@ -153,6 +155,6 @@ def test_the_commands_refuse(voices, tmp_path, capsys) -> None:
     assert not db.exists()
     command(enrol_command.main, *model, db, "al", voices / "a.wav")
     assert "enrolled already" in refused(enrol_command.main, db, "al", voices / "b.wav")
-    assert "--top must be 1 or more" in refused(identify.main, "--top", 0, db, voices / "a.wav", code=2)
+    assert "argument --top: takes a whole number from 1" in refused(identify.main, "--top", 0, db, voices / "a.wav", code=2)
     assert "no speech in it" in refused(identify.main, "--vad", "silero", db, voices / "a.wav")
     assert Path(db / "database.json").is_file()

@@ -94,6 +94,22 @@ def test_stages_3_and_5_and_sv_embed_cut_alike(voices, data_dir, tmp_path, first
         embed.main([*options, str(voices / "a.wav"), str(tmp_path / "out.ark")])
 
 
+def test_a_detector_does_not_read_stored_features(voices, data_dir, tmp_path) -> None:
+    out = str(tmp_path / "feats")
+    compute_feats.main(["--config", str(voices / "tiny.toml"), "--out", out, str(data_dir)])
+    with pytest.raises(SystemExit, match=r"s-a is stored features; a detector of speech needs audio, give wav\.scp"):
+        embed.main(
+            ["--model", str(voices / "model"), "--vad", "silero", f"{out}/test/feats.1.scp", str(tmp_path / "out.ark")]
+        )
+
+
+def test_the_commands_ask_for_at_least_what_the_model_asks_for(voices) -> None:
+    embedder = open_model(voices / "model").listening(None, 1.0)
+    assert embedder.listening(None, None, 0.3).system.extract.min_speech == 1.0
+    assert embedder.listening(None, 0.0, 0.3).system.extract.min_speech == 0.0
+    assert open_model(voices / "model").listening("none", None, 0.3).system.extract.min_speech == 0.3
+
+
 def test_a_set_given_to_sv_embed_names_what_it_refuses(voices, data_dir, tmp_path, capsys) -> None:
     embed.main(
         ["--model", str(voices / "model"), "--min-speech", "1", "--skip-bad", str(data_dir), str(tmp_path / "out.ark")]

@@ -3,6 +3,7 @@
 import json
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,15 @@ import pytest
 import torch
 
 from sv.base.config import ConfigError
+from sv.base.files import sha256_of
 from sv.bin import embed, extract, verify
 from sv.data.audio import load_speech
 from sv.embed.opening import find_source, open_model
 from sv.features.fbank import Fbank, FbankConfig
 from sv.kaldi import iter_matrices, read_vectors, write_data_dir
 from sv.published.checkpoint import CheckpointError
+from sv.published.convert import SYSTEMS
+from sv.published.registry import read_models
 
 BANDS = {"input": '"fbank"', "embedding_dim": 4, "fbank": "{ num_mel_bins = 4 }"}
 POWERS = {"input": '"waveform"', "embedding_dim": 3}
@@ -213,7 +217,7 @@ def test_foreign_models_are_what_stage_5_embeds_with(voices, program, export_onn
         ("fail", {}, "failed with exit code 1: no licence for this machine"),
         ("forget", {}, "wrote no vector for 1 recordings"),
         ("ragged", {}, "wrote arrays of shape"),
-        ("nan", {}, "wrote NaN or infinity for"),
+        ("nan", {}, r"no recording has a finite embedding; is .*tool\.toml a model that works"),
         ("", {"embedding_dim": 5}, r"wrote arrays of shape \[\(3,\)\], expected one vector each"),
     ],
 )
@@ -249,6 +253,14 @@ def test_a_command_that_cannot_be(voices, tmp_path, fails_in_one, line, reason) 
     fails_in_one(reason, embed.main, "--model", tmp_path / "tool.toml", voices / "a.wav", tmp_path / "out.ark")
 
 
+@pytest.mark.parametrize("content", ["[model]\ntype = 'exu_net'\n", "[1, 2]", '{"features": {}}'])
+def test_a_configuration_is_no_description(tmp_path, content) -> None:
+    path = tmp_path / ("x.json" if content[0] in "{[" and "model" not in content else "x.toml")
+    path.write_text(content)
+    with pytest.raises(ConfigError, match="not a description of a model; of a system of ours, give the model folder"):
+        find_source(path)
+
+
 def test_a_folder_does_not_run_programs(voices, program, tmp_path) -> None:
     program.rename(tmp_path / "model.toml")
     with pytest.raises(ConfigError, match="it runs a program; if you trust it, give the file itself"):
@@ -270,6 +282,18 @@ def test_a_published_checkpoint_is_recognised_by_its_weights(published_weights, 
     source = find_source(tmp_path / "model.pt", system="vggvox")
     with pytest.raises(CheckpointError, match="not a checkpoint of vggvox"):
         open_model(source)
+
+
+def test_of_several_systems_the_one_is_taken_that_the_hash_says(published_weights, tmp_path, monkeypatch) -> None:
+    torch.save({"model": published_weights("rawnet3")}, tmp_path / "model.pt")
+    readers = dict.fromkeys(("rawnet3", "rawnet4"), SYSTEMS["rawnet3"])
+    monkeypatch.setattr("sv.published.recognise.SYSTEMS", readers)
+    monkeypatch.setattr("sv.published.convert.SYSTEMS", readers)
+    with pytest.raises(CheckpointError, match="a checkpoint that fits rawnet3, rawnet4; sv convert SYSTEM"):
+        open_model(tmp_path / "model.pt")
+    known = replace(read_models()["rawnet3"], sha256=sha256_of(tmp_path / "model.pt"))
+    monkeypatch.setattr("sv.published.registry.read_models", lambda: {"rawnet3": known})
+    assert open_model(tmp_path / "model.pt").system.name == "rawnet3"
 
 
 def test_a_checkpoint_that_is_none_or_ours(voices, tmp_path) -> None:

@@ -88,3 +88,14 @@ def test_too_short_a_waveform_is_named() -> None:
 def test_config_names_what_is_wrong(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Fbank(FbankConfig(**changes))
+
+
+def test_samples_as_they_are_lose_a_constant_and_meet_the_floor_sooner(chirp: torch.Tensor) -> None:
+    integers = Fbank(FbankConfig())(chirp)
+    plain = Fbank(FbankConfig(input_scale=1.0))(chirp)
+    constant = 2 * np.log(32768)
+    above = plain > np.log(torch.finfo(torch.float32).eps) + 1e-3
+    assert above.float().mean() > 0.9
+    torch.testing.assert_close(plain[above], (integers - constant)[above], rtol=0, atol=1e-4)
+    with pytest.raises(ValueError, match="input_scale must be positive, got 0"):
+        FbankConfig(input_scale=0)

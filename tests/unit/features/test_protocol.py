@@ -10,6 +10,7 @@ ANSWERS = {  # input rate in Hz, rows, shift in ms
     "embedding": (None, None, None),
     "log_mel": (16_000, 64, 10.0),
     "fbank": (16_000, 80, 10.0),
+    "decibel_mel": (16_000, 80, 10.0),
     "slaney_mel": (16_000, 40, 10.0),
     "waveform": (16_000, None, None),
 }

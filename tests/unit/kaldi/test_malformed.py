@@ -97,9 +97,15 @@ def plain(raw: bytes) -> str:
     return text
 
 
+def tidied(data: bytes) -> bytes:
+    """A table without a byte order mark, and without blank lines at its end."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    return re.sub(rb"(\A|\n)[" + BLANKS + rb"\n]*\Z", rb"\1", data)
+
+
 def expected_table(data: bytes) -> dict[str, str]:
     """A table as Kaldi's documentation has it; raises ValueError for what is none."""
-    table = {}
+    table, data = {}, tidied(data)
     if data and data[-1:] != b"\n":
         raise ValueError(data)
     for line in data.split(b"\n")[:-1]:
@@ -266,7 +272,7 @@ TRIALS = b"a-1 b-1 nontarget\na-1 a-2 target\n\xc3\xbc-1 b-1 nontarget\nb-1 b-2 
 
 
 def expected_trials(data: bytes, last: bytes) -> list[tuple[str, str, bytes]]:
-    lines = data.split(b"\n")
+    lines = tidied(data).split(b"\n")
     rows = []
     for line in lines[:-1] if lines[-1] == b"" else lines:
         match = re.fullmatch(KEY + rb"[" + BLANKS + rb"]+([^" + BLANKS + rb"\n\0]+)[" + BLANKS + rb"]+" + last, line)

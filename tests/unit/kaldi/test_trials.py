@@ -19,7 +19,7 @@ def test_round_trip(tmp_path, trials):
     )
 
 
-@pytest.mark.parametrize("line", ["a b imp", "a b", "a b target x", ""])
+@pytest.mark.parametrize("line", ["a b imp", "a b", "a b target x", "\na c target"])
 def test_labels_are_strict(tmp_path, line):
     (tmp_path / "trials").write_text(f"a b target\n{line}\n")
     with pytest.raises(DataDirError, match=r"trials:2: expected '<enrolment-utt> <test-utt> target\|nontarget'"):

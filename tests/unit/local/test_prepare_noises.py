@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
 
+from local.prepare_musan import half_of, source_of
 from sv.kaldi import read_scp, validate_data_dir
 
 
@@ -55,3 +58,28 @@ def test_a_mirror_that_does_not_answer_is_one_line(run, tmp_path, corpus):
     assert done.returncode == 1
     assert f"download_corpora.py: {corpus} from http://127.0.0.1:9" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_folder_above_musan_is_named(run, speech, tmp_path):
+    speech(tmp_path / "corpora/musan/noise/source/noise-source-0001.wav")
+    done = run("local/prepare_musan.py", tmp_path / "corpora", tmp_path / "data")
+    assert f"{tmp_path}/corpora: is the folder above MUSAN; give {tmp_path}/corpora/musan" in done.stderr
+    done = run("local/prepare_musan.py", tmp_path / "corpora/musan/noise", tmp_path / "data")
+    assert "none of the folders noise, music, speech; is this MUSAN, unpacked?" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "utterance", "recording"),
+    [
+        ("free-sound/noise-free-sound-0003.wav", "noise-free-sound-0003", "noise-free-sound-0003"),
+        ("free-sound/noise-free-sound-0003-0002.wav", "noise-free-sound-0003-0002", "noise-free-sound-0003"),
+        ("free-sound/noise-free-sound-0003_12.wav", "noise-free-sound-0003_12", "noise-free-sound-0003"),
+        ("free-sound/noise-free-sound-0003.00012.wav", "noise-free-sound-0003.00012", "noise-free-sound-0003"),
+        ("free-sound/noise-free-sound-0003/00002.wav", "noise-free-sound-0003-00002", "noise-free-sound-0003"),
+        ("fma/music-fma-0003/music-fma-0003-4.wav", "music-fma-0003-4", "music-fma-0003"),
+    ],
+)
+def test_pieces_belong_to_their_recording(path, utterance, recording):
+    source = source_of(Path("musan/noise") / path)
+    assert (source.utterance, source.speaker, half_of(source.speaker)) == (utterance, recording, "test")

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from local.prepare_vctk import find_sources, read_genders
 from sv.kaldi import read_scp, read_utt2dur, read_utt2spk, validate_data_dir
 
 SCRIPT = "local/prepare_vctk.py"
@@ -150,3 +151,18 @@ def test_noisy_vctk_needs_both_parts(run, noisy_vctk, tmp_path):
     done = run("local/prepare_noisy_vctk.py", noisy_vctk, tmp_path / "data")
     assert done.returncode == 1
     assert "no pair of folders {clean,noisy}_trainset_28spk_wav or {clean,noisy}_trainset_56spk_wav" in done.stderr
+
+
+def test_what_is_there_of_the_second_microphone_alone_is_said(tmp_path, capsys):
+    for name in ("p225_001_mic1", "p225_001_mic2", "p225_002_mic2", "p315_001_mic2"):
+        (tmp_path / name[:4]).mkdir(exist_ok=True)
+        (tmp_path / name[:4] / f"{name}.flac").touch()
+    assert [source.utterance for source in find_sources(tmp_path)] == ["p225-001"]
+    assert capsys.readouterr().out == "2 sentences are there of microphone 2 alone, and left out, of p225, p315\n"
+
+
+def test_frames_and_blank_lines_of_speaker_info_are_nothing(tmp_path):
+    (tmp_path / "speaker-info.txt").write_bytes(
+        b"\xef\xbb\xbfID AGE GENDER\r\n\r\n225  23  F  English\r\np226 22 M\r\n\r\n"
+    )
+    assert read_genders(tmp_path / "wav48") == {"p225": "f", "p226": "m"}

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from sv.kaldi import read_scp, read_trials, read_utt2dur, validate_data_dir
+from local.prepare_voxceleb1 import read_genders, read_official_trials
+from sv.kaldi import DataDirError, read_scp, read_trials, read_utt2dur, validate_data_dir
 
 SCRIPT = "local/prepare_voxceleb1.py"
 
@@ -193,3 +194,15 @@ def test_a_kaldi_test_directory_without_trials_is_refused_before_anything_is_wri
     assert done.returncode == 1
     assert f"{tmp_path}/data/voxceleb1_test: there is no trials" in done.stderr
     assert not (tmp_path / "mine").exists()
+
+
+def test_frames_of_the_tables_are_nothing_and_odd_lines_are_named(tmp_path):
+    header = "VoxCeleb1 ID\tVGGFace1 ID\tGender\tNationality (class)\tSet\r\n"
+    row = "id10001\tA.J._Buckley\tm\tIreland\tdev\r\n"
+    (tmp_path / "vox1_meta.csv").write_bytes(f"\ufeff{header}{row}\r\n".encode())
+    assert read_genders(tmp_path) == {"id10001": "m"}
+    (tmp_path / "vox1_meta.csv").write_text(header + row + "id10002\tx\n")
+    with pytest.raises(DataDirError, match=r"vox1_meta.csv:3: expected 5 tab-separated columns, got 2"):
+        read_genders(tmp_path)
+    (tmp_path / "veri_test2.txt").write_bytes(b"\xef\xbb\xbf1 id1/a/1.wav id1/b/2.wav\r\n\r\n")
+    assert read_official_trials(tmp_path / "veri_test2.txt") == [(True, "id1-a-1", "id1-b-2")]

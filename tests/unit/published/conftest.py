@@ -10,6 +10,7 @@ import torchaudio
 from torch import Tensor, nn
 
 from sv.models import MODELS
+from sv.published import campplus, exu_net, redimnet2, speechbrain, wespeaker
 
 KERAS = Path(__file__).parents[2] / "golden" / "rawnet" / "keras.h5.gz"
 LIGHT = {"channels": (4, 8, 8, 16), "blocks": (1, 2, 1, 1), "embedding_dim": 12}
@@ -25,6 +26,19 @@ VOXCELEB_TRAINER = {
     "resnet_se34l": {**LIGHT, "pooling": "mean"},
     "resnet_se34v2": {**LIGHT, "num_mel_bins": 32, "pooling": "statistics"},
     "vggvox": {"embedding_dim": 12},
+}
+REDIMNET2 = {"F": 16, "C": 4, "stages_setup": [[[2, 2], 1, 1, [[3, 3]], 8]]}
+RENAMED = {  # our network, its settings, its names back
+    "campplus_3dspeaker": ("campplus", {"blocks": (1, 1, 1)}, campplus.LAYOUTS["campplus_3dspeaker"][0].published),
+    "campplus_wespeaker": ("campplus", {"blocks": (1, 1, 1)}, campplus.LAYOUTS["campplus_wespeaker"][0].published),
+    "resnet_wespeaker": ("plain_resnet", {"channels": 4}, wespeaker.LAYOUTS["resnet_wespeaker"].published),
+    "ecapa_wespeaker": ("ecapa_tdnn", {"channels": 16}, wespeaker.LAYOUTS["ecapa_wespeaker"].published),
+    "ecapa_speechbrain": (
+        "ecapa_tdnn",
+        {"channels": 16, "aggregated_norm": True, "attention_norm": True, "embedding_norm": False},
+        speechbrain.published,
+    ),
+    "na_exu_net": ("na_exu_net", LIGHT | {"channels": (8, 8, 8, 16)}, exu_net.NA_EXU_NET.published),
 }
 RAWNETS = {
     "rawnet1_pytorch": "rawnet1_pytorch",
@@ -89,6 +103,14 @@ def weights_of(published_weights) -> Callable[[str], dict[str, Tensor]]:
                 for n in (1, 2)
                 for kind in ("weight", "bias")
             }
+        if system in RENAMED:
+            name, settings, published = RENAMED[system]
+            config, model_class = MODELS[name]
+            return published(model_class(config(**settings)))
+        if system == "redimnet2":
+            config = redimnet2.redimnet2_config(REDIMNET2)
+            weights = redimnet2.layout(config).published(MODELS["redimnet2"][1](config))
+            return {"model_config": REDIMNET2, "state_dict": weights}
         config, model_class = MODELS[system]
         return dict(model_class(config(**(DIFF_SV if system == "diff_sv" else LIGHT))).state_dict())
 

@@ -26,7 +26,7 @@ def options_of(system: str) -> dict[str, object]:
 
 
 def test_no_system_is_in_two_families() -> None:
-    assert sum(len(family.SYSTEMS) for family in FAMILIES) == len(SYSTEMS) == 15
+    assert sum(len(family.SYSTEMS) for family in FAMILIES) == len(SYSTEMS) == 22
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -93,6 +93,12 @@ LOST = {
     "resnet_se34v2": "bn1.weight",
     "vggvox": "fc.weight",
     "my_linear_net": "__S__.l2.bias",
+    "campplus_3dspeaker": "xvector.transit1.linear.weight",
+    "campplus_wespeaker": "head.layer1.0.bn1.bias",
+    "resnet_wespeaker": "seg_1.bias",
+    "ecapa_wespeaker": "pool.linear2.bias",
+    "ecapa_speechbrain": "mfa.norm.norm.bias",
+    "na_exu_net": "u_res_1.0.bn1.bias",
 }
 
 
@@ -128,7 +134,7 @@ def test_sizes_of_another_network_are_an_error_that_names_the_file(weights_of, t
         (
             "exu_net",
             {"input_scale": 1},
-            r"exu_net has no option 'input_scale' \(input_scale is of resnet_se34l, resnet_se34v2, vggvox\); known: none",
+            rf"exu_net has no option 'input_scale' \(input_scale is of {', '.join(OPTIONS['input_scale'])}\); known: none",
         ),
         (
             "vggvox",
@@ -157,3 +163,43 @@ def test_an_option_of_one_name_is_the_same_for_all_its_systems() -> None:
         assert len({id(option) for option in owners.values()}) == 1, name
         assert all(isinstance(option, Option) and option.help for option in owners.values())
     assert all(isinstance(reader, Reader) for reader in SYSTEMS.values())
+
+
+def test_another_systems_checkpoint_is_named(weights_of, tmp_path: Path) -> None:
+    for system, given, known in (
+        ("exu_net", "se_resnet", "se_resnet"),
+        ("resnet_wespeaker", "campplus_wespeaker", "campplus_wespeaker or campplus_3dspeaker"),
+        ("campplus_3dspeaker", "ecapa_speechbrain", "ecapa_speechbrain"),
+        ("ecapa_wespeaker", "resemblyzer", "resemblyzer"),
+    ):
+        torch.save(weights_of(given), tmp_path / "x.pt")
+        with pytest.raises(CheckpointError, match=rf"x\.pt: not a checkpoint of {system}: .*; it is one of ") as caught:
+            convert_checkpoint(system, tmp_path / "x.pt", tmp_path / "exp")
+        assert sorted(str(caught.value).partition("it is one of ")[2].split(" or ")) == sorted(known.split(" or "))
+
+
+def test_what_the_weights_do_not_tell_can_be_given(weights_of, tmp_path: Path) -> None:
+    for system, options, found in (
+        ("se_resnet", {"num_mel_bins": "80"}, lambda record: record.features.num_mel_bins == 80),
+        ("rawnet2", {"preact_bypass": "false"}, lambda record: record.model.preact_bypass is False),
+        ("rawnet2", {}, lambda record: record.model.preact_bypass is True),
+        ("rawnet3", {"sinc_stride": "8"}, lambda record: record.model.sinc_stride == 8),
+        ("diff_sv", {"enhancer_heads": "4"}, lambda record: record.model.enhancer_heads == 4),
+    ):
+        torch.save(weights_of(system), tmp_path / "x.pt")
+        convert_checkpoint(system, tmp_path / "x.pt", tmp_path / "exp", options)
+        assert found(load_model(tmp_path / "exp")[0]), (system, options)
+
+
+@pytest.mark.parametrize(
+    ("system", "options", "message"),
+    [
+        ("se_resnet", {"num_mel_bins": "many"}, "option num_mel_bins must be positive number, got 'many'"),
+        ("se_resnet", {"num_mel_bins": "0"}, "option num_mel_bins must be positive number, got '0'"),
+        ("rawnet2", {"preact_bypass": "maybe"}, "option preact_bypass must be true or false, got 'maybe'"),
+        ("campplus_3dspeaker", {"window": "hann"}, "option window must be povey or hamming, got 'hann'"),
+    ],
+)
+def test_values_of_options_are_checked(system: str, options: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
+        convert_checkpoint(system, tmp_path / "not there", tmp_path, options)

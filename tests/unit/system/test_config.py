@@ -4,7 +4,7 @@ import pytest
 
 from sv.base.config import ConfigError
 from sv.data.sampler import BATCHES
-from sv.system.config import parse_system, system_to_dict
+from sv.system.config import parse_system, system_to_dict, with_speakers
 from sv.train.steps import LOSS_TYPES
 
 TYPES = {"features": "log_mel", "model": "exu_net", "loss": "pairs", "batches": "pairs"}
@@ -158,3 +158,32 @@ def test_options_of_the_chosen_criterion_are_keys_of_the_loss_table() -> None:
     record = system_to_dict(system)
     assert record["loss"]["norm"] == 3.0
     assert parse_system(record, "x.toml") == system
+
+
+PUBLISHED = {"system": "campplus_3dspeaker", "source": "campplus.pt", "file_sha256": "ab" * 32}
+CONVERTED = {"features": {"type": "log_mel"}, "model": {"type": "exu_net"}}
+
+
+def test_a_converted_checkpoint_says_so_until_it_is_trained() -> None:
+    system = parse_system({**CONVERTED, "published": PUBLISHED}, "config.json")
+    assert (system.published.system, system.published.source) == ("campplus_3dspeaker", "campplus.pt")
+    table = system_to_dict(system)
+    assert table["published"] == PUBLISHED and parse_system(table, "config.json") == system
+    trained = with_speakers(system, 7, 3)
+    assert trained.published is None and "published" not in system_to_dict(trained)
+    assert "published" not in system_to_dict(parse_system(CONVERTED, "x.toml"))
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({**PUBLISHED, "noise": "babble"}, "config.json: unknown key 'published.noise'"),
+        ({"system": "x"}, r"config.json: \[published\] .*missing .*'source' and 'file_sha256'"),
+        ({**PUBLISHED, "source": 3}, "config.json: 'published.source' must be str, got 3"),
+        ("a file", "config.json: 'published' must be a table, got 'a file'"),
+        (None, "config.json: 'published' must be a table, got None"),
+    ],
+)
+def test_an_origin_is_read_strictly(section: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_system({**CONVERTED, "published": section}, "config.json")

@@ -163,3 +163,23 @@ def test_one_line_of_text_is_what_the_command_is_for(shell):
     (shell.dir / "one.scp").write_text("u one.txt:2\n")
     assert shell("copy-feats scp:one.scp ark,t:-; feat-to-dim scp:one.scp -").stdout == "u  [\n  1.0 2.0 3.0 ]\n3\n"
     assert "v.ark: a: a vector of 3, not a matrix; use copy-vector" in shell("copy-feats ark:v.ark ark:-").stderr
+
+
+def test_a_full_disk_and_a_bad_record_leave_the_old_output_whole(shell):
+    done = shell("copy-feats scp:x.scp ark:/dev/full")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "copy-feats: [Errno 28] could not write: No space left on device: '/dev/full'\n",
+    )
+    (shell.dir / "old.ark").write_text("old")
+    (shell.dir / "link.ark").symlink_to("old.ark")
+    (shell.dir / "bad.txt").write_text("a [ 1 2 ]\nb [ 1 two ]\n")
+    for target in ("ark:old.ark", "ark:link.ark", "ark,scp:link.ark,old.scp", "ark,t:old.ark"):
+        done = shell(f"copy-feats ark:bad.txt {target}")
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert (shell.dir / "old.ark").read_text() == "old"
+        assert not list(shell.dir.glob("*.tmp")) and not (shell.dir / "old.scp").exists()
+    assert shell("copy-feats ark:x.ark ark:link.ark && cmp x.ark old.ark && test -L link.ark").returncode == 0
+    assert shell("copy-feats ark:x.ark ark:x.ark && cmp x.ark old.ark").returncode == 0  # onto itself
+    assert "No such file or directory: 'none/x.ark'" in shell("copy-feats ark:x.ark ark:none/x.ark").stderr
+    assert shell("copy-feats ark:x.ark 'ark:it'\"'\"'s \"ü\".ark' && cmp x.ark 'it'\"'\"'s \"ü\".ark'").returncode == 0

@@ -81,3 +81,21 @@ def test_help_prints_the_header_and_each_option_with_its_default(toy):
     assert "toy.sh --nj 3" in done.stdout
     assert "--nj                 parallel jobs (2)" in done.stdout
     assert "--data-dir           where data go\n" in done.stdout
+
+
+@pytest.mark.parametrize("word", ["--nj\nx=5", "--nj[$(touch evaluated)]=5", "--\n=1", "--=5", "--nj=5\n", "--nj=5\nx"])
+def test_odd_words_are_one_line(toy, tmp_path, word):
+    done = toy(word)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
+    assert not (tmp_path / "evaluated").exists()
+
+
+def test_a_program_checks_the_values_if_the_script_names_one(toy, tmp_path):
+    checker = tmp_path / "checker"
+    checker.write_text('#!/bin/sh\nshift\necho "$*" > seen\nexit 1\n')
+    checker.chmod(0o755)
+    script = tmp_path / "toy.sh"
+    script.write_text(script.read_text().replace("# Options\n", f"option_checker={checker}\n# Options\n", 1))
+    done = toy("--nj=3", "--data-dir", "a b")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (tmp_path / "seen").read_text() == "nj=3 data_dir=a b dry_run=false\n"

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Check the options of a recipe before it does anything: the first value that makes no sense is one line and exit code 2.
+
+local/check_options.py ./run.sh nj=4 stage=0 stop_stage=8 ...        called by utils/parse_options.sh, with every option
+
+OPTIONS is the one table of their types and ranges. An option that is not in it is text. `name=` is an option that was not
+given, if its type below is `unset_or`; the recipe sets it later.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from local.download_corpora import ARCHIVES
+from local.make_noisy_test import conditions_of
+from local.noises import noise_types
+from sv.base.numbers import COUNT, COUNT_OR_NONE, POSITIVE, PROBABILITY, SEED, SHARE, whole
+
+
+def unset_or(read: Callable[[str], object]) -> Callable[[str], object]:
+    """The type of an option that has no default here."""
+    return lambda text: read(text) if text else None
+
+
+def one_of(*names: str) -> Callable[[str], object]:
+    """The type of a name among a few."""
+
+    def read(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"takes {', '.join(names[:-1])} or {names[-1]}, got {text[:80]!r}")
+        return text
+
+    return read
+
+
+def several_of(pattern: str, meaning: str) -> Callable[[str], object]:
+    """The type of names separated by commas, none of them twice."""
+
+    def read(text: str) -> list[str]:
+        names = text.split(",") if text else []
+        if not all(re.fullmatch(pattern, name) for name in names) or len(set(names)) < len(names):
+            raise ValueError(f"takes {meaning}, separated by commas and each once, got {text[:80]!r}")
+        return names
+
+    return read
+
+
+def path(text: str) -> Path:
+    """The type of a file or folder that need not exist."""
+    if text.startswith("-"):
+        raise ValueError(f"takes a path, got {text[:80]!r}; ./{text[:80]} is one that begins with a dash")
+    return Path(text)
+
+
+def folder_to_write(text: str) -> Path:
+    """The type of a folder that is made if it is not there."""
+    for place in (path(text), *Path(text).parents):
+        try:
+            if place.exists() and not place.is_dir():
+                raise ValueError(f"takes a folder, but {place} is a file")
+        except OSError as error:
+            raise ValueError(f"takes a folder, got {text[:80]!r}: {error.strerror}") from error
+    return Path(text)
+
+
+OPTIONS: dict[str, Callable[[str], object]] = {
+    "stage": whole(0, 8),
+    "stop_stage": whole(0, 8),
+    "nj": unset_or(whole(1, 10_000)),
+    "num_gpus": unset_or(whole(0, 1024)),
+    "num_nodes": whole(1, 10_000),
+    "num_ranks": unset_or(whole(1, 100_000)),
+    "launcher": one_of("local", "slurm", "sge"),
+    "seed": SEED,
+    "max_bad": SHARE,
+    "valid_fraction": unset_or(PROBABILITY),
+    "lda_dim": whole(1, 100_000),
+    "top_n": COUNT,
+    "b_vector": COUNT_OR_NONE,
+    "num_targets": COUNT,
+    "num_nontargets": COUNT,
+    "num_enrol": COUNT,
+    "num_test": COUNT_OR_NONE,
+    "num_copies": COUNT,
+    "vad_top_db": POSITIVE,
+    "noises": noise_types,
+    "download": several_of("|".join(ARCHIVES), " and ".join(ARCHIVES)),
+    "microphones": several_of(r"mc[0-9]{2}", "microphones as in mc01,mc05"),
+    "by": several_of("room|distractor|mictype|distance|mic|angle", "room, distractor, mictype, distance, mic, angle"),
+    "despite": several_of(r"[a-z][a-z0-9_]*", "names of what systems may differ in"),
+    "data": unset_or(folder_to_write),
+    "exp": unset_or(folder_to_write),
+}
+CORPORA = ("corpora", "voxceleb1", "musan", "rirs", "nonspeech100", "voices", "vctk", "digits", "noisy_vctk")
+PATHS = (*CORPORA, "config", "baseline", "phrase_config", "extractor", "model", "trials")
+SWITCHES = ("mini", "dry_run", "compress", "halves")
+OPTIONS |= dict.fromkeys(PATHS, path) | dict.fromkeys(SWITCHES, one_of("true", "false"))
+
+
+def check_value(name: str, text: str) -> None:
+    """Raise ValueError, without the option's name, for a value that its type does not take."""
+    if not text.isprintable():
+        raise ValueError(f"takes one line of text, got {text[:80]!r}")
+    OPTIONS.get(name, str)(text)
+
+
+def problem(options: dict[str, str]) -> str:
+    """The first thing wrong with the options of a recipe, in a line that begins with the option's name; empty if they are right."""
+    for name, text in options.items():
+        option = f"--{name.replace('_', '-')}"
+        try:
+            check_value(name, text)
+        except ValueError as error:
+            return f"{option} {str(error).removeprefix(f'{option}: ')}"
+    if int(options.get("stop_stage", 8)) < int(options.get("stage", 0)):
+        return f"--stop-stage {options['stop_stage']} comes before --stage {options.get('stage', 0)}"
+    if "snrs" in options:
+        try:
+            conditions_of(options["noises"], options["snrs"])
+        except ValueError as error:
+            return str(error).replace(": ", " ", 1)
+    prepares = options.get("stage", "0") == "0" and options.get("mini") != "true"
+    for name in CORPORA:
+        given = options.get(name)
+        awaited = name == "corpora" and options.get("download")  # the downloads make the folder
+        if prepares and given and not awaited and not Path(given).is_dir():
+            return f"--{name.replace('_', '-')} takes a folder that is there, got {given[:200]!r}"
+    return ""
+
+
+def main(words: list[str]) -> None:
+    """Check `name=value` words; the first word is the recipe, for the message."""
+    recipe, *pairs = words
+    if wrong := problem(dict(pair.split("=", 1) for pair in pairs)):
+        sys.stderr.write(f"{recipe}: option {wrong}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

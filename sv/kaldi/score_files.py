@@ -11,6 +11,7 @@ from sv.kaldi.scp import DataDirError, iter_lines, shown, to_number
 DELIMITERS = re.compile(rb"[\s,;]+")
 LABELS = {"target": True, "nontarget": False, "1": True, "0": False, "imp": False, "impostor": False, "tgt": True}
 PROBED_LINES = 1000
+MOST_COLUMNS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,8 @@ def find_layout(path: str | Path, known: Collection[str]) -> Layout:
         raise DataDirError(f"{path}: is empty; expected lines of '<enrolment-utt> <test-utt> <score>'")
     header = len(lines) > 1 and not any(field in known or _is_number(field) for field in lines[0])
     width = len(lines[header])
+    if width > MOST_COLUMNS:
+        raise DataDirError(f"{path}:{numbered[header][0]}: {width} columns; is this a score file?")
     scored = [(number, row) for number, row in numbered[header:] if len(row) == width and _num_known(row, known) >= 2]
     if not scored:
         raise DataDirError(

@@ -32,13 +32,17 @@ def main(argv: list[str] | None = None) -> None:
             {f"{utt}-copy{copy:04d}": value for utt, value in table.items() for copy in range(args.copies)}
             for table in tables
         )
-        genders = args.source / "spk2gender"
+        genders, digests = args.source / "spk2gender", args.source / "reco2digest"
+        recorded = read_table(digests) if digests.exists() else {}
         write_data_dir(
             args.out,
             wav_scp=wav_scp,
             utt2spk=utt2spk,
             utt2dur=utt2dur,
             spk2gender=read_table(genders) if genders.exists() else None,
+            reco2digest={
+                f"{key}-copy{copy:04d}": value for key, value in recorded.items() for copy in range(args.copies)
+            },
         )
         write_manifests(args.out)
     except (DataDirError, OSError) as error:

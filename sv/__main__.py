@@ -7,10 +7,14 @@ from collections.abc import Mapping, Sequence
 from sv import __version__
 
 COMMANDS = {
+    "models": "published models by name: list, get, card",
     "embed": "embeddings of audio files, a wav.scp or a feats.scp",
     "backend": "back ends of a training set's embeddings: mean, LDA and PLDA, b-vector",
     "score": "scores of a trial list",
     "verify": "decision for two recordings: same speaker or not",
+    "enrol": "a speaker into a database of voices",
+    "identify": "who of a database speaks, or nobody",
+    "threshold": "a threshold for one's own trials, with its interval",
     "metrics": "EER, minDCF, Cllr of a score file",
     "calibrate": "scores to log-likelihood ratios",
     "fuse": "scores of several systems to log-likelihood ratios",

@@ -16,6 +16,9 @@ EPILOG = """Specifiers are Kaldi's: ark:FILE ark,t:FILE scp:FILE ark,scp:FILE,FI
 A name without ark: or scp: is a file with a single object. Pipes (ark:gunzip -c x.ark.gz |) run with --allow-pipes alone."""
 
 
+KINDS = {1: "vectors", 2: "feature matrices"}  # by the number of their axes
+
+
 def boolean(text: str) -> bool:
     """true or false, as Kaldi writes them."""
     if text not in ("true", "false"):
@@ -48,26 +51,26 @@ def run(main: Callable[[], int]) -> None:
         sys.exit(f"{os.path.basename(sys.argv[0])}: {error}")  # noqa: PTH119
 
 
-def copy_object(args: argparse.Namespace, change: Callable[[str, np.ndarray], np.ndarray]) -> int:
+def copy_object(args: argparse.Namespace, ndim: int, change: Callable[[str, np.ndarray], np.ndarray]) -> int:
     """Copy a file with a single object."""
     with open_read(args.input, args.allow_pipes) as stream:
-        array = change(args.input, read_object(stream, args.input))
+        array = change(args.input, read_object(stream, args.input, ndim))
     with open_write(args.output, args.allow_pipes) as stream:
         (write_binary if args.binary else write_text)(stream, array)
     return 0
 
 
 def copy_table(
-    args: argparse.Namespace, kind: str, method: int | None, change: Callable[[str, np.ndarray], np.ndarray]
+    args: argparse.Namespace, ndim: int, method: int | None, change: Callable[[str, np.ndarray], np.ndarray]
 ) -> int:
     """Copy a table; says how many, and fails if there was nothing."""
     count = 0
     with open_records(args.output, method, args.allow_pipes) as write, frame_counts(args) as count_frames:
-        for key, array in read_records(args.input, args.allow_pipes):
+        for key, array in read_records(args.input, args.allow_pipes, ndim):
             write(key, change(key, array))
             count_frames(key, len(array))
             count += 1
-    print(f"{os.path.basename(sys.argv[0])}: copied {count} {kind}.", file=sys.stderr)  # noqa: PTH119
+    print(f"{os.path.basename(sys.argv[0])}: copied {count} {KINDS[ndim]}.", file=sys.stderr)  # noqa: PTH119
     return 0 if count else 1
 
 
@@ -114,8 +117,8 @@ def copy_feats() -> int:
         return array
 
     if not parse_specifier(args.input).kinds:
-        return copy_object(args, check)
-    return copy_table(args, "feature matrices", args.compression_method if args.compress else None, check)
+        return copy_object(args, 2, check)
+    return copy_table(args, 2, args.compression_method if args.compress else None, check)
 
 
 def copy_vector() -> int:
@@ -140,8 +143,8 @@ def copy_vector() -> int:
         return array * array.dtype.type(args.scale) if args.scale != 1 else array
 
     if not parse_specifier(args.input).kinds:
-        return copy_object(args, change)
-    return copy_table(args, "vectors", None, change)
+        return copy_object(args, 1, change)
+    return copy_table(args, 1, None, change)
 
 
 def feat_to_dim() -> int:
@@ -155,10 +158,10 @@ def feat_to_dim() -> int:
     args = parser.parse_args()
     if parse_specifier(args.output).kinds:
         with Counts(args.output, args.allow_pipes) as write:
-            for key, shape in read_shapes(args.input, args.allow_pipes):
+            for key, shape in read_shapes(args.input, args.allow_pipes, 2):
                 write(key, shape[-1])
         return 0
-    first = next(read_shapes(args.input, args.allow_pipes), None)
+    first = next(read_shapes(args.input, args.allow_pipes, 2), None)
     if first is None:
         raise DataDirError(f"{args.input}: there are no features")
     with open_write(args.output, args.allow_pipes) as stream:
@@ -176,9 +179,9 @@ def feat_to_len() -> int:
     parser.add_argument("output", metavar="WSPECIFIER", nargs="?")
     args = parser.parse_args()
     if args.output is None:
-        print(sum(shape[0] for _, shape in read_shapes(args.input, args.allow_pipes)))
+        print(sum(shape[0] for _, shape in read_shapes(args.input, args.allow_pipes, 2)))
         return 0
     with Counts(args.output, args.allow_pipes) as write:
-        for key, shape in read_shapes(args.input, args.allow_pipes):
+        for key, shape in read_shapes(args.input, args.allow_pipes, 2):
             write(key, shape[0])
     return 0

@@ -3,10 +3,12 @@
 # it a default and a comment of its own.
 
 # Options
+model=            # models from elsewhere to score: of sv models list, folders, checkpoints, .onnx files; several: a,b
 stage=0           # first stage to run
 stop_stage=8      # last stage to run
 musan=            # MUSAN, if elsewhere
 max_bad=0.01      # share of bad recordings that stage 0 tolerates (they go to quarantine.tsv)
+verify_audio=false # read all recordings again before stage 0, and compare them with what it read
 compress=false    # store features in two bytes per value
 lda_dim=200       # dimensions that the back end keeps, if the training set supports as many
 top_n=300         # speakers of the cohort that AS-norm compares a score with; all if there are fewer

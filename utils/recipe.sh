@@ -3,6 +3,7 @@
 
 # What configurations say, by file; asked once, by choose_systems.
 declare -A features_of=() reads_of=() noisy_copies_of=()
+declare -A names_of=() sources_of=() weights_of=() # of models from elsewhere, by configuration
 
 default() { # default OPTION VALUE MINI_VALUE: what an option is if it was not given; the latter with --mini
   local value=$2
@@ -14,6 +15,9 @@ common_defaults() { # of the options of utils/options.sh that depend on --mini o
   default data data data/mini
   default exp exp exp/mini
   default corpora '' "$data/corpora"
+  if [[ -n $model ]]; then # alone, unless another system is named
+    for option in config baseline phrase_config; do if [[ -v $option ]]; then default "$option" none none; fi; done
+  fi
   : "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
   ((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : num_nodes * (num_gpus > 0 ? num_gpus : 1)))
   num_tasks=$((num_gpus > 0 ? num_gpus : nj)) # of extraction
@@ -21,7 +25,7 @@ common_defaults() { # of the options of utils/options.sh that depend on --mini o
   if ((num_nodes > 1)); then nodes=(--num-nodes "$num_nodes"); fi
 }
 
-choose_systems() { # choose_systems CONF...: $configs, each once and without 'none', and what they say
+choose_systems() { # choose_systems CONF...: $configs, each once and without 'none', $models, and $systems, all of them
   local conf other said answers
   configs=()
   for conf in "$@"; do
@@ -34,10 +38,36 @@ choose_systems() { # choose_systems CONF...: $configs, each once and without 'no
     features_of[$conf]=${answers[0]} reads_of[$conf]=${answers[1]} noisy_copies_of[$conf]=${answers[2]}
     configs+=("$conf")
   done
+  choose_models "$model"
+  systems=("${configs[@]}" "${models[@]}")
+}
+
+choose_models() { # choose_models MODEL,...: $models, what describes each; asked once what they are
+  local model name conf other said answers
+  models=()
+  for model in ${1//,/ }; do
+    said=$(python -m sv models resolve "$model")
+    mapfile -t answers <<< "$said" # name, what is named by --model, description, weights
+    name=${answers[0]} conf=${answers[2]}
+    for other in "${configs[@]}" "${models[@]}"; do
+      [[ $(system_of "$other") != "$name" ]] || die "--model $model: another system is called $name, too"
+    done
+    names_of[$conf]=$name sources_of[$conf]=${answers[1]} weights_of[$conf]=${answers[3]}
+    features_of[$conf]='' reads_of[$conf]=waveforms noisy_copies_of[$conf]=0
+    if [[ $conf == */config.json ]]; then features_of[$conf]=$(utils/system_info.py "$conf" features); fi
+    models+=("$conf")
+  done
+  if [[ -n $1 && ,$despite, != *,crop_scheme,* ]]; then despite=${despite:+$despite,}crop_scheme; fi # each has its own
 }
 
 system_of() { # system_of CONF: the name of a system, from conf/<system>.toml or <system>/config.json
-  if [[ $1 == */config.json ]]; then basename "$(dirname "$1")"; else basename "$1" .toml; fi
+  if [[ -v names_of[$1] ]]; then
+    echo "${names_of[$1]}"
+  elif [[ $1 == */config.json ]]; then
+    basename "$(dirname "$1")"
+  else
+    basename "$1" .toml
+  fi
 }
 
 feats_of() { # feats_of CONF: where a system's stored features lie; nothing if it reads waveforms or embeddings
@@ -70,20 +100,54 @@ make_noisy_sets() { # make_noisy_sets TEST_DIR: the noisy sets of a test set, as
     --noises "$noises" --snrs "$snrs" --seed "$seed" --nj "$nj" "$1" "$data"
 }
 
-prepare_corpora() { # prepare_corpora NAME,... [NAME OPTION...]: data directories of corpora; $corpus_dirs, their places
+find_corpora() { # find_corpora NAME=DIR...: $corpus_inputs, what stage 0 is made of; DIR may be empty
+  local place dry=()
+  corpus_inputs=() corpus_places=("$@")
+  if ! runs_stage 0; then return; fi
+  if [[ $mini == true ]]; then # the stage makes them
+    corpus_inputs=("corpus:synthetic=$corpora")
+    return
+  fi
+  for place in "$@"; do
+    if [[ ,$download, != *,${place%%=*},* ]]; then
+      dry+=("$place")
+    elif [[ $dry_run == false ]]; then
+      local/download_corpora.py "$corpora" "${place%%=*}"
+    fi
+  done
+  if [[ $dry_run == true ]]; then locate_corpora "${dry[@]}"; else locate_corpora "$@"; fi
+  for place in "${located[@]}"; do corpus_inputs+=("corpus:$place"); done
+  if [[ $verify_audio == true && $dry_run == false && -e $data/.stage0.done ]]; then
+    local/verify_audio.py --nj "$nj" "$data" || rm "$data/.stage0.done"
+  fi
+}
+
+locate_corpora() { # locate_corpora NAME=DIR...: $located, NAME=DIR of those that are there
+  local place names=() folders=() said
+  for place in "$@"; do
+    names+=("${place%%=*}") folders+=("--$(tr _ - <<< "${place%%=*}")" "${place#*=}")
+  done
+  said=$(local/check_corpora.py --names "$(IFS=, && echo "${names[*]}")" --noises "$noises" --corpora "$corpora" \
+    "${folders[@]}")
+  mapfile -t located < <(printf '%s' "$said" | tr '\t' =)
+}
+
+prepare_corpora() { # prepare_corpora [NAME OPTION...]: data directories of the corpora that find_corpora was told of
   # The options go to local/prepare_NAME.py of that one corpus.
-  local names=$1 special=${2-} corpus dir folders=() options found
-  for corpus in ${download//,/ }; do local/download_corpora.py "$corpora" "$corpus"; done
-  for corpus in ${names//,/ }; do folders+=("--${corpus//_/-}" "${!corpus}"); done
-  found=$(local/check_corpora.py --names "$names" --noises "$noises" --corpora "$corpora" "${folders[@]}")
-  declare -gA corpus_dirs=()
-  while IFS=$'\t' read -r corpus dir; do
-    corpus_dirs[$corpus]=$dir options=()
-    if [[ $corpus == "$special" ]]; then options=("${@:3}"); fi
-    log "stage 0: $corpus in $dir"
+  local special=${1-} place corpus options
+  if [[ $mini == true ]]; then locate_corpora "${corpus_places[@]}"; fi
+  for place in "${located[@]}"; do
+    corpus=${place%%=*} options=()
+    if [[ $corpus == "$special" ]]; then options=("${@:2}"); fi
+    log "stage 0: $corpus in ${place#*=}"
     "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" \
-      --nj "$nj" --max-bad "$max_bad" "${options[@]}" "$dir" "$data"
-  done <<< "$found"
+      --nj "$nj" --max-bad "$max_bad" "${options[@]}" "${place#*=}" "$data"
+  done
+}
+
+place_of() { # place_of NAME: folder of a corpus that was located
+  local place
+  for place in "${located[@]}"; do if [[ $place == "$1="* ]]; then echo "${place#*=}"; fi; done
 }
 
 show_warnings() { # show_warnings NUMBER LOG: the warnings in the log of a stage

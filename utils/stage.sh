@@ -3,15 +3,16 @@
 #
 # A stage leaves a marker, written last, with digests of what it was made of: options, inputs, code, outputs. It is up
 # to date while all these are the same; times do not matter. What depends on it follows if its outputs have changed.
-# Redo a stage by deleting its marker or any of its outputs. A run that has begun a stage keeps other runs out of the
-# folder of that stage's marker until it ends; a run that was killed keeps nobody out.
+# Redo a stage by deleting its marker or any of its outputs. A run that has begun a stage keeps other runs from making
+# anything in the folder of that stage's marker until it ends; what a run reads is not made anew by another meanwhile;
+# a run that was killed keeps nobody out. All that a run started ends with it (run_guard.py).
+
+stage_utils=$(dirname "${BASH_SOURCE[0]}") stage_marker=$stage_utils/stage_marker.py
+if [[ -f $0 && ${RUN_GUARD-} != "$PPID" ]]; then exec "$stage_utils/run_guard.py" "$BASH" "$0" "$@"; fi
 
 declare -A pending_markers=() # of stages that a dry run would run
-declare -A stage_locks=()     # folders that are ours
+declare -A stage_locks=()     # folders that we make something in, or read
 stages_run=0 estimated_files=0 estimated_bytes=0 estimated_seconds=0 stages_unknown=0
-stage_utils=$(dirname "${BASH_SOURCE[0]}") stage_marker=$stage_utils/stage_marker.py
-RUN_ID=$$.$(sed 's/.*) //' "/proc/$$/stat" | cut -d' ' -f20).$RANDOM # process and its start: no two runs share it
-export RUN_ID
 
 log() { printf '%s %s\n' "$(date '+%F %T')" "$*" >&2; }
 die() {
@@ -57,20 +58,28 @@ say_estimate() { # say_estimate FOLDER: the sum over the stages that a dry run w
 }
 
 # stage_needs_run NUMBER TITLE MARKER OPTIONS INPUT...: true if the stage has to run now; says why, or that it need not.
+# An input is a file, the marker of another stage, or corpus:NAME=DIR.
 stage_needs_run() {
-  local number=$1 title=$2 marker=$3 options=$4 input reason="" begin=() code=("$0" "${FUNCNAME[1]}")
+  local number=$1 title=$2 marker=$3 options=$4 input reason='' inputs=() given=() code=("$0" "${FUNCNAME[1]}")
   shift 4
   if [[ -e ${BASH_SOURCE[1]} ]]; then code[0]=${BASH_SOURCE[1]}; fi # the stage may be in a file that the recipe sources
   runs_stage "$number" || return 1
   for input in "$@"; do
+    if [[ $input == corpus:* ]]; then given+=(--corpus "${input#corpus:}") && continue; fi
+    inputs+=("$input")
     [[ -e $input || -v pending_markers[$input] ]] ||
       die "stage $number ($title): missing input $input; run the stages before it first"
     if [[ -v pending_markers[$input] ]]; then reason="$input will be made anew"; fi
   done
-  if [[ $dry_run == false ]]; then begin=(--begin "$RUN_ID"); fi
+  if [[ $dry_run == false ]]; then
+    given+=(--begin "$RUN_ID")
+    for input in "$marker" "${inputs[@]}"; do
+      if [[ $input == *.done ]]; then stage_locks[$(dirname "$input")]=1; fi
+    done
+  fi
   if [[ -z $reason ]]; then
-    reason=$("$stage_marker" check "${begin[@]}" --recipe "${code[0]}" --function "${code[1]}" \
-      --folder "$(dirname "$0")" --number "$number" --options "$options" "$marker" "$@") ||
+    reason=$("$stage_marker" check "${given[@]}" --recipe "${code[0]}" --function "${code[1]}" \
+      --folder "$(dirname "$0")" --number "$number" --options "$options" "$marker" "${inputs[@]}") ||
       die "stage $number ($title): cannot begin"
   fi
   if [[ -z $reason ]]; then
@@ -80,11 +89,10 @@ stage_needs_run() {
   stages_run=$((stages_run + 1))
   if [[ $dry_run == true ]]; then
     log "stage $number: $title: would run: $reason"
-    add_estimate "$number" "$marker" "$@"
+    add_estimate "$number" "$marker" "${inputs[@]}"
     pending_markers[$marker]=1
     return 1
   fi
-  stage_locks[$(dirname "$marker")]=1
   log "stage $number: $title: $reason"
   stage_started=$SECONDS
 }

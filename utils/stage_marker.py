@@ -2,15 +2,18 @@
 """Markers of stages, and the reasons why a stage has to run again; utils/stage.sh calls this.
 
     utils/stage_marker.py check [--begin RUN] --recipe run.sh --folder . --number 3 --options OPTIONS MARKER INPUT...
+    utils/stage_marker.py check ... --corpus voxceleb1=/corpora/voxceleb1 MARKER
     utils/stage_marker.py finish --seconds 12 MARKER OUTPUT...
     utils/stage_marker.py unlock RUN FOLDER...
 
 A marker holds what the stage was made of: its options, digests of its inputs, of the code it ran (its lines of the
 recipe, or the function of utils/stages.sh, and the Python files they reach, without comments) and of its outputs. An input
-that is a marker stands for that stage's outputs, and a TOML file for its values. What files of code are called does not
-matter: a module may be renamed or moved (stage_code.py). Contents are digested once, and again only where size or times
-have changed. `check` prints why the stage has to run, and nothing if it need not. With --begin it also keeps other runs out
-of the marker's folder, until `unlock`. Exit code 3 says that another run is there.
+that is a marker stands for that stage's outputs, as they are on disk now, whoever wrote them; a TOML file for its values; a
+corpus for its files (corpus_digest.py). What files of code are called does not matter: a module may be renamed or moved
+(stage_code.py). Contents are digested once, and again only where size or times have changed. Tables name places, so a
+folder that was copied elsewhere has to be made there anew. `check` prints why the stage has to run, and nothing if it need
+not. With --begin it also keeps other runs from making anything in the folders that are read, and from the marker's folder
+(run_lock.py), until `unlock`, which first ends what the run has left running. Exit code 3 says that another run is there.
 
 A marker of the version before this one is good for estimates, but its stage runs once more: its digests of code hang on
 the names that files had then.
@@ -19,13 +22,16 @@ the names that files had then.
 import argparse
 import hashlib
 import json
+import os
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from run_lock import Busy, lock, unlock
+from corpus_digest import Corpora
+from run_lock import Busy, ancestors, end_processes, lock, release, rest, share, unlock
 from stage_code import Code, code_of_stage, describe
 
 VERSION = 2
@@ -69,9 +75,10 @@ class Digests:
         return self.remembered(path, "program", describe)
 
     def save(self) -> None:
-        """Write the memory, if it has changed."""
+        """Write the memory, if it has changed and can be written."""
         if self.changed:
-            write_whole(self.path, json.dumps(self.known))
+            with suppress(OSError):  # a folder that is only read
+                write_whole(self.path, json.dumps(self.known))
 
 
 def digest_of_file(path: Path) -> str:
@@ -80,18 +87,61 @@ def digest_of_file(path: Path) -> str:
 
 
 def write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with temporary.open("x", encoding="utf-8") as file:  # never through a link that somebody has put there
+        try:
+            file.write(text)
+            file.flush()
+            temporary.replace(path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise OSError(error.errno, f"could not write: {error.strerror}", str(path)) from error
 
 
 def input_of_stage(path: Path, digests: Digests) -> Any:
-    """Digests of an input: a marker's outputs, a configuration's values, or its content."""
+    """Digests of an input: the outputs of a marker's stage, a configuration's values, or its content."""
     if path.suffix == ".done":
-        return {name: output["digest"] for name, output in read_marker(path).get("outputs", {}).items()}
+        return outputs_on_disk(path)
     if path.suffix == ".toml":
         return flatten(tomllib.loads(path.read_text(encoding="utf-8")))
     return digests.content(path)
+
+
+def outputs_on_disk(marker_file: Path) -> dict[str, str]:
+    """Digests of a stage's outputs as they are now, by the memory beside its marker.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one is gone.
+    """
+    digests, marker = Digests(marker_file.with_name(".digests.json")), read_marker(marker_file)
+    found = {}
+    for name in marker.get("outputs", {}):
+        if not Path(name).is_file():
+            raise FileNotFoundError(f"{name}: gone; stage {marker['number']} makes it: run that again")
+        found[name] = digests.content(Path(name))
+    digests.save()
+    return found
+
+
+def foreign_inputs(inputs: Iterable[Path], now: dict[str, Any]) -> list[str]:
+    """Outputs of earlier stages that are not what these stages wrote."""
+    found = []
+    for path in inputs:
+        if path.suffix == ".done" and path.exists():
+            recorded, on_disk = read_marker(path).get("outputs", {}), now["inputs"][str(path)]
+            found += [name for name, output in recorded.items() if on_disk[name] != output["digest"]]
+    return found
+
+
+def corpora_of(args: argparse.Namespace, memory: Corpora) -> dict[str, Any]:
+    """Place and digest of each corpus; no digest where it is not there yet."""
+    found = {}
+    for name, folder in args.corpus:
+        digest = memory.digest(name, Path(folder)) if Path(folder).is_dir() else None
+        found[name] = {"place": str(Path(folder).absolute()), "digest": digest}
+    return found
 
 
 def flatten(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -121,6 +171,18 @@ def reasons(marker: dict[str, Any], now: dict[str, Any], digests: Digests) -> It
         return
     if marker["options"] != now["options"]:
         yield f"options were '{marker['options']}', now '{now['options']}'"
+    if (place := marker.get("place")) and not leads_to(place, now["place"]):
+        yield f"it was made in {place}, where its tables point to"
+    for name in marker.get("corpora", {}).keys() - now["corpora"].keys():
+        yield f"{name} is an input no more"
+    for name, corpus in now["corpora"].items():
+        before = marker.get("corpora", {}).get(name)
+        if before is None:
+            yield f"{name} is a new input"
+        elif before["digest"] != corpus["digest"]:
+            yield f"{name}: {changed_files(now['changed'].get(name, []))}"
+        elif not leads_to(before["place"], corpus["place"]):
+            yield f"{name} was in {before['place']}, is in {corpus['place']}"
     for name, value in now["inputs"].items():
         if name not in marker["inputs"]:
             yield f"{name} is a new input"
@@ -135,6 +197,21 @@ def reasons(marker: dict[str, Any], now: dict[str, Any], digests: Digests) -> It
         if not path.is_file() or path.stat().st_size != output["size"] or digests.content(path) != output["digest"]:
             yield f"output missing or changed: {name}"
             return
+
+
+def leads_to(path: str, place: str) -> bool:
+    """True if a recorded path still is the folder that another one names, whatever either is called."""
+    try:
+        return Path(path).samefile(place)
+    except OSError:
+        return False
+
+
+def changed_files(names: list[str]) -> str:
+    """Words for the files of a corpus that have changed."""
+    if not names:
+        return "its files changed"
+    return f"{len(names)} of its files changed, e.g. {names[0]}"
 
 
 def changed_code(before: Code, now: Code) -> list[str]:
@@ -161,13 +238,22 @@ def difference(before: Any, after: Any) -> str:
 
 def check(args: argparse.Namespace) -> str:
     """Print why the stage has to run; with --begin, lock the folder and note what the stage is being made from."""
-    marker_file = args.marker
-    digests = Digests(marker_file.with_name(".digests.json"))
+    marker_file, place = args.marker, args.marker.parent
+    if args.begin:
+        for folder in {path.parent for path in (marker_file, *args.inputs) if path.suffix == ".done"}:
+            share(folder, args.begin)
+    digests, corpora = (
+        Digests(marker_file.with_name(".digests.json")),
+        Corpora(marker_file.with_name(".digests.corpora.json")),
+    )
     now = {
         "version": VERSION,
         "number": args.number,
+        "place": str(place.absolute()),
         "options": args.options,
         "inputs": {str(path): input_of_stage(path, digests) for path in args.inputs if path.exists()},
+        "corpora": corpora_of(args, corpora),
+        "changed": corpora.changed,
         "code": code_of_stage(args.recipe, args.folder, args.number, args.function, digests),
     }
 
@@ -176,28 +262,49 @@ def check(args: argparse.Namespace) -> str:
 
     why = reason()
     if why and args.begin:
-        marker_file.parent.mkdir(parents=True, exist_ok=True)
-        newly = lock(marker_file.parent, args.begin)
+        place.mkdir(parents=True, exist_ok=True)
+        newly = lock(place, args.begin)
         why = reason()  # another run may have completed it until now
         if newly and not why:
-            unlock(marker_file.parent, args.begin)
+            release(place, args.begin)
     if why and args.begin:
+        for name in foreign_inputs(args.inputs, now):
+            print(f"stage_marker.py: {name} is not what its stage wrote; it is taken as it is", file=sys.stderr)
         marker_file.unlink(missing_ok=True)
-        write_whole(marker_file.with_name(f"{marker_file.name}.begun"), json.dumps(now))
-    if marker_file.parent.is_dir():
+        begun = {key: value for key, value in now.items() if key != "changed"}
+        write_whole(marker_file.with_name(f"{marker_file.name}.begun"), json.dumps(begun))
+    if place.is_dir():
         digests.save()
+        if args.corpus:
+            with suppress(OSError):
+                write_whole(corpora.path, json.dumps(corpora.known))
     return why
 
 
 def finish(args: argparse.Namespace) -> None:
     """Write the marker, from what `check --begin` noted and the outputs; raises FileNotFoundError if one is missing."""
-    digests = Digests(args.marker.with_name(".digests.json"))
+    digests, corpora = (
+        Digests(args.marker.with_name(".digests.json")),
+        Corpora(args.marker.with_name(".digests.corpora.json")),
+    )
     begun = args.marker.with_name(f"{args.marker.name}.begun")
+    marker = json.loads(begun.read_text(encoding="utf-8"))
+    for name, corpus in marker["corpora"].items():
+        if corpus["digest"] is None:  # the stage has made it
+            corpus["digest"] = corpora.digest(name, Path(corpus["place"]))
+            write_whole(corpora.path, json.dumps(corpora.known))
     outputs = {str(path): {"size": path.stat().st_size, "digest": digests.content(path)} for path in args.outputs}
-    marker = json.loads(begun.read_text(encoding="utf-8")) | {"seconds": args.seconds, "outputs": outputs}
-    write_whole(args.marker, json.dumps(marker, indent=1))
+    write_whole(args.marker, json.dumps(marker | {"seconds": args.seconds, "outputs": outputs}, indent=1))
     begun.unlink()
     digests.save()
+    if run := os.environ.get("RUN_ID"):
+        rest(args.marker.parent, run)
+
+
+def named_folder(text: str) -> tuple[str, str]:
+    """Take a NAME=DIR argument apart."""
+    name, _, folder = text.partition("=")
+    return name, folder
 
 
 def parse(argv: Iterable[str] | None) -> argparse.Namespace:
@@ -210,6 +317,7 @@ def parse(argv: Iterable[str] | None) -> argparse.Namespace:
     checking.add_argument("--number", type=int, required=True)
     checking.add_argument("--function", default="main", help="shell function that the lines are in; main if in none")
     checking.add_argument("--options", required=True)
+    checking.add_argument("--corpus", type=named_folder, action="append", default=[], metavar="NAME=DIR")
     checking.add_argument("marker", type=Path)
     checking.add_argument("inputs", type=Path, nargs="*")
     finishing = commands.add_parser("finish", help="write the marker")
@@ -230,6 +338,7 @@ def main(argv: Iterable[str] | None = None) -> None:
         elif args.command == "finish":
             finish(args)
         else:
+            end_processes(args.run, spared=ancestors(os.getpid()))
             for folder in args.folders:
                 unlock(folder, args.run)
     except Busy as error:

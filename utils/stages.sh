@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154
 # Source me: stages 3 to 8, which recipes have in common. They use the options of the recipe and of utils/options.sh,
-# the commands of cmd.sh, and what the recipe sets: $configs (utils/recipe.sh), $data_markers (of the stages that made
+# the commands of cmd.sh, and what the recipe sets: $systems (utils/recipe.sh), $data_markers (of the stages that made
 # the data directories), $eval_sets (data directories of which features and embeddings are made) and $test_sets (those
 # of them that the results are about).
 # shellcheck source=utils/stage.sh
@@ -56,19 +56,14 @@ stage_train() { # stage_train CONF TRAIN_DIR VALID_DIR INPUT... -- ARGUMENT...: 
   fi
 }
 
-# 4: link to what was trained elsewhere.
-stage_link_model() { # stage_link_model MODEL_DIR/config.json
-  local conf=$1 system source part marker options
-  system=$(system_of "$conf") source=$(realpath "$(dirname "$conf")")
-  marker=$exp/$system/.stage4.done options="model=$(dirname "$conf")"
-  [[ $source != $(realpath -m "$exp/$system") ]] ||
-    die "--model $source is where this recipe writes; give another --exp"
-  if stage_needs_run 4 "model $system" "$marker" "$options" "$conf" "$source/checkpoints/best.pt"; then
-    mkdir -p "$exp/$system"
-    for part in config.json checkpoints train.jsonl backend calibration; do
-      if [[ -e $source/$part ]]; then ln -sfn "$source/$part" "$exp/$system/$part"; fi
-    done
-    mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
+# 4: link to a model from elsewhere, which nothing here trains.
+stage_link_model() { # stage_link_model CONF [PART...]: with these parts of its folder besides, for instance backend
+  local conf=$1 system marker options
+  system=$(system_of "$conf")
+  marker=$exp/$system/.stage4.done options="model=${sources_of[$conf]} with=${*:2}"
+  if stage_needs_run 4 "model $system" "$marker" "$options" "$conf" "${weights_of[$conf]}"; then
+    python -m sv models link --with "$(IFS=, && echo "${*:2}")" "${sources_of[$conf]}" "$exp/$system"
+    mark_done 4 "$marker" "$options" "$exp/$system/config.json"
   fi
 }
 
@@ -80,7 +75,7 @@ stage_extract() { # stage_extract CONF TRAIN_DIR: of $eval_sets and of TRAIN_DIR
   marker=$folder/.stage5.done options="sets=${all[*]##*/}"
   if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
   if stage_needs_run 5 "extract $system" "$marker" "$options" "$folder/.stage4.done" "${inputs[@]}"; then
-    extract=(python -m sv.bin.extract --model "$folder" --job JOB --num-jobs "$num_tasks" --out "$folder/embeddings")
+    extract=(python -m sv.bin.extract --model "${sources_of[$conf]-$folder}" --job JOB --num-jobs "$num_tasks" --out "$folder/embeddings")
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" "$folder/log/extract.JOB.log" \
       "${extract[@]}" ${feats:+--feats "$feats"} "${eval_sets[@]}"
     if [[ -n $train_dir ]]; then
@@ -116,7 +111,7 @@ stage_backend() { # stage_backend CONF TRAIN_DIR [VALID_DIR]; the latter for rec
 }
 
 # 6: the back end of a model from elsewhere.
-stage_linked_backend() { # stage_linked_backend MODEL_DIR/config.json
+stage_linked_backend() { # stage_linked_backend CONF
   local system
   system=$(system_of "$1")
   if ! runs_stage 6; then return; fi
@@ -161,9 +156,9 @@ stage_score() { # stage_score CONF HELD_OUT SET...: scores of SETs, calibrated b
 
 # 8: report.
 # shellcheck disable=SC2120 # not every recipe has other model folders
-stage_report() { # stage_report [MODEL_DIR...]: a page of $configs and other model folders, in the first one's folder
+stage_report() { # stage_report [MODEL_DIR...]: a page of $systems and other folders, in the first one's folder
   local conf folders=() inputs marker options noted=() field
-  for conf in "${configs[@]}"; do folders+=("$exp/$(system_of "$conf")"); done
+  for conf in "${systems[@]}"; do folders+=("$exp/$(system_of "$conf")"); done
   folders+=("$@") inputs=("${folders[@]/%//.stage7.done}") marker=${folders[0]}/.stage8.done
   options="systems=${folders[*]} despite=$despite note=$note by=$by"
   if [[ -n $note ]]; then noted=(--note "$note"); fi

@@ -3,7 +3,7 @@
 #
 #   ./run.sh --corpora DIR               the real corpora; every stage that is not up to date
 #   ./run.sh --mini                      a synthetic corpus and small models, on any CPU, in minutes
-#   ./run.sh --stage 3 --stop-stage 5    just those
+#   ./run.sh --corpora DIR --model campplus    a model from elsewhere: alone, or beside a --config that is named
 #
 # Stage                 reads                                writes
 #   0 prepare           corpora                              data/{vctk,vctk_phrase,digits,musan_*,vctk_noise_*}
@@ -71,14 +71,15 @@ valid_set_of() { # valid_set_of CONF
 
 # 0: corpora -> data directories.
 marker=$data/.stage0.done
-options="corpora=$corpora vctk=$vctk digits=$digits musan=$musan noisy_vctk=$noisy_vctk noises=$noises"
-options+=" vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
-if stage_needs_run 0 prepare "$marker" "$options"; then
+options="noises=$noises vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
+places=(vctk="$vctk" digits="$digits" musan="$musan")
+if [[ ,$noises, == *,demand,* ]]; then places+=(noisy_vctk="$noisy_vctk"); fi
+find_corpora "${places[@]}"
+if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   if [[ $mini == true ]]; then synthesise local/make_synthetic_vctk.py; fi
-  names=vctk,digits,musan
-  if [[ ,$noises, == *,demand,* ]]; then names+=,noisy_vctk; fi
-  prepare_corpora "$names" vctk --top-db "$vad_top_db"
-  mark_done 0 "$marker" "$options" "$data"/{vctk,vctk_phrase,digits,musan_*}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz}
+  prepare_corpora vctk --top-db "$vad_top_db"
+  mark_done 0 "$marker" "$options" "$data"/{vctk,vctk_phrase,digits,musan_*}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} \
+    "$data"/*/reco2digest
 fi
 
 # 1: valid data; speakers for testing, validation and training; enrolled models and their trials.
@@ -95,7 +96,7 @@ if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done
   for part in vctk_train vctk_phrase_copies; do
     local/check_leak.py "$data/$part" "$data"/{vctk_test,digits,vctk_valid,vctk_phrase_valid}
   done
-  mark_done 1 "$marker" "$options" "$data"/vctk_{train,valid,test,phrase_copies}/{wav.scp,utt2spk,utt2dur} \
+  mark_done 1 "$marker" "$options" "$data"/vctk_{train,valid,test,phrase_copies}/{wav.scp,utt2spk,utt2dur,reco2digest} \
     "$data"/{vctk_test,vctk_valid,digits}/{enrolment,trials}
 fi
 
@@ -115,15 +116,15 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done;
     "${published[@]/%//trials}"
 fi
 
-# 3 to 8: utils/stages.sh.
-for conf in "${configs[@]}"; do stage_features "$conf"; done
+for conf in "${systems[@]}"; do stage_features "$conf"; done
+for conf in "${models[@]}"; do stage_link_model "$conf"; done
 for conf in "${configs[@]}"; do
   train_set=vctk_train
   if [[ $conf == "$phrase_config" ]]; then train_set=vctk_phrase_copies; fi
   stage_train "$conf" "$data/$train_set" "$(valid_set_of "$conf")" "${data_markers[@]}" -- "${noise_dirs[@]}"
 done
-for conf in "${configs[@]}"; do stage_extract "$conf" "$data/vctk_train"; done
-for conf in "${configs[@]}"; do stage_backend "$conf" "$data/vctk_train"; done
-for conf in "${configs[@]}"; do stage_score "$conf" "$(valid_set_of "$conf")" "${eval_sets[@]}"; done
+for conf in "${systems[@]}"; do stage_extract "$conf" "$data/vctk_train"; done
+for conf in "${systems[@]}"; do stage_backend "$conf" "$data/vctk_train"; done
+for conf in "${systems[@]}"; do stage_score "$conf" "$(valid_set_of "$conf")" "${eval_sets[@]}"; done
 stage_report
 end_of_recipe

@@ -2,7 +2,7 @@
 # VOiCES, speech replayed in rooms and recorded from afar: error rates by room, distractor, microphone and distance.
 #
 #   ./run.sh --corpora DIR       train on VoxCeleb1 within the challenge's rules, test on VOiCES
-#   ./run.sh --corpora DIR --model ../voxceleb1/exp/diff_sv    test a model that was trained elsewhere; several: a,b
+#   ./run.sh --corpora DIR --model ../voxceleb1/exp/diff_sv,campplus    test models from elsewhere
 #   ./run.sh --mini              a synthetic corpus and a small model, on any CPU
 #
 # Stage                 reads                                writes
@@ -31,7 +31,6 @@ BASH_ARGV0=./run.sh # wherever it was called from
 # Options
 config=           # the system to train: conf/diff_sv.toml, or conf/mini/exu_net.toml with --mini
 baseline=         # what it is compared with: conf/exu_net.toml, or none with --mini; 'none' to go without
-model=            # model folders to test instead of training, separated by commas
 corpora=          # folder that holds VOiCES_devkit/ (or VOiCES/) voxceleb1/ musan/ RIRS_NOISES/
 voices=           # VOiCES, if elsewhere
 voxceleb1=        # VoxCeleb1, if elsewhere
@@ -51,33 +50,28 @@ default config conf/diff_sv.toml conf/mini/exu_net.toml
 default baseline conf/exu_net.toml none
 default valid_fraction 0.04 0.125
 default note '' 'Synthetic corpus (eSpeak NG voices in simulated rooms): not VOiCES results.'
-if [[ -n $model ]]; then
-  IFS=, read -ra models <<< "$model"
-  choose_systems "${models[@]/%//config.json}"
-else
-  choose_systems "$config" "$baseline"
-fi
-data_markers=("$data"/.stage{0,1}.done) score_options=(--rules voices) names=voices
-if [[ -z $model ]]; then names+=,voxceleb1,musan,rirs; fi
+choose_systems "$config" "$baseline"
+data_markers=("$data"/.stage{0,1}.done) score_options=(--rules voices) places=(voices="$voices") training=
+if ((${#configs[@]})); then places+=(voxceleb1="$voxceleb1" musan="$musan" rirs="$rirs") training=yes; fi
 
 # 0: corpora -> data directories, trials.
 marker=$data/.stage0.done
-options="corpora=$corpora voices=$voices voxceleb1=$voxceleb1 musan=$musan rirs=$rirs training=${model:+none}"
-options+=" max_bad=$max_bad seed=$seed"
+options="training=${training:-none} max_bad=$max_bad seed=$seed"
 options+=" num_targets=$num_targets num_nontargets=$num_nontargets microphones=$microphones"
-if stage_needs_run 0 prepare "$marker" "$options"; then
+find_corpora "${places[@]}"
+if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   if [[ $mini == true ]]; then
     synthesise local/make_synthetic_corpus.py
     "${train_cmd[@]}" "$data/log/synthesise_voices.log" local/make_synthetic_voices.py --seed "$seed" "$corpora"
   fi
-  prepare_corpora "$names"
+  prepare_corpora voices
   for set in "$data"/voices_{devkit,dev,eval}; do
     rules=(--num-targets "$num_targets" --num-nontargets "$num_nontargets" --seed "$seed")
     if [[ $set == */voices_devkit && -n $microphones ]]; then rules+=(--microphones "$microphones"); fi
-    if [[ -d $set ]]; then local/make_voices_trials.py --corpus "${corpus_dirs[voices]}" "${rules[@]}" "$set"; fi
+    if [[ -d $set ]]; then local/make_voices_trials.py --corpus "$(place_of voices)" "${rules[@]}" "$set"; fi
   done
-  outputs=("$data"/voices_*/{wav.scp,utt2spk,utt2dur,trials})
-  if [[ -z $model ]]; then
+  outputs=("$data"/voices_*/{wav.scp,utt2spk,utt2dur,trials} "$data"/*/reco2digest)
+  if [[ -n $training ]]; then
     local/make_channels.py --seed "$seed" "$data"
     outputs+=("$data"/{voxceleb1_dev,musan_*,channels}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz})
     if [[ -d $data/rirs ]]; then outputs+=("$data/rirs/wav.scp"); fi
@@ -88,18 +82,21 @@ test_sets=()
 for set in "$data"/voices_{devkit,dev,eval}; do if [[ -d $set ]]; then test_sets+=("$set"); fi; done
 if ((${#test_sets[@]} == 0)); then test_sets=("$data/voices_devkit"); fi # of a dry run before stage 0
 eval_sets=("${test_sets[@]}") train_set='' valid_set=''
-if [[ -z $model ]]; then train_set=$data/voxceleb1_train valid_set=$data/voxceleb1_valid eval_sets+=("$valid_set"); fi
+if [[ -n $training ]]; then
+  train_set=$data/voxceleb1_train valid_set=$data/voxceleb1_valid
+  eval_sets+=("$valid_set")
+fi
 
 # 1: valid data; to train, a speaker-disjoint validation set and no test speaker in training.
-marker=$data/.stage1.done options="valid_fraction=$valid_fraction seed=$seed training=${model:+none}"
+marker=$data/.stage1.done options="valid_fraction=$valid_fraction seed=$seed training=${training:-none}"
 if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done"; then
   utils/validate_data_dir.py "${test_sets[@]}"
   outputs=("${test_sets[@]/%//wav.scp}")
-  if [[ -z $model ]]; then
+  if [[ -n $training ]]; then
     utils/validate_data_dir.py "$data/voxceleb1_dev" "$data"/musan_*
     local/split_validation.py --fraction "$valid_fraction" --seed "$seed" "$data"/voxceleb1_{dev,train,valid}
     local/check_leak.py "$train_set" "${test_sets[@]}" "$valid_set"
-    outputs+=("$data"/voxceleb1_{train,valid}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} "$valid_set/trials")
+    outputs+=("$data"/voxceleb1_{train,valid}/{wav.scp,utt2spk,utt2dur,reco2digest,cuts.jsonl.gz} "$valid_set/trials")
   fi
   mark_done 1 "$marker" "$options" "${outputs[@]}"
 fi
@@ -108,17 +105,19 @@ fi
 if runs_stage 2; then log "stage 2: noisy sets: not needed, VOiCES is noisy as it was recorded"; fi
 
 # 3 to 8: utils/stages.sh.
-for conf in "${configs[@]}"; do stage_features "$conf"; done
+for conf in "${systems[@]}"; do stage_features "$conf"; done
+for conf in "${models[@]}"; do
+  if [[ -n $training ]]; then stage_link_model "$conf"; else stage_link_model "$conf" backend calibration; fi
+done
 list_noise_dirs noise,music,babble
 for conf in "${configs[@]}"; do
-  if [[ -n $model ]]; then stage_link_model "$conf"; continue; fi
   stage_train "$conf" "$train_set" "$valid_set" "${data_markers[@]}" -- \
     "${noise_dirs[@]}" --rirs "$data/rirs" --channels "$data/channels"
 done
-for conf in "${configs[@]}"; do stage_extract "$conf" "$train_set"; done
-for conf in "${configs[@]}"; do
-  if [[ -n $model ]]; then stage_linked_backend "$conf"; else stage_backend "$conf" "$train_set"; fi
+for conf in "${systems[@]}"; do stage_extract "$conf" "$train_set"; done
+for conf in "${systems[@]}"; do
+  if [[ -n $training ]]; then stage_backend "$conf" "$train_set"; else stage_linked_backend "$conf"; fi
 done
-for conf in "${configs[@]}"; do stage_score "$conf" "$valid_set" "${eval_sets[@]}"; done
+for conf in "${systems[@]}"; do stage_score "$conf" "$valid_set" "${eval_sets[@]}"; done
 stage_report
 end_of_recipe

@@ -4,6 +4,7 @@
 #   ./run.sh --corpora DIR               the real corpora; every stage that is not up to date
 #   ./run.sh --mini                      a synthetic corpus and small models, on any CPU, in minutes
 #   ./run.sh --stage 3 --stop-stage 5    just those
+#   ./run.sh --corpora DIR --model campplus    a model from elsewhere: alone, or beside a --config that is named
 #   ./run.sh --config conf/embedding_mlp_cosine.toml --extractor exp/exu_net    enhance an extractor's embeddings
 #
 # Stage                 reads                                writes
@@ -68,13 +69,14 @@ noise_args=("${noise_dirs[@]}" --rirs "$data/rirs" --channels "$data/channels")
 
 # 0: corpora -> data directories.
 marker=$data/.stage0.done
-options="corpora=$corpora voxceleb1=$voxceleb1 musan=$musan rirs=$rirs nonspeech100=$nonspeech100 trials=$trials"
-options+=" noises=$noises max_bad=$max_bad seed=$seed"
-if stage_needs_run 0 prepare "$marker" "$options"; then
+options="trials=$trials noises=$noises max_bad=$max_bad seed=$seed"
+find_corpora voxceleb1="$voxceleb1" musan="$musan" nonspeech100="$nonspeech100" rirs="$rirs"
+if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   if [[ $mini == true ]]; then synthesise local/make_synthetic_corpus.py; fi
-  prepare_corpora voxceleb1,musan,nonspeech100,rirs voxceleb1 ${trials:+--trials "$trials"}
+  prepare_corpora voxceleb1 ${trials:+--trials "$trials"}
   local/make_channels.py --seed "$seed" "$data"
   outputs=("$data"/{voxceleb1_dev,voxceleb1_test,musan_*,channels}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz})
+  outputs+=("$data"/*/reco2digest)
   for set in rirs nonspeech100; do if [[ -d $data/$set ]]; then outputs+=("$data/$set/wav.scp"); fi; done
   mark_done 0 "$marker" "$options" "${outputs[@]}" "$data/voxceleb1_test/trials"
 fi
@@ -85,7 +87,7 @@ if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done
   utils/validate_data_dir.py "$data"/voxceleb1_{dev,test} "$data"/musan_*
   local/split_validation.py --fraction "$valid_fraction" --seed "$seed" "$data"/voxceleb1_{dev,train,valid}
   local/check_leak.py "$data"/voxceleb1_{train,test,valid}
-  mark_done 1 "$marker" "$options" "$data"/voxceleb1_{train,valid}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} \
+  mark_done 1 "$marker" "$options" "$data"/voxceleb1_{train,valid}/{wav.scp,utt2spk,utt2dur,reco2digest,cuts.jsonl.gz} \
     "$data/voxceleb1_valid/trials"
 fi
 
@@ -93,11 +95,13 @@ fi
 marker=$data/.stage2.done options="noises=$noises snrs=$snrs seed=$seed"
 if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done; then
   make_noisy_sets "$data/voxceleb1_test"
-  mark_done 2 "$marker" "$options" "${conditions[@]/%//cuts.jsonl.gz}" "${conditions[@]/%//wav.scp}"
+  mark_done 2 "$marker" "$options" "${conditions[@]/%//cuts.jsonl.gz}" "${conditions[@]/%//wav.scp}" \
+    "${conditions[@]/%//utt2spk}" "${conditions[@]/%//trials}"
 fi
 
 # 3 to 8: utils/stages.sh, and enhancement.sh for systems that read an extractor's embeddings.
-for conf in "${configs[@]}"; do stage_features "$conf"; done
+for conf in "${systems[@]}"; do stage_features "$conf"; done
+for conf in "${models[@]}"; do stage_link_model "$conf"; done
 for conf in "${configs[@]}"; do
   if enhances "$conf"; then
     stage_train_enhancement "$conf"
@@ -105,15 +109,15 @@ for conf in "${configs[@]}"; do
     stage_train "$conf" "$data"/voxceleb1_{train,valid} "$data"/.stage{0,1}.done -- "${noise_args[@]}"
   fi
 done
-for conf in "${configs[@]}"; do
+for conf in "${systems[@]}"; do
   if enhances "$conf"; then
     stage_enhance "$conf" "${eval_sets[@]##*/}" voxceleb1_train
   else
     stage_extract "$conf" "$data/voxceleb1_train"
   fi
 done
-for conf in "${configs[@]}"; do stage_backend "$conf" "$data"/voxceleb1_{train,valid}; done
-for conf in "${configs[@]}"; do
+for conf in "${systems[@]}"; do stage_backend "$conf" "$data"/voxceleb1_{train,valid}; done
+for conf in "${systems[@]}"; do
   stage_score "$conf" "$data/voxceleb1_valid" "${test_sets[@]}" "$data/voxceleb1_valid"
 done
 stage_report ${extractor:+"$extractor"}

@@ -13,6 +13,10 @@ SAMPLING_RATE = 16_000  # Hz; of all audio after stage 0
 CLEAN = "clean"
 # Options of [extract] that change what stage 3 stores.
 FEATURE_KEYS = ("segment_samples", "scheme", "num_segments", "step_samples", "peak_normalise", "raise_to_dbfs")
+VAD_KEYS = ("vad", "min_speech")  # likewise, but only of a system with a detector of speech
+
+
+FOREIGN = ("model.onnx", "program")  # in the folder of a model that is not ours
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class ModelFolder:
     def best(self) -> Path:
         """Weights that extraction uses."""
         return self.checkpoints / "best.pt"
+
+    @property
+    def weights(self) -> Path:
+        """The file whose hash says which model it is: best.pt, or what a model of another kind has in its place."""
+        return next((self.path / name for name in FOREIGN if (self.path / name).exists()), self.best)
 
     @property
     def log(self) -> Path:
@@ -168,6 +177,7 @@ def feature_set(tables: Mapping[str, Any]) -> str | None:
     features, extract = tables.get("features", {}), tables.get("extract", {})
     if features.get("type") in (None, "waveform", "embedding"):
         return None
-    key = {"features": features, "extract": {name: extract[name] for name in FEATURE_KEYS if name in extract}}
+    names = FEATURE_KEYS + (VAD_KEYS if extract.get("vad") else ())
+    key = {"features": features, "extract": {name: extract[name] for name in names if name in extract}}
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return f"{features['type']}-{digest[:6]}"

@@ -14,12 +14,8 @@ EXPECTED = (ValueError, KeyError, OSError)  # what our own checks raise: bad dat
 
 def command_parser(name: str, doc: str) -> argparse.ArgumentParser:
     """Make the parser of `sv NAME`, whose help is the module's docstring."""
-    return argparse.ArgumentParser(
-        prog=f"sv {name}",
-        description=doc,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(prog=f"sv {name}", description=doc, formatter_class=raw, allow_abbrev=False)
 
 
 def allow_pipes_option(parser: argparse.ArgumentParser) -> None:
@@ -53,13 +49,14 @@ def calibration_parser(name: str, about: str, num_scores: int | str) -> argparse
         )  # fmt: skip
     fit.add_argument("--p-target", type=PROBABILITY, default=0.05, help="prior about which to be best (%(default)s)")
     fit.add_argument("--utt2spk", type=Path, help="how many speakers there are, so that few are trusted less")
+    if num_scores == 1:
+        fit.add_argument("--model", help="whose scores these are: sv verify refuses the file for other weights")
     fit.add_argument("out", type=Path, metavar="OUT.json")
     use.add_argument("out", type=Path, help="lines of <enrolment-utt> <test-utt> <log-likelihood ratio>")
-    fit.set_defaults(
-        run=lambda args: fit_files(
-            args.trials, args.scores, args.out, qualities=args.quality, p_target=args.p_target, utt2spk=args.utt2spk
-        )
-    )
+    fit.set_defaults(checkpoint_sha256=None, run=lambda args: fit_files(
+        args.trials, args.scores, args.out, qualities=args.quality, p_target=args.p_target, utt2spk=args.utt2spk,
+        checkpoint_sha256=args.checkpoint_sha256,
+    ))  # fmt: skip
     use.set_defaults(
         run=lambda args: apply_file(args.calibration, args.trials, args.scores, args.out, qualities=args.quality)
     )

@@ -12,10 +12,8 @@ import torch
 
 from sv.base.config import write_json
 from sv.bin.common import allow_pipes_option, command_parser, fail_in_one_line, job_options
-from sv.data.manifests import iter_waveforms
-from sv.embed.inputs import FEATURES_RECORD, features_record
+from sv.embed.inputs import FEATURES_RECORD, features_record, set_features
 from sv.embed.probe import probe_features
-from sv.features.segments import compute_features
 from sv.kaldi import open_ark_scp, read_utt2spk, split_keys
 from sv.system.config import load_system
 from sv.system.folder import build_frontend
@@ -57,8 +55,8 @@ def main(argv: list[str] | None = None) -> None:
         feats = (args.out / data_dir.name / f"feats.{args.job}").absolute()
         utts = split_keys(list(read_utt2spk(data_dir / "utt2spk")), args.num_jobs, args.job)
         with open_ark_scp(f"{feats}.ark", f"{feats}.scp", TWO_BYTES if compress else None) as write:
-            for utt, samples in iter_waveforms(data_dir, utts, args.allow_pipes):
-                write(utt, compute_features(frontend, samples, system.extract))
+            for utt, matrix in set_features(system, frontend, data_dir, None, utts, args.allow_pipes):
+                write(utt, matrix)
         print(f"{data_dir.name}: {len(utts)} utterances", flush=True)
     if args.job == 1:
         write_json(args.out / FEATURES_RECORD, features_record(system))

@@ -44,7 +44,7 @@ def parser_of_options() -> argparse.ArgumentParser:
             dest="options",
             action="append",
             type=lambda value, name=name: (name, value),
-            metavar=f"{{{','.join(option.shown_choices)}}}",
+            metavar=f"{{{','.join(option.shown_choices)}}}" if option.choices else "N",
             help=f"{option.help} ({', '.join(owners)})",
         )
     return parser

@@ -1,7 +1,10 @@
 """Embed recordings: audio files, a wav.scp, or a feats.scp.
 
-sv embed --model exp/exu_net a.wav b.flac out.ark        keys are the file names without suffix
+sv embed --model campplus a.wav b.flac out.ark           keys are the file names without suffix
+sv embed --model exp/exu_net corpus/ out.ark             every audio file in a folder
 sv embed --model exp/exu_net data/test/wav.scp out.ark   writes out.ark and out.scp
+
+Where two files have one name, keys are paths below the folder that all files share, like speaker-session-00001.
 
 Audio of any rate and number of channels is made 16 kHz mono. The pipes of a noisy set's wav.scp are not run: its cuts are
 rendered instead. Those of a wav.scp without cuts run only with --allow-pipes. With segments beside wav.scp, these are
@@ -13,21 +16,23 @@ import sys
 from pathlib import Path
 
 from sv.bin.common import allow_pipes_option, command_parser, fail_in_one_line
+from sv.bin.options import model_option, speech_options
 from sv.data.audio import BadAudio
-from sv.embed.inputs import named_inputs
-from sv.embed.utterances import UtteranceEmbedder
+from sv.embed.naming import named_inputs
+from sv.embed.opening import open_model
 from sv.kaldi import open_ark_scp
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = command_parser("embed", __doc__)
-    parser.add_argument("--model", type=Path, required=True, help="model folder, of training or sv convert")
+    model_option(parser)
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out recordings that cannot be used, instead of failing"
     )
+    speech_options(parser, None)
     allow_pipes_option(parser)
-    parser.add_argument("inputs", type=Path, nargs="+", help="audio files (wav, flac, m4a), wav.scp or feats.scp files")
+    parser.add_argument("inputs", type=Path, nargs="+", help="audio files, folders of them, wav.scp or feats.scp files")
     parser.add_argument("out", type=Path, help="OUT.ark; OUT.scp is written beside it")
     args = parser.parse_args(argv)
     if args.out.suffix != ".ark":
@@ -42,16 +47,19 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and embed."""
     args = parse(argv)
     inputs = named_inputs(args.inputs)
-    embedder = UtteranceEmbedder.load(args.model)
+    embedder = open_model(args.model).listening(args.vad, args.min_speech)
+    dim = 0
     reader, out = embedder.reader(args.allow_pipes), args.out.absolute()
     with open_ark_scp(out, out.with_suffix(".scp")) as write:
         for key, vector, _ in embedder(reader(inputs)):
             write(key, vector)
+            dim = len(vector)
         for line in reader.bad:
             print(f"cannot use {line}", file=sys.stderr)
         if len(reader.bad) == len(inputs) or (reader.bad and not args.skip_bad):
             # Raised in here so that nothing is published.
             raise BadAudio(f"{len(reader.bad)} of {len(inputs)} recordings cannot be used (--skip-bad leaves them out)")
+    print(f"{len(inputs) - len(reader.bad)} recordings, {dim} dimensions, {args.out}")
 
 
 if __name__ == "__main__":

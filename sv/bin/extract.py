@@ -8,8 +8,9 @@ Writes <out>/<set>/xvector.<job>.{ark,scp}, one vector per utterance, and segmen
 from pathlib import Path
 
 from sv.bin.common import allow_pipes_option, command_parser, fail_in_one_line, job_options
+from sv.bin.options import model_option
 from sv.embed.inputs import set_features
-from sv.embed.utterances import UtteranceEmbedder
+from sv.embed.opening import open_model
 from sv.kaldi import open_ark_scp, read_utt2spk, split_keys
 from sv.system.folder import device_of_job
 
@@ -18,14 +19,14 @@ from sv.system.folder import device_of_job
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and embed."""
     parser = command_parser("extract", __doc__)
-    parser.add_argument("--model", type=Path, required=True, help="model folder")
+    model_option(parser)
     parser.add_argument("--feats", type=Path, help="folder of stored features; without it they are computed here")
     parser.add_argument("--out", type=Path, required=True, help="folder of the embeddings")
     allow_pipes_option(parser)
     job_options(parser)
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR")
     args = parser.parse_args(argv)
-    embedder = UtteranceEmbedder.load(args.model, device_of_job(args.job))
+    embedder = open_model(args.model, device_of_job(args.job))
     for data_dir in args.data_dirs:
         utts = split_keys(list(read_utt2spk(data_dir / "utt2spk")), args.num_jobs, args.job)
         features = set_features(embedder.system, embedder.frontend, data_dir, args.feats, utts, args.allow_pipes)

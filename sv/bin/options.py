@@ -1,15 +1,34 @@
-"""Options of the commands that read training data, and the objects that they describe."""
+"""Options of the commands that read a model or training data, and the objects that they describe."""
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from sv.base.numbers import SEED
+from sv.base.numbers import NOT_NEGATIVE, SEED
 from sv.data.augment import NoiseLibrary
 from sv.data.dataset import TrainingSet, UtteranceIndex
 from sv.system.config import SystemConfig
 from sv.train import distributed
 from sv.train.loop import NonFiniteError
+
+
+def model_option(parser: argparse.ArgumentParser) -> None:
+    """Add --model, which `sv.embed.opening.find_source` understands."""
+    parser.add_argument(
+        "--model", required=True, help="model folder, name of sv models list, published checkpoint, .onnx or .toml file"
+    )
+
+
+def speech_options(parser: argparse.ArgumentParser, min_speech: float | None) -> None:
+    """Add --vad and --min-speech; None: the model's own value."""
+    parser.add_argument(
+        "--vad", choices=("silero", "none"), help="cut out what is no speech (by default as the model's [extract] says)"
+    )
+    shown = "as the model's [extract] says" if min_speech is None else "%(default)s"
+    parser.add_argument(
+        "--min-speech", type=NOT_NEGATIVE, default=min_speech, metavar="SECONDS",
+        help=f"refuse recordings with less speech, or audio without --vad ({shown})",
+    )  # fmt: skip
 
 
 def data_options(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +39,12 @@ def data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rirs", type=Path, help="data directory of room responses; may be absent if none are used")
     parser.add_argument("--channels", type=Path, help="data directory of microphone responses")
     parser.add_argument("--seed", type=SEED, default=0)
+
+
+def augmentation_dirs(args: argparse.Namespace) -> list[str]:
+    """Data directories of the noise, rooms and microphones that `data_options` name."""
+    noises = [item.split("=", 1)[1] for item in args.noise_dir]
+    return [*noises, *(str(path) for path in (args.rirs, args.channels) if path)]
 
 
 def noise_library(args: argparse.Namespace) -> NoiseLibrary:

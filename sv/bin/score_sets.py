@@ -21,7 +21,7 @@ from sv.kaldi.enrolment import read_enrolment, with_models
 from sv.kaldi.scp import naming
 from sv.results.rows import NONE, make_row, stamp_of, update_results
 from sv.scoring.backends import paper_backend
-from sv.scoring.sets import read_set, variants
+from sv.scoring.sets import read_set, variants, warn_of_known_speakers
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -53,12 +53,13 @@ def main(argv: list[str] | None = None) -> None:
     ways, rows, checked = variants(None if args.no_backend else model.backend, args.top_n, paper), [], {}
     if args.rules:
         checked = {"rules": args.rules, "broken_rules": broken_rules(args.rules, model.config)}
-        for line in checked["broken_rules"]:
+        for line in checked["broken_rules"] or ():
             get_logger("score").warning("%s: %s", args.model.name, line)
     for data_dir in args.data_dirs:
         trials, utt2spk = read_trials(data_dir / "trials"), read_utt2spk(data_dir / "utt2spk")
         models, stamp = read_enrolment(data_dir, utt2spk), stamp_of(args.model, data_dir, args.seed)
         speakers = with_models(utt2spk, models)
+        warn_of_known_speakers(ways.values(), utt2spk.values(), data_dir.name)
         with naming(data_dir / "trials"):
             embeddings = read_set(model.embeddings(data_dir.name), models)
             for name, way in ways.items():

@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from sv.bin.common import command_parser, fail_in_one_line
-from sv.bin.options import data_options, make_training_set, on_all_ranks
+from sv.bin.options import augmentation_dirs, data_options, make_training_set, on_all_ranks
 from sv.data.dataset import load_batches
 from sv.data.sampler import EpochPlan
 from sv.embed.evaluation import check_held_out, make_evaluation
+from sv.kaldi.data_dir import audio_digest
 from sv.system.config import load_system, with_speakers
 from sv.system.run import TrainingData, build_sampler, digest_of_tables, train_system
 from sv.train.distributed import World
@@ -49,7 +50,10 @@ def train(args: argparse.Namespace, world: World) -> None:
     data = TrainingData(
         plan=EpochPlan(sampler, partial(load_batches, dataset, num_workers=system.train.num_workers)),
         make_evaluation=lambda frontend: make_evaluation(system, frontend, args.valid_dir, args.feats, world),
-        identity={"training data": digest_of_tables(args.train_dir)},
+        identity={
+            "training data": digest_of_tables(args.train_dir),
+            "training audio": audio_digest([args.train_dir, args.valid_dir, *augmentation_dirs(args)]),
+        },
         summary=(
             f"{system.num_speakers} speakers ({sampler.num_left_out} with too few utterances are left out), "
             f"{len(dataset)} utterances, {sampler.steps_per_epoch} steps an epoch, "

@@ -258,7 +258,11 @@ def load_speech(path: str | Path, allow_pipes: bool = False, channel: int | None
     DataDirError
         For a pipe that is not allowed.
     """
-    samples, rate = decode(path, allow_pipes)
+    return speech_of(*decode(path, allow_pipes), channel)
+
+
+def speech_of(samples: np.ndarray, rate: int, channel: int | None = None) -> Speech:
+    """Mix and check (samples, channels) float32 that were decoded; parameters and errors of `load_speech`."""
     if samples.size == 0:
         raise BadAudio("empty: no samples")
     if not np.isfinite(samples).all():

@@ -22,7 +22,12 @@ def voices_rules(augment: AugmentConfig) -> list[str]:
 RULES: dict[str, Callable[[AugmentConfig], list[str]]] = {"voices": voices_rules}
 
 
-def broken_rules(benchmark: str, config: Path) -> list[str]:
-    """List the rules of a benchmark, one of `RULES`, that the training which a model's config.json describes breaks."""
-    augment = from_dict(AugmentConfig, load_json(config).get("augment", {}), str(config), "augment.")
-    return RULES[benchmark](augment)
+def broken_rules(benchmark: str, config: Path) -> list[str] | None:
+    """List the rules of a benchmark, one of `RULES`, that the training which a model's config.json describes breaks.
+
+    None means that it is not known: a model that was not trained here does not tell how.
+    """
+    tables = load_json(config)
+    if "augment" not in tables or "published" in tables:
+        return None
+    return RULES[benchmark](from_dict(AugmentConfig, tables["augment"], str(config), "augment."))

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from sv.base.files import atomic_write, write_text
+from sv.base.files import atomic_write, sha256_of, write_text
 from sv.base.layout import SAMPLING_RATE, file_stem
 from sv.base.log import get_logger
 from sv.data.audio import BadAudio, can_be_cropped, check_speech, load_speech
@@ -38,13 +38,17 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A source after the check: `problem` is empty if it can be used, from `path`; `averaged` over several channels."""
+    """A source after the check: `problem` is empty if it can be used, from `path`; `averaged` over several channels.
+
+    `digest` is the SHA-256 of the source's file, and that file, or, if it is a pipe, of what was made of it.
+    """
 
     source: Source
     path: str = ""
     num_samples: int = 0
     converted: bool = False
     averaged: bool = False
+    digest: str = ""
     problem: str = ""
 
 
@@ -69,7 +73,9 @@ def check_source(
     try:
         speech = load_speech(source.path, allow_pipes, source.channel)
         if not edit and speech.as_stored and can_be_cropped(source.path):
-            return Checked(source=source, path=source.path, num_samples=len(speech.samples))
+            return Checked(
+                source=source, path=source.path, num_samples=len(speech.samples), digest=digest_of(source.path)
+            )
         samples = edit(source, speech.samples) if edit else speech.samples
         check_speech(samples)
     except (BadAudio, OSError) as error:
@@ -79,7 +85,19 @@ def check_source(
     with atomic_write(path, "wb") as file:
         soundfile.write(file, samples, SAMPLING_RATE, format="WAV", subtype="PCM_16")
     averaged = speech.num_channels > 1 and source.channel is None
-    return Checked(source=source, path=str(path), num_samples=len(samples), converted=True, averaged=averaged)
+    return Checked(
+        source=source,
+        path=str(path),
+        num_samples=len(samples),
+        converted=True,
+        averaged=averaged,
+        digest=digest_of(path if source.path.endswith("|") else source.path),
+    )
+
+
+def digest_of(path: str | Path) -> str:
+    """A recording's entry of reco2digest."""
+    return f"{sha256_of(path)} {path}"
 
 
 def without_duplicates(sources: Iterable[Source]) -> tuple[list[Source], list[Checked]]:
@@ -181,6 +199,7 @@ def write_set(
         utt2spk={one.source.utterance: one.source.speaker for one in good},
         utt2dur={one.source.utterance: one.num_samples / SAMPLING_RATE for one in good},
         spk2gender=spk2gender,
+        reco2digest={one.source.utterance: one.digest for one in good},
     )
     write_manifests(out)
     get_logger("prepare").info(

@@ -11,8 +11,8 @@ from sv.base.log import get_logger
 from sv.data.corpus import Checked, Source, check_all, log_averaged, write_quarantine
 from sv.data.manifests import write_manifests
 from sv.data.utterances import utterance_of
-from sv.kaldi.data_dir import write_data_dir
-from sv.kaldi.scp import DataDirError, read_scp, read_table, read_utt2spk, to_number, write_table
+from sv.kaldi.data_dir import speaker_order_problems, write_data_dir
+from sv.kaldi.scp import DataDirError, byte_order, read_scp, read_table, read_utt2spk, to_number, write_table
 from sv.kaldi.segments import Segment, parse_segment
 from sv.kaldi.trials import Trials, read_trials
 
@@ -74,6 +74,7 @@ def import_data_dir(
         utt2spk={utt: utt2spk[utt] for utt in durations},
         utt2dur=durations,
         spk2gender=read_table(genders) if genders.exists() else None,
+        reco2digest={key: one.digest for key, one in used.items()},
     )
     write_manifests(out)
     log_averaged(out.name, used.values())
@@ -160,7 +161,7 @@ def _fitted(utt: str, segment: Segment, recording: Checked) -> tuple[Checked, Se
 def _check_tables(
     source: Path, utt2spk: Mapping[str, str], utterances: Iterable[str], recordings: Iterable[str]
 ) -> None:
-    """Raise DataDirError if tables differ in their utterances, or an id is a path."""
+    """Raise DataDirError if tables differ in their utterances, an id is a path, or Kaldi would not take the order of the ids."""
     name = "segments" if (source / "segments").exists() else "wav.scp"
     if differing := sorted(utt2spk.keys() ^ set(utterances)):
         raise DataDirError(
@@ -171,6 +172,9 @@ def _check_tables(
         raise DataDirError(f"{source}/utt2spk: no utterances")
     if paths := sorted(key for key in [*utt2spk, *utt2spk.values(), *recordings] if "/" in key or key in (".", "..")):
         raise DataDirError(f"{source}: {paths[0]!r} is a path, not an id; {len(set(paths))} ids have to be renamed")
+    ordered = {utt: utt2spk[utt] for utt in sorted(utt2spk, key=byte_order)}
+    if problems := speaker_order_problems(source / "utt2spk", ordered):
+        raise DataDirError(problems[0])
 
 
 def _read_known_trials(path: Path, known: Collection[str]) -> Trials:

@@ -28,7 +28,7 @@ class Embedder:
 
     def __init__(self, model: Model, num_frames: int | None, batch_size: int) -> None:
         self.model, self.num_frames, self.batch_size = for_inference(model), num_frames, batch_size
-        self.device = next(model.parameters()).device
+        self.device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
 
     def __call__(self, features: Iterable[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
         """Yield (utterance, (num_segments, dim) float32) for (utterance, (num_segments * frames, mels)), in order.

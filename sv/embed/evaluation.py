@@ -42,7 +42,7 @@ def make_evaluation(
     mine = split_keys(list(utt2spk), world.size, world.rank + 1)
 
     def evaluate(model: nn.Module) -> dict[str, float]:
-        embedder = UtteranceEmbedder(system, frontend, model)
+        embedder = UtteranceEmbedder.of_model(system, frontend, model)
         features = set_features(system, frontend, valid_dir, feats, mine)
         embeddings = {utt: vector for utt, vector, _ in embedder(features)}
         everyone = {utt: vector for part in gather_objects(embeddings) for utt, vector in part.items()}

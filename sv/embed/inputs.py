@@ -1,4 +1,7 @@
-"""Features of what is to be embedded: audio files, wav.scp, feats.scp, data directories."""
+"""Features of what is to be embedded: audio files, wav.scp, feats.scp, data directories.
+
+All samples pass `heard` on their way to a front end: what is no speech is cut out there, if the system says so.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,10 +14,12 @@ from torch import nn
 
 from sv.base.config import load_json, to_dict
 from sv.base.files import existing_file
+from sv.base.layout import SAMPLING_RATE
+from sv.base.log import get_logger
 from sv.data.audio import BadAudio, is_pipe, load_speech
 from sv.data.manifests import CUTS, iter_waveforms
-from sv.data.utterances import read_utterances
-from sv.features.segments import compute_features, cut_frames, frames_per_segment, segment_options
+from sv.data.silero import only_speech
+from sv.features.segments import SegmentConfig, compute_features, cut_frames, frames_per_segment, segment_options
 from sv.kaldi import DataDirError, read_matrix, read_scp
 from sv.kaldi.scp import byte_order
 from sv.system.config import SystemConfig
@@ -24,32 +29,57 @@ ARCHIVE = re.compile(r".+:\d+(\[[\d:,]+\])?")  # file:offset, maybe with a range
 Stream = Iterator[tuple[str, np.ndarray]]
 
 
-def named_inputs(paths: Sequence[Path]) -> dict[str, tuple[str, Path]]:
-    """Inputs of the command line by key, in byte order: (file, `file:offset` or pipe; the argument that names it).
-
-    A wav.scp with segments beside it names the segments.
-
-    Raises
-    ------
-    DataDirError
-        If a key appears twice, or a table is malformed.
-    """
-    named: dict[str, tuple[str, Path]] = {}
-    for path in paths:
-        if has_segments(path):
-            table = {utt: utterance.path for utt, utterance in read_utterances(path.parent).items()}
-        else:
-            table = read_scp(path) if path.suffix == ".scp" else {path.stem: str(path)}
-        for key, location in table.items():
-            if key in named:
-                raise DataDirError(f"{path}: key {key!r} appears twice; rename the file, or use a wav.scp")
-            named[key] = (location, path)
-    return {key: named[key] for key in sorted(named, key=byte_order)}
-
-
 def has_segments(path: Path) -> bool:
     """True for the wav.scp of a data directory whose utterances are segments."""
     return path.name == "wav.scp" and path.with_name("segments").exists()
+
+
+def heard(samples: np.ndarray, config: SegmentConfig) -> np.ndarray:
+    """The speech in (samples,) at 16 kHz, or all of it without a detector.
+
+    Raises
+    ------
+    BadAudio
+        If there is none, or less than `config.min_speech` seconds.
+    """
+    speech, what = (only_speech(samples), "speech") if config.vad else (samples, "audio")
+    seconds = len(speech) / SAMPLING_RATE
+    if len(speech) == 0:
+        raise BadAudio("no speech in it")
+    if seconds < config.min_speech:
+        rounded_down = int(1000 * seconds) / 1000
+        raise BadAudio(f"{rounded_down:g} s of {what}, less than the {config.min_speech:g} s that are asked for")
+    return speech
+
+
+class SpeechOfSets:
+    """The speech of a recipe's utterances; one with too little is taken whole, and counted.
+
+    Attributes
+    ----------
+    config : SegmentConfig
+    num_whole : int
+        Utterances with less speech than `config.min_speech`.
+    """
+
+    def __init__(self, config: SegmentConfig) -> None:
+        self.config, self.num_whole = config, 0
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        """The speech in (samples,), or all of it."""
+        if not self.config.vad:
+            return samples
+        try:
+            return heard(samples, self.config)
+        except BadAudio:
+            self.num_whole += 1
+            return samples
+
+    def report(self, name: str) -> None:
+        """Log the number of utterances of a set that were taken whole, if there are any."""
+        if self.num_whole:
+            least = f"less than {self.config.min_speech:g} s of speech" if self.config.min_speech else "no speech"
+            get_logger("vad").warning("%s: %d utterances have %s and are taken whole", name, self.num_whole, least)
 
 
 class FeatureReader:
@@ -62,12 +92,15 @@ class FeatureReader:
     ----------
     bad : list of str
         The recordings that cannot be used, each with the reason.
+    seconds : dict of str to float
+        Of each recording that was read: its speech, or all of it without a detector.
     """
 
     def __init__(self, system: SystemConfig, frontend: nn.Module, allow_pipes: bool = False) -> None:
         self.system, self.frontend, self.allow_pipes = system, frontend, allow_pipes
         self.num_frames = frames_per_segment(frontend, system.extract)
         self.bad: list[str] = []
+        self.seconds: dict[str, float] = {}
 
     def __call__(self, inputs: Mapping[str, tuple[str, Path]]) -> Stream:
         """Yield (key, (num_segments * frames, mels) float32) in the order of the inputs."""
@@ -89,17 +122,23 @@ class FeatureReader:
             try:
                 if not is_pipe(location):
                     Path(location).stat()  # the system's own words for what is missing or forbidden
-                samples = load_speech(location, self.allow_pipes).samples
+                samples = heard(load_speech(location, self.allow_pipes).samples, self.system.extract)
             except (BadAudio, OSError) as error:
                 self.bad.append(f"{location}: {error.strerror if isinstance(error, OSError) else error}")
             else:
-                yield key, self._computed(samples)
+                yield key, self._computed(key, samples)
 
     def _of_set(self, data_dir: Path, keys: list[str]) -> Stream:
         for key, samples in iter_waveforms(data_dir, keys, self.allow_pipes):
-            yield key, self._computed(samples)
+            try:
+                speech = heard(samples, self.system.extract)
+            except BadAudio as error:
+                self.bad.append(f"{key} of {data_dir}: {error}")
+            else:
+                yield key, self._computed(key, speech)
 
-    def _computed(self, samples: np.ndarray) -> np.ndarray:
+    def _computed(self, key: str, samples: np.ndarray) -> np.ndarray:
+        self.seconds[key] = len(samples) / SAMPLING_RATE
         return compute_features(self.frontend, samples, self.system.extract)
 
     def _stored(self, key: str, location: str) -> np.ndarray:
@@ -160,8 +199,10 @@ def set_features(
         If the stored features are not those that the system reads.
     """
     if feats is None:
+        speech = SpeechOfSets(system.extract)
         for utterance, samples in iter_waveforms(data_dir, utterances, allow_pipes):
-            yield utterance, compute_features(frontend, samples, system.extract)
+            yield utterance, compute_features(frontend, speech(samples), system.extract)
+        speech.report(data_dir.name)
         return
     check_features(feats, system)
     path = existing_file(feats / data_dir.name / "feats.scp", "run stage 3 first")

@@ -7,6 +7,7 @@ from time import perf_counter
 from torch import nn
 
 from sv.data.manifests import iter_waveforms
+from sv.embed.inputs import SpeechOfSets
 from sv.features.segments import SegmentConfig, compute_features
 from sv.kaldi.scp import byte_order, read_utt2dur
 
@@ -41,7 +42,7 @@ def probe_features(
         utt = sorted(durations, key=byte_order)[number % len(durations)]
         start = perf_counter()
         ((_, samples),) = iter_waveforms(data_dir, [utt], allow_pipes)
-        features = compute_features(frontend, samples, config)
+        features = compute_features(frontend, SpeechOfSets(config)(samples), config)
         if number > 0:
             total += sum(durations.values())
             tried += durations[utt]

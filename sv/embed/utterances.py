@@ -1,17 +1,17 @@
 """Embeddings of whole utterances by a system: features in, one vector per utterance out."""
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import nn
 
 from sv.embed.embedder import Embedder, utterance_embedding
 from sv.embed.inputs import FeatureReader
 from sv.features.segments import frames_per_segment
 from sv.system.config import SystemConfig
-from sv.system.folder import device_of_job, load_model
+
+SegmentEmbedder = Callable[[Iterable[tuple[str, np.ndarray]]], Iterator[tuple[str, np.ndarray]]]
 
 
 class UtteranceEmbedder:
@@ -20,25 +20,27 @@ class UtteranceEmbedder:
     Parameters
     ----------
     system : SystemConfig
-    frontend, model : torch.nn.Module
-        On one device.
-
-    Attributes
-    ----------
-    system : SystemConfig
     frontend : torch.nn.Module
-    embedder : Embedder
-        Embeds segments.
+    embedder : callable
+        From (key, features) to (key, (num_segments, dim) embeddings), in order: an `Embedder`, or another program.
     """
 
-    def __init__(self, system: SystemConfig, frontend: nn.Module, model: nn.Module) -> None:
-        self.system, self.frontend = system, frontend
-        self.embedder = Embedder(model, frames_per_segment(frontend, system.extract), system.extract.batch_size)
+    def __init__(self, system: SystemConfig, frontend: nn.Module, embedder: SegmentEmbedder) -> None:
+        self.system, self.frontend, self.embedder = system, frontend, embedder
 
     @classmethod
-    def load(cls, model_dir: str | Path, device: torch.device | None = None) -> "UtteranceEmbedder":
-        """Read a model folder onto a device, the first GPU by default or the CPU; raises as `load_model` does."""
-        return cls(*load_model(model_dir, device or device_of_job()))
+    def of_model(cls, system: SystemConfig, frontend: nn.Module, model: nn.Module) -> "UtteranceEmbedder":
+        """Embed by a network; front end and model are on one device."""
+        num_frames = frames_per_segment(frontend, system.extract)
+        return cls(system, frontend, Embedder(model, num_frames, system.extract.batch_size))
+
+    def listening(self, vad: str | None, min_speech: float | None) -> "UtteranceEmbedder":
+        """The same with another detector of speech ("none": without one) and another least time; None: as the system has it."""
+        extract = self.system.extract
+        changes = {"vad": {None: extract.vad, "none": None}.get(vad, vad)}
+        changes["min_speech"] = extract.min_speech if min_speech is None else min_speech
+        system = replace(self.system, extract=replace(extract, **changes))
+        return UtteranceEmbedder(system, self.frontend, self.embedder)
 
     def __call__(self, features: Iterable[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """Yield key, (dim,) embedding and (num_segments, dim) segments' embeddings, float32, in order.

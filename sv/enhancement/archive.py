@@ -28,6 +28,8 @@ class EmbeddingArchive:
     ----------
     keys : list of str
     dim : int
+    arks : list of Path
+        Files that hold the records.
 
     Raises
     ------
@@ -46,6 +48,7 @@ class EmbeddingArchive:
         self.keys = list(table)
         self._row = {key: row for row, key in enumerate(self.keys)}
         self._files: list[int] = []
+        self.arks: list[Path] = []
         descriptors: dict[str, int] = {}
         self._file, self._offset = np.empty(len(table), np.int32), np.empty(len(table), np.int64)
         for row, location in enumerate(table.values()):
@@ -54,6 +57,7 @@ class EmbeddingArchive:
                 raise DataDirError(f"{scp}:{row + 1}: expected 'file:offset', got {location!r}")
             if path not in descriptors:
                 descriptors[path] = len(self._files)
+                self.arks.append(Path(path))
                 self._files.append(os.open(path, os.O_RDONLY))
             self._file[row], self._offset[row] = descriptors[path], int(offset)
         self.dim = self._parsed(0, os.pread(self._files[0], MATRIX_HEADER, int(self._offset[0])))[2]

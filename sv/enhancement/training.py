@@ -23,7 +23,7 @@ from sv.kaldi import Trials
 from sv.system.config import SystemConfig, with_speakers
 from sv.system.folder import build_frontend, build_model, read_system, write_system
 from sv.system.run import TrainingData, train_system
-from sv.train import checkpoint
+from sv.train import best, checkpoint
 from sv.train.distributed import World
 
 
@@ -109,7 +109,11 @@ def fit_by_gradients(system: SystemConfig, data: EnhancementData, exp_dir: Path,
     training = TrainingData(
         plan=EpochPlan(sampler, dataset.batches),
         make_evaluation=evaluation,
-        identity={"list": sha256_of(path), "embeddings": [sha256_of(archive.scp) for archive in data.archives]},
+        identity={
+            "list": sha256_of(path),
+            "embeddings": [sha256_of(archive.scp) for archive in data.archives],
+            "training embeddings": [sha256_of(ark) for archive in data.archives for ark in archive.arks],
+        },
         summary=(
             f"{len(dataset)} items of {len(dataset.speakers)} speakers ({len(dataset.left_out)} speakers are left out"
             f"{example}), {sampler.steps_per_epoch} steps an epoch, {sampler.num_left_over} items left over"
@@ -129,6 +133,7 @@ def fit_in_closed_form(system: SystemConfig, data: EnhancementData, exp_dir: Pat
     model.load_state_dict({"mean": torch.from_numpy(mean), "transform": torch.from_numpy(transform)})
     if not world.is_main:
         return
+    best.check_trained(ModelFolder(exp_dir).best)
     eer = make_evaluation(frontend, data.valid, data.trials)(model)["eer"]
     get_logger("train").info("%s: of %d embeddings, valid EER %.2f %%", system.name, len(speakers), eer)
     write_system(exp_dir, system)
@@ -159,7 +164,7 @@ def extractor_classifier(model_dir: str | Path, num_speakers: int, dim: int) -> 
     folder = ModelFolder(Path(model_dir))
     last, states = folder.checkpoints / "last.pt", []
     if last.is_file():
-        states.append(torch.load(last, map_location="cpu", weights_only=False)["system"])
+        states.append(checkpoint.load(last)["system"])
     if folder.best.is_file():
         states.append(torch.load(folder.best, map_location="cpu", weights_only=True).get("criterion", {}))
     for state in states:

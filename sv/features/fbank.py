@@ -25,6 +25,9 @@ class FbankConfig:
         Hz.
     low_hz, high_hz : float
         Edges of the lowest and the highest filter.
+    input_scale : float
+        Multiplies the samples, which are in [-1, 1): 32768 for 16-bit integers, on which Kaldi works; 1 for models that
+        were trained on the samples as they are.
     snip_edges : bool
         Keep whole frames only; else round(samples / shift) frames, with the waveform mirrored at its ends.
     """
@@ -37,12 +40,15 @@ class FbankConfig:
     high_hz: float = 8000.0
     pre_emphasis: float = 0.97
     window: Literal["povey", "hamming"] = "povey"
+    input_scale: float = FULL_SCALE
     snip_edges: bool = True
 
     def __post_init__(self) -> None:
         check_band(self.low_hz, self.high_hz, self.sampling_rate)
         if self.window not in ("povey", "hamming"):
             raise ValueError(f"window must be povey or hamming, got {self.window!r}")
+        if not self.input_scale > 0:
+            raise ValueError(f"input_scale must be positive, got {self.input_scale}")
         if not 0 < self.shift_length <= self.window_length:
             raise ValueError(f"shift_ms must be in (0, window_ms = {self.window_ms}], got {self.shift_ms}")
 
@@ -80,7 +86,7 @@ class Fbank(MelFrontend):
         Parameters
         ----------
         waveforms : (batch, samples) torch.Tensor
-            In [-1, 1); scaled to 16-bit integers' range, as Kaldi expects it.
+            In [-1, 1); `input_scale` brings them to the range that the model expects.
 
         Returns
         -------
@@ -97,7 +103,7 @@ class Fbank(MelFrontend):
         return by_waveform(self._log_mel, waveforms)
 
     def _log_mel(self, waveforms: Tensor) -> Tensor:
-        samples = waveforms.double() * FULL_SCALE
+        samples = waveforms.double() * self.config.input_scale
         if not self.config.snip_edges:
             samples = mirror_edges(samples, self.config)
         spectrum = torch.fft.rfft(self.windowed_frames(samples), n=self.config.n_fft)

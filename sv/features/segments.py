@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from sv.base.layout import FEATURE_KEYS, SAMPLING_RATE
+from sv.base.layout import FEATURE_KEYS, SAMPLING_RATE, VAD_KEYS
 from sv.features.protocol import Frontend
 
 TINY = 1e-12
@@ -42,6 +42,11 @@ class SegmentConfig:
         Level to which quieter utterances are raised before anything else; louder ones stay as they are.
     batch_size : int
         Segments in a forward pass; embeddings do not depend on it beyond rounding.
+    vad : "silero", optional
+        Detector of speech: what it finds to be none is cut out before anything else.
+    min_speech : float
+        Seconds of speech (of audio, without a detector) below which the commands refuse a recording. The stages of a recipe
+        embed an utterance with less speech whole, so that no trial is lost.
     """
 
     segment_samples: int = 61_360
@@ -52,8 +57,12 @@ class SegmentConfig:
     peak_normalise: bool = False
     raise_to_dbfs: float | None = None
     batch_size: int = 8
+    vad: Literal["silero"] | None = None
+    min_speech: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.min_speech < float("inf"):
+            raise ValueError(f"min_speech must be a number of seconds, got {self.min_speech}")
         for name in ("segment_samples", "num_segments", "step_samples", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
@@ -64,8 +73,8 @@ class SegmentConfig:
 
 
 def segment_options(config: SegmentConfig) -> dict[str, object]:
-    """The [extract] options that change stored features."""
-    return {name: getattr(config, name) for name in FEATURE_KEYS}
+    """The [extract] options that change stored features; those of a detector only with one."""
+    return {name: getattr(config, name) for name in (*FEATURE_KEYS, *(VAD_KEYS if config.vad else ()))}
 
 
 def segment_starts(num_samples: int, config: SegmentConfig) -> list[int]:

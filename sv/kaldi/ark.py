@@ -104,18 +104,21 @@ def _selection(text: str, shape: tuple[int, ...], name: str) -> tuple[slice, ...
     return tuple(slices)
 
 
-def read_object(stream: BinaryIO, name: str) -> np.ndarray:
-    """Read one object at the stream's position, binary or text; float32, or float64 where that is stored."""
+def read_object(stream: BinaryIO, name: str, ndim: int | None = None) -> np.ndarray:
+    """Read one object at the stream's position, binary or text; float32, or float64 where that is stored.
+
+    `ndim`, 1 or 2, is what a text of one line is taken for, as in `read_text`; a binary one says what it is.
+    """
     start = stream.peek(2)[:2] if hasattr(stream, "peek") else b""
-    return read_binary(stream, name) if start[:1] == b"\0" else read_text(stream, name)
+    return read_binary(stream, name) if start[:1] == b"\0" else read_text(stream, name, ndim=ndim)
 
 
-def read_any(rxspecifier: str) -> np.ndarray:
-    """Read `file:offset[range]` in the precision it is stored in; see `read_matrix`."""
+def read_any(rxspecifier: str, ndim: int | None = None) -> np.ndarray:
+    """Read `file:offset[range]` in the precision it is stored in; see `read_matrix`, and `read_object` for `ndim`."""
     path, offset, ranges = _split(rxspecifier)
     with Path(path).open("rb") as file:
         file.seek(offset)
-        array = read_object(file, rxspecifier)
+        array = read_object(file, rxspecifier, ndim)
     return np.ascontiguousarray(array[_selection(ranges, array.shape, rxspecifier)]) if ranges else array
 
 
@@ -136,13 +139,13 @@ def read_matrix(rxspecifier: str) -> np.ndarray:
     return read_any(rxspecifier).astype(np.float32, copy=False)
 
 
-def read_shape(rxspecifier: str) -> tuple[int, ...]:
-    """Shape of the object at `file:offset[range]`; of a binary one, only the header is read."""
+def read_shape(rxspecifier: str, ndim: int | None = None) -> tuple[int, ...]:
+    """Shape of the object at `file:offset[range]`; of a binary one, only the header is read; see `read_object` for `ndim`."""
     path, offset, ranges = _split(rxspecifier)
     with Path(path).open("rb") as file:
         file.seek(offset)
         is_binary = file.peek(1)[:1] == b"\0"
-        shape = read_header(file, rxspecifier).shape if is_binary else read_text(file, rxspecifier).shape
+        shape = read_header(file, rxspecifier).shape if is_binary else read_text(file, rxspecifier, ndim=ndim).shape
     chosen = _selection(ranges, shape, rxspecifier) if ranges else ()
     return tuple(part.stop - part.start for part in chosen) + shape[len(chosen) :]
 
@@ -188,10 +191,13 @@ def read_key(stream: BinaryIO, name: str) -> str | None:
     return key
 
 
-def iter_records(stream: BinaryIO, name: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (key, array) of an archive, from a file or pipe, in the precision stored; DataDirError where it breaks off."""
+def iter_records(stream: BinaryIO, name: str, ndim: int | None = None) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (key, array) of an archive, from a file or pipe, in the precision stored; DataDirError where it breaks off.
+
+    See `read_object` for `ndim`.
+    """
     while (key := read_key(stream, name)) is not None:
-        yield key, read_object(stream, f"{name}: {key}")
+        yield key, read_object(stream, f"{name}: {key}", ndim)
 
 
 def iter_ark(ark: str | Path) -> Iterator[tuple[str, np.ndarray]]:

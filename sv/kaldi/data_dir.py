@@ -1,5 +1,6 @@
 """Kaldi data directories: write, validate, slice."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -28,10 +29,19 @@ def write_data_dir(
     utt2spk: Mapping[str, str],
     utt2dur: Mapping[str, float],
     spk2gender: Mapping[str, str] | None = None,
+    reco2digest: Mapping[str, str] | None = None,
 ) -> None:
-    """Write wav.scp, utt2dur, spk2utt, spk2gender (if known) and, last, utt2spk; each whole and in byte order."""
+    """Write wav.scp, utt2dur, spk2utt, what is known of spk2gender and reco2digest, and, last, utt2spk.
+
+    Each is written whole and in byte order. reco2digest holds `<recording> <SHA-256 of the file> <file>`, of the file that
+    the corpus has, whatever was converted.
+    """
     path = Path(path)
     write_table(path / "wav.scp", wav_scp)
+    if reco2digest:
+        write_table(path / "reco2digest", {key: value for key, value in reco2digest.items() if key in wav_scp})
+    else:
+        (path / "reco2digest").unlink(missing_ok=True)  # of what was there before
     write_table(path / "utt2dur", {utt: repr(float(seconds)) for utt, seconds in utt2dur.items()})
     write_table(path / "spk2utt", {speaker: " ".join(utts) for speaker, utts in invert(utt2spk).items()})
     if spk2gender:
@@ -43,12 +53,18 @@ def write_data_dir(
 
 
 def subset_data_dir(source: str | Path, out: str | Path, utts: Iterable[str]) -> None:
-    """Write wav.scp, utt2spk, utt2dur, spk2gender and segments of `utts` alone; raises DataDirError if one is not there."""
+    """Write the tables of `utts` alone, those that `write_data_dir` writes and segments.
+
+    Raises
+    ------
+    DataDirError
+        If an utterance is not there.
+    """
     source, utts = Path(source), list(utts)
     tables = {name: read_table(source / name) for name in UTTERANCE_TABLES}
     if missing := [utt for utt in utts if utt not in tables["utt2spk"]]:
         raise DataDirError(f"{source}/utt2spk: {len(missing)} utterances are not there, e.g. {missing[:3]}")
-    genders, segments = source / "spk2gender", source / "segments"
+    genders, digests, segments = source / "spk2gender", source / "reco2digest", source / "segments"
     if segments.exists():
         tables["segments"] = read_table(segments)
         write_table(Path(out) / "segments", {utt: tables["segments"][utt] for utt in utts})
@@ -58,11 +74,23 @@ def subset_data_dir(source: str | Path, out: str | Path, utts: Iterable[str]) ->
         utt2spk={utt: tables["utt2spk"][utt] for utt in utts},
         utt2dur={utt: float(tables["utt2dur"][utt]) for utt in utts},
         spk2gender=read_table(genders) if genders.exists() else None,
+        reco2digest=read_table(digests) if digests.exists() else None,
     )
 
 
+def audio_digest(paths: Iterable[str | Path]) -> str:
+    """Digest of the recordings of data directories, by reco2digest, wherever they lie; empty if none has that table."""
+    digest, tables = hashlib.sha256(), [Path(path) / "reco2digest" for path in paths]
+    if not any(table.exists() for table in tables):
+        return ""
+    for table in tables:
+        for key, value in read_table(table).items() if table.exists() else ():
+            digest.update(f"{key} {value.split()[0]}\n".encode())
+    return digest.hexdigest()
+
+
 KEYED_BY_SPEAKER = ("spk2gender",)
-KEYED_BY_RECORDING = ("reco2dur", "reco2file_and_channel")
+KEYED_BY_RECORDING = ("reco2dur", "reco2digest", "reco2file_and_channel")
 # Tables of a Kaldi data directory whose keys are utterances, besides utt2spk; wav.scp too, if there are no segments.
 KEYED_BY_UTTERANCE = (
     "segments", "feats.scp", "vad.scp", "cmvn.scp", "text", "utt2dur", "utt2num_frames", "utt2lang", "utt2uniq",
@@ -183,8 +211,9 @@ def validate_data_dir(path: str | Path) -> list[str]:
     """Every rule that the data directory breaks, one line each with file and line; empty if it is sound.
 
     The rules are those of Kaldi's utils/validate_data_dir.sh for wav.scp, segments, utt2spk, spk2utt and utt2dur: byte
-    order, one line a key, the same utterances everywhere, the speaker as a prefix of the utterance; and that the files
-    exist, which Kaldi does not check, that segments have their recordings, and utt2dur their durations.
+    order, one line a key, the same utterances everywhere, the speaker as a prefix of the utterance, and utterances in the
+    order of their speakers; and that the files exist, which Kaldi does not check, that segments have their recordings, and
+    utt2dur their durations.
     """
     path = Path(path)
     problems: list[str] = []
@@ -211,6 +240,7 @@ def validate_data_dir(path: str | Path) -> list[str]:
         problems += _segment_problems(path, segments, tables["wav.scp"], tables["utt2dur"])
     if tables["spk2utt"] != invert(utt2spk):
         problems.append(f"{path}/spk2utt: does not agree with utt2spk")
+    problems += speaker_order_problems(path / "utt2spk", utt2spk)
     for number, (utt, speaker) in enumerate(utt2spk.items(), start=1):
         if not utt.startswith(speaker):
             problems.append(f"{path}/utt2spk:{number}: speaker {speaker!r} is not a prefix of utterance {utt!r}")
@@ -231,6 +261,30 @@ def _segment_problems(
         if utt in utt2dur and abs(utt2dur[utt] - length) > DURATION_TOLERANCE:
             problems.append(f"{path}/segments:{number}: {utt!r} lasts {length:g} s, by utt2dur {utt2dur[utt]:g} s")
     return problems
+
+
+def speaker_order_problems(file: Path, utt2spk: Mapping[str, str]) -> list[str]:
+    """A line on the first utterance that is not in the order of its speaker, as Kaldi wants: `LC_ALL=C sort -k2` changes nothing.
+
+    That the speaker is a prefix is not enough: 13_1 of 13 comes before 1_2 of 1. With `-`, which is lower than letters and
+    digits, after the speaker it does.
+
+    Parameters
+    ----------
+    file : Path
+        Named in the line.
+    utt2spk : mapping of str to str
+        In byte order.
+    """
+    rows = enumerate(pairwise(utt2spk.items()), start=2)
+    for number, ((before, first), (after, second)) in rows:
+        if byte_order(second) < byte_order(first):
+            return [
+                f"{file}:{number}: not sorted by speaker, as Kaldi wants it: {after!r} of {second!r} after {before!r} of "
+                f"{first!r}; "
+                "begin utterance ids with the speaker and '-'"
+            ]
+    return []
 
 
 def _order_problems(file: Path, keys: list[str]) -> list[str]:

@@ -28,7 +28,7 @@ def _check_end(stream: BinaryIO, path: str | Path) -> None:
 
 def _read_file(path: str | Path, ndim: int) -> np.ndarray:
     with Path(path).open("rb") as stream:
-        array = _checked(read_object(stream, str(path)), ndim, path)
+        array = _checked(read_object(stream, str(path), ndim), ndim, path)
         _check_end(stream, path)
     return array
 
@@ -53,11 +53,16 @@ def read_plda(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     with Path(path).open("rb") as stream:
         is_binary = stream.peek(2)[:2] == BINARY
         _expect_token(stream, (BINARY if is_binary else b"") + b"<Plda> ", path)
-        arrays = (
-            read_binary(stream, str(path), within=True) if is_binary else read_text(stream, str(path), np.float64)
-            for _ in range(3)
+        mean, transform, psi = (
+            _checked(
+                read_binary(stream, str(path), within=True)
+                if is_binary
+                else read_text(stream, str(path), np.float64, ndim),
+                ndim,
+                path,
+            )
+            for ndim in (1, 2, 1)
         )
-        mean, transform, psi = (_checked(array, ndim, path) for array, ndim in zip(arrays, (1, 2, 1)))
         _expect_token(stream, b"</Plda> ", path)
         _check_end(stream, path)
     return mean, transform, psi

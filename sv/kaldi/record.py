@@ -113,8 +113,24 @@ def read_binary(stream: BinaryIO, name: str, within: bool = False) -> np.ndarray
     return np.frombuffer(payload, _DTYPES[header.kind]).reshape(header.shape).copy()
 
 
-def read_text(stream: BinaryIO, name: str, dtype: type = np.float32) -> np.ndarray:
-    """Read Kaldi's text form: `[ 1 2 ]`, or a matrix with one line per row; the stream is left after its line."""
+def read_text(stream: BinaryIO, name: str, dtype: type = np.float32, ndim: int | None = None) -> np.ndarray:
+    """Read Kaldi's text form, `[ 1 2 ]`, rows ended by line ends or semicolons; the stream is left after the bracket's line.
+
+    Parameters
+    ----------
+    stream : binary file
+    name : str
+        Of the record, for errors.
+    dtype : NumPy type
+    ndim : 1 or 2, optional
+        What the reader wants, a vector or a matrix: of a single line both are written alike, and so are empty ones. By default
+        a single line is a vector.
+
+    Raises
+    ------
+    DataDirError
+        For rows of different length, what is no number, or no brackets.
+    """
     lines: list[bytes] = []
     while not lines or b"]" not in lines[-1]:
         line = stream.readline()
@@ -123,18 +139,30 @@ def read_text(stream: BinaryIO, name: str, dtype: type = np.float32) -> np.ndarr
         lines.append(line)
     opening, bracket, body = b"".join(lines).partition(b"[")
     body, _, rest = body.partition(b"]")
-    if opening.strip() or not bracket or rest.strip():
-        raise DataDirError(f"{name}: expected numbers in brackets")
-    rows = [row.split() for row in body.split(b"\n")]
+    if opening.strip() or not bracket or rest.strip() or (body and not body[:1].isspace()):
+        raise DataDirError(f"{name}: expected numbers in brackets, and a space after the first bracket")
+    rows = [row.split() for row in body.replace(b";", b"\n").split(b"\n")]
+    if ndim == 1 and len(rows) > 1:
+        raise DataDirError(f"{name}: a line end within the brackets; is it a matrix?")
+    as_vector = ndim == 1 or (ndim is None and len(rows) == 1)
+    rows = rows if as_vector else [row for row in rows if row]
+    numbers = [_numbers(row, dtype, name) for row in rows]
+    if as_vector:
+        return numbers[0]
+    for number, row in enumerate(numbers, start=1):
+        if len(row) != len(numbers[0]):
+            raise DataDirError(f"{name}: row {number} holds {len(row)} numbers, the first {len(numbers[0])}")
+    return np.stack(numbers) if numbers else np.zeros((0, 0) if ndim == 2 else 0, dtype)
+
+
+def _numbers(words: list[bytes], dtype: type, name: str) -> np.ndarray:
     try:
-        if b"_" in body:
+        if any(b"_" in word for word in words):
             raise ValueError("an underscore")
         with np.errstate(over="ignore"):  # as Kaldi does: infinity
-            if len(rows) == 1:
-                return np.array([float(word) for word in rows[0]], dtype)
-            return np.array([[float(word) for word in row] for row in rows if row], dtype)
+            return np.array([float(word) for word in words], dtype)
     except ValueError as error:
-        raise DataDirError(f"{name}: expected numbers in brackets, every row of one length ({error})") from error
+        raise DataDirError(f"{name}: expected numbers in brackets ({error})") from error
 
 
 def write_binary(stream: BinaryIO, array: np.ndarray, within: bool = False) -> None:

@@ -117,15 +117,24 @@ def _scp_lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, str, str]]:
         yield number, *split_line(line, name, number, "file")
 
 
-def _read_value(file: str, allow_pipes: bool) -> np.ndarray:
+def _read_value(file: str, allow_pipes: bool, ndim: int | None) -> np.ndarray:
     if not file.endswith("|"):
-        return read_any(file)
+        return read_any(file, ndim)
     with open_read(file, allow_pipes) as stream:
-        return read_object(stream, file)
+        return read_object(stream, file, ndim)
 
 
-def read_records(rspecifier: str, allow_pipes: bool = False) -> Iterator[tuple[str, np.ndarray]]:
+def read_records(
+    rspecifier: str, allow_pipes: bool = False, ndim: int | None = None
+) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (key, array) of an rspecifier, in the precision stored.
+
+    Parameters
+    ----------
+    rspecifier : str
+    allow_pipes : bool
+    ndim : 1 or 2, optional
+        Tells whether a text of one line is a vector or a matrix; see `sv.kaldi.ark.read_object`.
 
     Raises
     ------
@@ -138,18 +147,20 @@ def read_records(rspecifier: str, allow_pipes: bool = False) -> Iterator[tuple[s
         raise DataDirError(f"{rspecifier!r}: expected ark:FILE or scp:FILE to read")
     file, last = specifier.files[0], None
     with open_read(file, allow_pipes) as stream:
-        for key, array in _records(specifier, stream, file, allow_pipes):
+        for key, array in _records(specifier, stream, file, allow_pipes, ndim):
             if "s" in specifier.options and last is not None and byte_order(key) <= byte_order(last):
                 raise DataDirError(f"{rspecifier!r}: key {key!r} after {last!r}, but 's' says that keys are sorted")
             last = key
             yield key, array
 
 
-def _records(specifier: Specifier, stream: BinaryIO, file: str, allow_pipes: bool) -> Iterator[tuple[str, np.ndarray]]:
+def _records(
+    specifier: Specifier, stream: BinaryIO, file: str, allow_pipes: bool, ndim: int | None
+) -> Iterator[tuple[str, np.ndarray]]:
     permissive = "p" in specifier.options
     if specifier.kinds == ("ark",):
         try:
-            yield from iter_records(stream, file)
+            yield from iter_records(stream, file, ndim)
         except DataDirError as error:
             if not permissive:
                 raise
@@ -157,7 +168,7 @@ def _records(specifier: Specifier, stream: BinaryIO, file: str, allow_pipes: boo
         return
     for number, key, value in _scp_lines(stream, file):
         try:
-            array = _read_value(value, allow_pipes)
+            array = _read_value(value, allow_pipes, ndim)
         except (DataDirError, OSError) as error:
             if not permissive:
                 raise DataDirError(f"{file}:{number}: {key}: {error}") from error
@@ -166,18 +177,21 @@ def _records(specifier: Specifier, stream: BinaryIO, file: str, allow_pipes: boo
         yield key, array
 
 
-def read_shapes(rspecifier: str, allow_pipes: bool = False) -> Iterator[tuple[str, tuple[int, ...]]]:
+def read_shapes(
+    rspecifier: str, allow_pipes: bool = False, ndim: int | None = None
+) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield (key, shape) of an rspecifier; of the binary files that an scp names, only the headers are read."""
     specifier = parse_specifier(rspecifier)
     if specifier.kinds != ("scp",) or specifier.options:
-        yield from ((key, array.shape) for key, array in read_records(rspecifier, allow_pipes))
+        yield from ((key, array.shape) for key, array in read_records(rspecifier, allow_pipes, ndim))
         return
     with open_read(specifier.files[0], allow_pipes) as stream:
         for number, key, value in _scp_lines(stream, specifier.files[0]):
             try:
-                yield key, _read_value(value, allow_pipes).shape if value.endswith("|") else read_shape(value)
+                shape = _read_value(value, allow_pipes, ndim).shape if value.endswith("|") else read_shape(value, ndim)
             except (DataDirError, OSError) as error:
                 raise DataDirError(f"{specifier.files[0]}:{number}: {key}: {error}") from error
+            yield key, shape
 
 
 @contextmanager

@@ -102,7 +102,22 @@ def scores_of_trials(path: str | Path, trials: Trials) -> np.ndarray:
 
 
 def write_scores(path: str | Path, trials: Trials, scores: Sequence[float]) -> None:
-    """Write `<enrolment-utt> <test-utt> <score>` lines in trial order, whole or not at all."""
+    """Write `<enrolment-utt> <test-utt> <score>` lines in trial order, whole or not at all.
+
+    Each score has as many digits as bring it back exactly: error rates of the file are those of the scores.
+
+    Raises
+    ------
+    ValueError
+        Naming the first trial whose score is NaN or infinite; `read_scores` would refuse it.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    if not np.isfinite(scores).all():
+        first = int(np.argmin(np.isfinite(scores)))
+        raise ValueError(
+            f"{path}: {(~np.isfinite(scores)).sum()} of {len(scores)} scores are NaN or infinite, e.g. {scores[first]} "
+            f"of trial {trials.enrolment[first]} {trials.test[first]}; nothing was written"
+        )
     with atomic_write(path) as file:
-        for enrolment, test, score in zip(trials.enrolment, trials.test, np.asarray(scores).tolist(), strict=True):
-            file.write(f"{enrolment} {test} {score:.7g}\n")
+        for enrolment, test, score in zip(trials.enrolment, trials.test, scores.tolist(), strict=True):
+            file.write(f"{enrolment} {test} {score!r}\n")

@@ -4,16 +4,16 @@ Axes: (batch, channels, frames). Every convolution is followed by ReLU, then bat
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.base.config import require
 from sv.models.folding import Foldable, fold_parts
-from sv.models.frame_layers import TimeConv, cat_channels, folded_norm
+from sv.models.frame_layers import FrameNorm, TimeConv, cat_channels, folded_norm
 from sv.models.network import Network
-
-VARIANCE_FLOOR = 1e-7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,16 @@ class ECAPATDNNConfig:
         A block reads the sum of the outputs of all before it, as in the paper; else that of the one before, as in
         SpeechBrain and WeSpeaker.
     embedding_norm : bool
-        Batch norm after the embedding, as in the paper; not in WeSpeaker.
+        Batch norm after the embedding, as in the paper; not in WeSpeaker and SpeechBrain.
+    padding : "zeros" or "reflect"
+        Frames beyond the ends: zeros, or mirrored as in SpeechBrain.
+    aggregated_norm, attention_norm : bool
+        Batch norm after the ReLU of the layer that reads all blocks; ReLU and batch norm before attention's tanh: both as in
+        SpeechBrain.
+    population_deviation : bool
+        Deviations divide by the number of frames, and are computed of centred values, as in SpeechBrain.
+    variance_floor : float
+        Of variances over frames: 1e-12 in SpeechBrain.
     embedding_dim : int
     """
 
@@ -54,19 +63,16 @@ class ECAPATDNNConfig:
     global_context: bool = True
     summed_inputs: bool = False
     embedding_norm: bool = True
+    padding: Literal["zeros", "reflect"] = "zeros"
+    aggregated_norm: bool = False
+    attention_norm: bool = False
+    population_deviation: bool = False
+    variance_floor: float = 1e-7
     embedding_dim: int = 192
 
     def __post_init__(self) -> None:
-        for name in (
-            "num_mel_bins",
-            "channels",
-            "squeezed_channels",
-            "attention_channels",
-            "aggregated_channels",
-            "embedding_dim",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        sizes = ("num_mel_bins", "channels", "squeezed_channels", "attention_channels", "aggregated_channels")
+        require(self, positive=(*sizes, "embedding_dim", "variance_floor"))
         if not self.dilations or min(self.dilations) < 1:
             raise ValueError(f"dilations must be positive, one per block, got {self.dilations}")
         if self.res2net_scale < 2 or self.channels % self.res2net_scale:
@@ -79,9 +85,13 @@ class ECAPATDNNConfig:
 class Convolution(Foldable):
     """Convolution over frames that keeps their number, ReLU, batch norm."""
 
-    def __init__(self, in_channels: int, out_channels: int, size: int = 1, dilation: int = 1) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, size: int = 1, dilation: int = 1, padding: str = "zeros"
+    ) -> None:
         super().__init__()
-        self.conv = TimeConv(in_channels, out_channels, size, dilation=dilation, padding=dilation * (size // 2))
+        self.conv = TimeConv(
+            in_channels, out_channels, size, dilation=dilation, padding=dilation * (size // 2), padding_mode=padding
+        )
         self.bn = nn.BatchNorm1d(out_channels)
 
     def forward(self, values: Tensor) -> Tensor:
@@ -100,10 +110,10 @@ class Res2Convolution(Foldable):
     The last group passes unchanged. (The paper's Res2Net passes the first: the same up to the order of channels.)
     """
 
-    def __init__(self, channels: int, dilation: int, scale: int) -> None:
+    def __init__(self, channels: int, dilation: int, scale: int, padding: str = "zeros") -> None:
         super().__init__()
         width = channels // scale
-        self.layers = nn.ModuleList(Convolution(width, width, 3, dilation) for _ in range(scale - 1))
+        self.layers = nn.ModuleList(Convolution(width, width, 3, dilation, padding) for _ in range(scale - 1))
 
     def forward(self, values: Tensor) -> Tensor:
         """Map (batch, channels, frames) to the same shape."""
@@ -142,7 +152,7 @@ class Block(nn.Module):
         super().__init__()
         channels, squeezed = config.channels, config.squeezed_channels
         self.first = Convolution(channels, channels)
-        self.res2 = Res2Convolution(channels, dilation, config.res2net_scale)
+        self.res2 = Res2Convolution(channels, dilation, config.res2net_scale, config.padding)
         self.last = Convolution(channels, channels)
         self.se = nn.Sequential(nn.Linear(channels, squeezed), nn.ReLU(), nn.Linear(squeezed, channels), nn.Sigmoid())
 
@@ -155,24 +165,48 @@ class Block(nn.Module):
 class ContextAttention(Foldable):
     """Channel-dependent weights over frames (section 3.1 of the paper, tanh between its two layers)."""
 
-    def __init__(self, channels: int, hidden: int, *, global_context: bool) -> None:
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        *,
+        global_context: bool,
+        norm: bool = False,
+        population_deviation: bool = False,
+        variance_floor: float = 1e-7,
+    ) -> None:
         super().__init__()
-        self.global_context = global_context
+        self.context = Context(population_deviation, variance_floor) if global_context else None
         self.linear1 = TimeConv(channels * (3 if global_context else 1), hidden, 1)
+        self.bn = FrameNorm(hidden) if norm else None
         self.linear2 = TimeConv(hidden, channels, 1)
 
     def forward(self, values: Tensor) -> Tensor:
         """Weights of (batch, channels, frames), which sum to 1 over frames."""
         hidden = values
-        if self.global_context:
-            mean = values.mean(dim=2, keepdim=True)
-            std = (values.var(dim=2, keepdim=True) + VARIANCE_FLOOR).sqrt()
-            hidden = torch.cat([values, mean.expand_as(values), std.expand_as(values)], dim=1)
-        return torch.softmax(self.linear2(torch.tanh(self.linear1(hidden))), dim=2)
+        if self.context is not None:
+            context = self.context(values)[:, :, None]
+            hidden = torch.cat([values, context.expand(-1, -1, values.shape[2])], dim=1)
+        hidden = self.linear1(hidden)
+        hidden = hidden if self.bn is None else self.bn(F.relu_(hidden))
+        return torch.softmax(self.linear2(torch.tanh(hidden)), dim=2)
 
     def folded(self) -> nn.Module:
         """Return the form for inference, which computes the context's part once per utterance."""
-        return fold_parts(FoldedAttention(self)) if self.global_context else super().folded()
+        return fold_parts(FoldedAttention(self)) if self.context is not None else super().folded()
+
+
+class Context(nn.Module):
+    """Context of a frame for attention: mean and deviation over all frames."""
+
+    def __init__(self, population_deviation: bool, variance_floor: float) -> None:
+        super().__init__()
+        self.correction, self.variance_floor = 0 if population_deviation else 1, variance_floor
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Mean and deviation of (batch, channels, frames): (batch, 2 * channels)."""
+        variance, mean = torch.var_mean(values, dim=2, correction=self.correction)
+        return torch.cat([mean, (variance + self.variance_floor).sqrt()], dim=1)
 
 
 class FoldedAttention(nn.Module):
@@ -185,13 +219,13 @@ class FoldedAttention(nn.Module):
         self.of_frame.weight = nn.Parameter(first.weight[:, :channels].contiguous(), requires_grad=False)
         self.register_buffer("weight", first.weight[:, channels:, 0].contiguous())
         self.register_buffer("bias", first.bias)
-        self.linear2 = attention.linear2
+        self.context, self.bn, self.linear2 = attention.context, attention.bn, attention.linear2
 
     def forward(self, values: Tensor) -> Tensor:
         """Weights of (batch, channels, frames), which sum to 1 over frames."""
-        variance, mean = torch.var_mean(values, dim=2)
-        context = torch.cat([mean, (variance + VARIANCE_FLOOR).sqrt()], dim=1)
-        hidden = self.of_frame(values).add_(F.linear(context, self.weight, self.bias)[:, :, None])
+        context = F.linear(self.context(values), self.weight, self.bias)[:, :, None]
+        hidden = self.of_frame(values).add_(context)
+        hidden = hidden if self.bn is None else self.bn(hidden.relu_())
         return torch.softmax(self.linear2(hidden.tanh_()), dim=2)
 
 
@@ -204,11 +238,17 @@ class ECAPATDNN(Network):
     def __init__(self, config: ECAPATDNNConfig) -> None:
         super().__init__()
         self.config = config
-        self.layer1 = Convolution(config.num_mel_bins, config.channels, 5)
+        self.layer1 = Convolution(config.num_mel_bins, config.channels, 5, padding=config.padding)
         self.blocks = nn.ModuleList(Block(config, dilation) for dilation in config.dilations)
         self.aggregate = TimeConv(config.channels * len(config.dilations), config.aggregated_channels, 1)
+        self.bn_aggregate = FrameNorm(config.aggregated_channels) if config.aggregated_norm else nn.Identity()
         self.attention = ContextAttention(
-            config.aggregated_channels, config.attention_channels, global_context=config.global_context
+            config.aggregated_channels,
+            config.attention_channels,
+            global_context=config.global_context,
+            norm=config.attention_norm,
+            population_deviation=config.population_deviation,
+            variance_floor=config.variance_floor,
         )
         self.bn_pool = nn.BatchNorm1d(2 * config.aggregated_channels)
         self.fc = nn.Linear(2 * config.aggregated_channels, config.embedding_dim)
@@ -221,9 +261,14 @@ class ECAPATDNN(Network):
         for block in self.blocks:
             outputs.append(block(hidden))
             hidden = hidden + outputs[-1] if self.config.summed_inputs else outputs[-1]
-        values = F.relu_(self.aggregate(cat_channels(outputs)))
-        weights = self.attention(values)
+        values = self.bn_aggregate(F.relu_(self.aggregate(cat_channels(outputs))))
+        return self.bn_embedding(self.fc(self.bn_pool(self.pool(values, self.attention(values)))))
+
+    def pool(self, values: Tensor, weights: Tensor) -> Tensor:
+        """Mean and deviation of (batch, channels, frames) under weights over frames: (batch, 2 * channels)."""
         mean = (values * weights).sum(dim=2)
-        variance = (values.square() * weights).sum(dim=2) - mean.square()
-        pooled = torch.cat([mean, variance.clamp_min(VARIANCE_FLOOR).sqrt()], dim=1)
-        return self.bn_embedding(self.fc(self.bn_pool(pooled)))
+        if self.config.population_deviation:
+            variance = ((values - mean[:, :, None]).square() * weights).sum(dim=2)
+        else:
+            variance = (values.square() * weights).sum(dim=2) - mean.square()
+        return torch.cat([mean, variance.clamp_min(self.config.variance_floor).sqrt()], dim=1)

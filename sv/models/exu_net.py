@@ -26,16 +26,13 @@ class ExUNetConfig(TrunkConfig):
     """U-Net followed by a second encoder that embeds the decoder's estimate."""
 
 
-class EncoderDecoder(Trunk):
-    """Base of U-Net and ExU-Net: the trunk, an encoder and a decoder."""
+class Decoding(Trunk):
+    """The trunk and, from `add_decoder` on, a decoder."""
 
-    def __init__(self, config: TrunkConfig, *, mels_as_channels: bool) -> None:
-        super().__init__(config, mels_as_channels=mels_as_channels)
-        widths, blocks = config.channels, config.blocks
+    def add_decoder(self) -> None:
+        """Make the decoder: after the encoder, so that a seed gives the same weights as ever."""
+        widths, blocks = self.config.channels, self.config.blocks
         narrow, middle, wide, widest = widths
-        self.d_res_1, self.d_res_2, self.d_res_3, self.d_res_4 = residual_levels(
-            (widths[0], *widths[:-1]), widths, blocks, STRIDES
-        )
         self.u_res_0, self.u_res_1, self.u_res_2, self.u_res_3 = residual_levels(
             widths[::-1], widths[::-1], blocks[::-1], (1, 1, 1, 1)
         )
@@ -45,11 +42,9 @@ class EncoderDecoder(Trunk):
         self.uconv_3 = nn.Conv2d(2 * narrow, narrow, 1, bias=False)
         self.uconv_4 = nn.ConvTranspose2d(2 * narrow, 1, (2, 1), stride=(2, 1), bias=False)
 
-    def encode(self, features: Tensor) -> list[Tensor]:
-        """Stem and encoder: d0 (as fine as the input in frames) to d4 (`FRAME_STRIDE` times coarser)."""
-        padded = pad_frames(normalised_map(features))
-        first = F.relu(self.bn1(self.conv1(padded)))
-        return encode(first, (self.d_res_1, self.d_res_2, self.d_res_3, self.d_res_4))
+    def stem(self, features: Tensor) -> Tensor:
+        """First maps, d0, of (batch, mels, frames) features, whose frames become a multiple of `FRAME_STRIDE`."""
+        return F.relu(self.bn1(self.conv1(pad_frames(normalised_map(features)))))
 
     def decode(self, encoded: list[Tensor]) -> tuple[list[Tensor], Tensor]:
         """Decoder outputs [e0, e1, e2, e3] and the enhanced map (batch, 1, mels, frames)."""
@@ -59,6 +54,22 @@ class EncoderDecoder(Trunk):
         for stack, upsample, skip in zip(stacks, upsamplers, encoded[:0:-1], strict=True):
             decoded.append(upsample(torch.cat([stack(decoded[-1]), skip], dim=1)))
         return decoded[1:], self.uconv_4(torch.cat([decoded[-1], encoded[0]], dim=1))
+
+
+class EncoderDecoder(Decoding):
+    """Base of U-Net and ExU-Net: the trunk, an encoder and a decoder."""
+
+    def __init__(self, config: TrunkConfig, *, mels_as_channels: bool) -> None:
+        super().__init__(config, mels_as_channels=mels_as_channels)
+        widths = config.channels
+        self.d_res_1, self.d_res_2, self.d_res_3, self.d_res_4 = residual_levels(
+            (widths[0], *widths[:-1]), widths, config.blocks, STRIDES
+        )
+        self.add_decoder()
+
+    def encode(self, features: Tensor) -> list[Tensor]:
+        """Stem and encoder: d0 (as fine as the input in frames) to d4 (`FRAME_STRIDE` times coarser)."""
+        return encode(self.stem(features), (self.d_res_1, self.d_res_2, self.d_res_3, self.d_res_4))
 
 
 class UNet(EncoderDecoder):

@@ -34,23 +34,33 @@ class FrameConv(nn.Module):
 
     def __init__(self, conv: nn.Conv1d) -> None:
         super().__init__()
-        assert conv.groups == 1 and conv.padding_mode == "zeros"
+        assert conv.groups == 1 and conv.padding_mode in ("zeros", "reflect")
         weight = conv.weight.detach()  # (out_channels, in_channels, taps)
         self.halves = weight.shape[2] == 1 and weight.shape[1] % 2 == 0 and conv.stride == (1,)
         if self.halves:
             weight = weight.reshape(len(weight), 2, -1).transpose(1, 2)
         self.stride = 2 if self.halves else conv.stride[0]
-        self.padding, self.dilation = conv.padding[0], conv.dilation[0]
+        self.reflected = conv.padding[0] if conv.padding_mode == "reflect" else 0
+        self.padding, self.dilation = conv.padding[0] - self.reflected, conv.dilation[0]
         self.register_buffer("weight", weight[:, :, None].contiguous(memory_format=torch.channels_last))
         self.register_buffer("bias", None if conv.bias is None else conv.bias.detach())
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (batch, in_channels, frames) to (batch, out_channels, frames)."""
+        if self.reflected:
+            maps = reflect_frames(maps, self.reflected)
         if self.halves:
             batch, channels, _ = maps.shape
             maps = maps.transpose(1, 2).reshape(batch, -1, channels // 2).transpose(1, 2)
         axes = [(1, self.stride), (0, self.padding), (1, self.dilation)]
         return F.conv2d(maps[:, :, None], self.weight, self.bias, *axes)[:, :, 0]
+
+
+def reflect_frames(maps: Tensor, count: int) -> Tensor:
+    """Continue (batch, channels, frames) by `count` frames to both sides, mirrored at the first and the last one."""
+    frames = maps.transpose(1, 2)
+    parts = [frames[:, 1 : count + 1].flip(1), frames, frames[:, -count - 1 : -1].flip(1)]
+    return torch.cat(parts, dim=1).transpose(1, 2)
 
 
 class TimeConv(nn.Conv1d, Foldable):

@@ -37,7 +37,7 @@ def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     return (values * weights).sum(dim=-1)
 
 
-def weighted_statistics(values: Tensor, weights: Tensor) -> Tensor:
+def weighted_statistics(values: Tensor, weights: Tensor, variance_floor: float = VARIANCE_FLOOR) -> Tensor:
     """Weighted mean and standard deviation over positions.
 
     Parameters
@@ -45,13 +45,34 @@ def weighted_statistics(values: Tensor, weights: Tensor) -> Tensor:
     values : (batch, channels, positions) torch.Tensor
     weights : (batch, channels or 1, positions) torch.Tensor
         Sum to 1 over positions.
+    variance_floor : float
+        Least variance, so that its root has a finite gradient.
 
     Returns
     -------
     (batch, 2 * channels) torch.Tensor
-        Means, then standard deviations; the variance is floored at 1e-5, so that its root has a finite gradient.
+        Means, then standard deviations.
     """
     weighted = values * weights
     mean = weighted.sum(dim=-1)
     variance = (weighted * values).sum(dim=-1) - mean.square()
-    return torch.cat([mean, variance.clamp_min(VARIANCE_FLOOR).sqrt()], dim=1)
+    return torch.cat([mean, variance.clamp_min(variance_floor).sqrt()], dim=1)
+
+
+def mean_and_deviation(values: Tensor, variance_floor: float = 0.0) -> Tensor:
+    """Mean and standard deviation over positions, all of one weight.
+
+    Parameters
+    ----------
+    values : (batch, channels, positions) torch.Tensor
+        Of two positions or more.
+    variance_floor : float
+        Added to the variance, the unbiased one, so that its root has a finite gradient.
+
+    Returns
+    -------
+    (batch, 2 * channels) torch.Tensor
+        Means, then deviations.
+    """
+    variance, mean = torch.var_mean(values, dim=-1)
+    return torch.cat([mean, (variance + variance_floor).sqrt()], dim=1)

@@ -14,20 +14,22 @@ import torch
 from torch import Tensor, nn
 
 from sv.base.config import write_json
-from sv.base.files import atomic_write
+from sv.base.files import atomic_write, sha256_of
 from sv.base.layout import ModelFolder
+from sv.published.file_kinds import failed_download, head_of, is_safetensors, other_kind
+from sv.published.safetensors import read_safetensors
 
 # The state of an optimiser or a schedule, beside the weights, may hold numbers of NumPy's.
 NUMPY_SCALARS = [np._core.multiarray.scalar, np.dtype, np.dtypes.Float64DType, np.dtypes.Int64DType]
-OTHER_FILES = (  # first bytes of what a failed download leaves
-    (b"<", "a web page, not a checkpoint; download the file itself"),
-    (b"version https://git-lfs", "a pointer of Git LFS, not a checkpoint; fetch the file with git lfs pull"),
-)
 COUNTER = "num_batches_tracked"  # of batch norms; PyTorch before 0.4.1 did not save it, and evaluation does not read it
 
 
 class CheckpointError(ValueError):
     """A file that does not hold the weights it should."""
+
+
+class MisfitError(CheckpointError):
+    """Weights that give a network's sizes, but are not all of it, or more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,68 +53,71 @@ class Converted:
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """A value that a reader needs and a file does not tell.
+    """A value that a file does not tell: a reader needs it, or supposes one unless it is given.
 
     Attributes
     ----------
     type : callable
         From text to the value; raises ValueError.
     choices : tuple
-        The values allowed.
+        The values allowed; empty if the type says all.
     help : str
     """
 
     type: Callable[[Any], Any]
-    choices: tuple[Any, ...]
+    choices: tuple[Any, ...] = ()
     help: str
 
     @property
     def shown_choices(self) -> list[str]:
         """The choices as a user types them."""
-        return [f"{choice:g}" if isinstance(choice, float) else str(choice) for choice in self.choices]
+        return [
+            f"{choice:g}"
+            if isinstance(choice, float)
+            else str(choice).lower()
+            if choice in (True, False)
+            else str(choice)
+            for choice in self.choices
+        ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reader:
-    """The function that reads one system's checkpoints, and the options that it declares.
+def truth(text: Any) -> bool:
+    """Read true or false; raises ValueError for all else."""
+    try:
+        return {"true": True, "false": False}[str(text).lower()]
+    except KeyError:
+        raise ValueError(f"neither true nor false: {text!r}") from None
 
-    Attributes
-    ----------
-    read : callable
-        (path, options) -> Converted. `options` has a value for every declared option, None where none was given. Raises
-        CheckpointError, or KeyError with the name of a parameter that the file lacks.
-    options : mapping of str to Option
-    """
 
-    read: Callable[[str | Path, Mapping[str, Any]], Converted]
-    options: Mapping[str, Option] = field(default_factory=dict)
+def positive_number(text: Any) -> int:
+    """Read a whole number from 1 on; raises ValueError for all else."""
+    if (number := int(text)) < 1:
+        raise ValueError(f"not positive: {text!r}")
+    return number
 
 
 def load(path: str | Path) -> Any:
-    """Unpickle tensors, numbers, text and containers of these; a file that asks for more is refused.
+    """Unpickle tensors, numbers, text and containers of these; a file that asks for more is refused. Or read safetensors.
 
     Raises
     ------
     CheckpointError
-        If PyTorch cannot read the file so.
+        If the file is empty or of another kind, named in the message, or PyTorch cannot read it so.
     """
+    head = head_of(path)
+    if is_safetensors(head):
+        try:
+            return read_safetensors(path)
+        except ValueError as error:
+            raise CheckpointError(str(error)) from error
+    if what := failed_download(head) or other_kind(path, head):
+        raise CheckpointError(what)
     with Path(path).open("rb") as file:
-        refuse_other_files(file.read(64))
-        file.seek(0)
         try:
             with torch.serialization.safe_globals(NUMPY_SCALARS):
                 return torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # of a damaged file anything comes, AssertionError and nameless OSError among them
             raise CheckpointError(f"not a PyTorch checkpoint of tensors only: {_reason(error)}") from error
-
-
-def refuse_other_files(head: bytes) -> None:
-    """Raise CheckpointError if a file's first bytes are those of something else, or there are none."""
-    if not head:
-        raise CheckpointError("the file is empty")
-    for start, what in OTHER_FILES:
-        if head.lstrip().startswith(start):
-            raise CheckpointError(what)
 
 
 def _reason(error: Exception) -> str:
@@ -121,42 +126,32 @@ def _reason(error: Exception) -> str:
     return f"it asks for {asked[1]}, which is not read" if asked else "damaged, cut short or of another kind"
 
 
-def state_dict(content: Any) -> dict[str, Tensor]:
-    """A state dict without the prefix `module.` of a distributed wrapper.
-
-    Raises
-    ------
-    CheckpointError
-        If the content is not a mapping from names to tensors, and nothing else.
-    """
-    expected = "expected a mapping from parameter names to tensors, got"
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"{expected} {type(content).__name__}")
-    for name, value in content.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise CheckpointError(f"{expected} {type(content).__name__} whose {name!r} is {type(value).__name__}")
-    return {name.removeprefix("module."): value for name, value in content.items()}
+INTEGERS, UNIT = 32768.0, 1.0
+INPUT_SCALE = Option(
+    type=float,
+    choices=(UNIT, INTEGERS),
+    help="range of the audio that the network was trained on, if its file does not tell",
+)
 
 
-def read_state_dict(path: str | Path, *entries: str) -> dict[str, Tensor]:
-    """Read a state dict without executing what the file may contain; a prefix `module.` is dropped.
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """The function that translates one system's checkpoints, and the options that it declares.
 
-    Parameters
+    Attributes
     ----------
-    path : path
-    entries : str
-        Places of the state dict within a training state; a file that holds the state dict alone will do as well.
-
-    Raises
-    ------
-    CheckpointError
-        If the file does not hold a mapping from names to tensors, and nothing else.
+    translate : callable
+        (source, options) -> Converted, of a `sv.published.containers.Source`. `options` has a value for every declared
+        option, None where none was given. Raises CheckpointError, or KeyError with the name of a parameter that the
+        weights lack.
+    options : mapping of str to Option
+    load : callable
+        From a path to the file's content; raises CheckpointError.
     """
-    content = load(path)
-    for entry in entries:
-        if isinstance(content, Mapping) and entry in content:
-            content = content[entry]
-    return state_dict(content)
+
+    translate: Callable[[Any, Mapping[str, Any]], Converted]
+    options: Mapping[str, Option] = field(default_factory=dict)
+    load: Callable[[str | Path], Any] = load
 
 
 def load_strictly(
@@ -195,14 +190,19 @@ def load_strictly(
             for what, items in problems.items()
             if items
         )
-        raise CheckpointError(f"not a checkpoint of {system}: {'; '.join(listed)}")
+        raise MisfitError(f"not a checkpoint of {system}: {'; '.join(listed)}")
     model.load_state_dict(found, strict=False)  # what it lacks are counters
     return model
 
 
-def write_model_folder(out_dir: str | Path, name: str, found: Converted) -> None:
-    """Write the weights, then the configuration, of a model folder."""
+def write_model_folder(out_dir: str | Path, name: str, found: Converted, source: str | Path) -> None:
+    """Write the weights, then the configuration, of a model folder.
+
+    config.json says in `published` of which system's checkpoint, by name and SHA-256 of the file, its weights are: what
+    nobody trained here. Sections that describe training are not there.
+    """
     folder = ModelFolder(Path(out_dir))
     with atomic_write(folder.best, "wb") as file:
         torch.save(found.weights, file)
-    write_json(folder.config, {"name": name, **found.tables})
+    published = {"system": name, "source": Path(source).name, "file_sha256": sha256_of(Path(source))}
+    write_json(folder.config, {"name": name, "published": published, **found.tables})

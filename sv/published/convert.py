@@ -1,13 +1,47 @@
 """Convert published checkpoints into model folders that extraction reads: one table of readers for every system."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sv.published import embedding_mlp, exu_net, ge2e, rawnet, rawnet_keras, voxceleb_trainer
-from sv.published.checkpoint import CheckpointError, Converted, Option, Reader, write_model_folder
+from sv.base.config import load_json
+from sv.published import (
+    campplus,
+    embedding_mlp,
+    exu_net,
+    ge2e,
+    rawnet,
+    rawnet_keras,
+    redimnet2,
+    speechbrain,
+    voxceleb_trainer,
+    wespeaker,
+)
+from sv.published.checkpoint import (
+    CheckpointError,
+    Converted,
+    MisfitError,
+    Option,
+    Reader,
+    write_model_folder,
+)
+from sv.published.containers import MISFITS, first_fit, notes_of
 
-FAMILIES = (exu_net, ge2e, rawnet, rawnet_keras, voxceleb_trainer, embedding_mlp)
+FAMILIES = (
+    exu_net,
+    ge2e,
+    rawnet,
+    rawnet_keras,
+    voxceleb_trainer,
+    wespeaker,
+    campplus,
+    speechbrain,
+    redimnet2,
+    embedding_mlp,
+)
 SYSTEMS: dict[str, Reader] = {system: reader for family in FAMILIES for system, reader in family.SYSTEMS.items()}
 OPTIONS: dict[str, dict[str, Option]] = {  # by name, then by the systems that declare it
     name: {system: reader.options[name] for system, reader in SYSTEMS.items() if name in reader.options}
@@ -29,7 +63,7 @@ def convert_checkpoint(
     system : str
         A key of `SYSTEMS`.
     path : path
-        The file as its authors publish it. Nothing in it is executed.
+        The file as its authors publish it, or its weights in another container. Nothing in it is executed.
     out_dir : path
         Created if need be.
     options : mapping, optional
@@ -45,24 +79,63 @@ def convert_checkpoint(
     UsageError
         For an unknown system, option or value.
     CheckpointError
-        If the file is not one of this system: every name and shape must fit. The message begins with the path.
+        If the file is not one of this system: every name and shape must fit, every value be finite; or if `out_dir` holds
+        another system. The message begins with the path.
     """
     found = read_checkpoint(system, path, options)
-    write_model_folder(out_dir, system, found)
+    check_free(Path(out_dir))
+    write_model_folder(out_dir, system, found, path)
     return found.notes
+
+
+def check_free(folder: Path) -> None:
+    """Raise CheckpointError if a folder holds more than a conversion made: a system that was trained, calibrated or scored."""
+    others = sorted(path.name for path in folder.glob("*") if path.name not in ("config.json", "checkpoints"))
+    others += sorted(path.name for path in folder.glob("checkpoints/*") if path.name != "best.pt")
+    if not others and (folder / "checkpoints/best.pt").is_file() and not _is_published(folder):
+        others = ["checkpoints/best.pt"]
+    if others:
+        raise CheckpointError(
+            f"{folder}: holds a system of its own ({', '.join(others[:3])}), which other weights must not replace; give "
+            "another folder"
+        )
+
+
+def _is_published(folder: Path) -> bool:
+    config = folder / "config.json"
+    return config.is_file() and "published" in load_json(config)
 
 
 def read_checkpoint(system: str, path: str | Path, options: Mapping[str, Any] | None = None) -> Converted:
     """Read a published checkpoint; parameters and errors of `convert_checkpoint`."""
     values = checked_options(system, options or {})
     try:
-        return SYSTEMS[system].read(path, values)
-    except KeyError as error:
-        raise CheckpointError(f"{path}: not a checkpoint of {system}: it has no {error.args[0]}") from error
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    except (ValueError, IndexError, ZeroDivisionError) as error:  # sizes read off the weights of another network
-        raise CheckpointError(f"{path}: not a checkpoint of {system}: its shapes do not fit ({error})") from error
+        content = SYSTEMS[system].load(path)
+        source, found = first_fit(content, lambda source: SYSTEMS[system].translate(source, values))
+    except MISFITS as error:
+        others = _fitting(content, system) if isinstance(error, KeyError | MisfitError) else []
+        instead = f"; it is one of {' or '.join(others)}" if others else ""
+        raise CheckpointError(f"{path}: {_reason(system, error)}{instead}") from error
+    return replace(found, notes=[*found.notes, *notes_of(source)])
+
+
+def _reason(system: str, error: Exception) -> str:
+    if isinstance(error, CheckpointError):
+        return str(error)
+    if isinstance(error, KeyError):
+        return f"not a checkpoint of {system}: it has no {error.args[0]}"
+    return f"not a checkpoint of {system}: its shapes do not fit ({error})"  # sizes read off another network's weights
+
+
+def _fitting(content: Any, but: str) -> list[str]:
+    """Names of the systems, all but one, of which a file's content is a checkpoint."""
+    names = []
+    for system, reader in SYSTEMS.items():
+        if system != but and reader.load is SYSTEMS[but].load:
+            with suppress(*MISFITS):
+                first_fit(content, partial(reader.translate, options=checked_options(system, {})))
+                names.append(system)
+    return names
 
 
 def checked_options(system: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,10 +163,13 @@ def checked_options(system: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(name: str, option: Option, given: Any) -> Any:
+    if given is None:
+        return None
+    wanted = " or ".join(option.shown_choices) or option.type.__name__.replace("_", " ")
     try:
-        value = None if given is None else option.type(given)
+        value = option.type(given)
     except ValueError:
-        value = given
-    if value is not None and value not in option.choices:
-        raise UsageError(f"option {name} must be {' or '.join(option.shown_choices)}, got {given!r}")
+        raise UsageError(f"option {name} must be {wanted}, got {given!r}") from None
+    if option.choices and value not in option.choices:
+        raise UsageError(f"option {name} must be {wanted}, got {given!r}")
     return value

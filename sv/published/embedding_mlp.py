@@ -2,21 +2,21 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from sv.base.config import to_dict
 from sv.models.embedding_mlp import ACTIVATIONS, EmbeddingMLP, EmbeddingMLPConfig
-from sv.published.checkpoint import CheckpointError, Converted, Option, Reader, load_strictly, read_state_dict
+from sv.published.checkpoint import CheckpointError, Converted, Option, Reader, load_strictly
+from sv.published.containers import Source
 
 SYSTEM = "my_linear_net"
 NETWORK, LOSS = "__S__.", "__L__."
 
 
-def read_my_linear_net(path: str | Path, options: Mapping[str, Any]) -> Converted:
-    """Read a network and the loss beside it.
+def translate_my_linear_net(source: Source, options: Mapping[str, Any]) -> Converted:
+    """Translate a network and the loss beside it.
 
     The weights do not tell whether there was dropout, which only training sees.
 
@@ -25,12 +25,12 @@ def read_my_linear_net(path: str | Path, options: Mapping[str, Any]) -> Converte
     CheckpointError
         If no activation is given, or the layers' widths do not fit each other.
     """
-    published, activation = read_state_dict(path), options["activation"]
+    activation = options["activation"]
     if activation is None:
         raise CheckpointError(
             f"the file does not tell the network's activation: give --activation {' or '.join(ACTIVATIONS)}"
         )
-    state = {name.replace("module.", ""): value for name, value in published.items()}
+    state = {name.replace("module.", ""): value for name, value in source.weights.items()}
     criterion = {name.removeprefix(LOSS): value for name, value in state.items() if name.startswith(LOSS)}
     network = {name: value for name, value in state.items() if not name.startswith(LOSS)}
     config = mlp_config(network, activation)
@@ -75,4 +75,4 @@ def mlp_config(network: Mapping[str, Tensor], activation: str) -> EmbeddingMLPCo
 
 
 ACTIVATION = Option(type=str, choices=tuple(ACTIVATIONS), help="of all layers, which the file does not tell")
-SYSTEMS = {SYSTEM: Reader(read=read_my_linear_net, options={"activation": ACTIVATION})}
+SYSTEMS = {SYSTEM: Reader(translate=translate_my_linear_net, options={"activation": ACTIVATION})}

@@ -6,7 +6,6 @@ The first publishes a bare state dict, the second a training state. The VCTK cod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
@@ -15,7 +14,8 @@ from sv.base.config import to_dict
 from sv.features.segments import SegmentConfig
 from sv.features.slaney_mel import SlaneyMelConfig
 from sv.models.ge2e_lstm import GE2ELSTM, GE2ELSTMConfig
-from sv.published.checkpoint import Converted, Reader, load_strictly, read_state_dict
+from sv.published.checkpoint import Converted, Reader, load_strictly
+from sv.published.containers import Source
 
 WINDOW_SAMPLES = 25_600  # 160 frames
 
@@ -26,8 +26,6 @@ class Implementation:
 
     Attributes
     ----------
-    entries : tuple of str
-        Places of the state dict within the file.
     modules : mapping of str to str
         Our modules' names to the published ones.
     dropped : tuple of str
@@ -38,7 +36,6 @@ class Implementation:
     extract : SegmentConfig
     """
 
-    entries: tuple[str, ...]
     modules: Mapping[str, str]
     dropped: tuple[str, ...]
     head: Literal["linear", "linear_relu"]
@@ -48,7 +45,6 @@ class Implementation:
 
 IMPLEMENTATIONS = {
     "harryvolek": Implementation(
-        entries=(),
         modules={"lstm": "LSTM_stack", "linear": "projection"},
         dropped=(),
         head="linear",
@@ -57,7 +53,6 @@ IMPLEMENTATIONS = {
     ),
     # Its recordings pass a WebRTC voice detector first, which is not part of the model folder: give it speech.
     "resemblyzer": Implementation(
-        entries=("model_state",),
         modules={"lstm": "lstm", "linear": "linear"},
         dropped=("similarity_weight", "similarity_bias"),
         head="linear_relu",
@@ -69,11 +64,10 @@ IMPLEMENTATIONS = {
 }
 
 
-def read_ge2e(system: str, path: str | Path, options: Mapping[str, Any]) -> Converted:
-    """Read a checkpoint of one of `IMPLEMENTATIONS`."""
+def translate_ge2e(system: str, source: Source, options: Mapping[str, Any]) -> Converted:
+    """Translate the weights of one of `IMPLEMENTATIONS`."""
     implementation = IMPLEMENTATIONS[system]
-    state = read_state_dict(path, *implementation.entries)
-    state = {name: value for name, value in state.items() if name not in implementation.dropped}
+    state = {name: value for name, value in source.weights.items() if name not in implementation.dropped}
     config = ge2e_config(state, implementation)
     model = GE2ELSTM(config)
     names = {name: published_name(name, implementation) for name in model.state_dict()}
@@ -105,4 +99,4 @@ def ge2e_config(state: Mapping[str, Tensor], implementation: Implementation) -> 
     )
 
 
-SYSTEMS = {system: Reader(read=partial(read_ge2e, system)) for system in IMPLEMENTATIONS}
+SYSTEMS = {system: Reader(translate=partial(translate_ge2e, system)) for system in IMPLEMENTATIONS}

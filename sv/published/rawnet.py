@@ -6,9 +6,9 @@ one name more or less, or another shape, is refused.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -20,13 +20,11 @@ from sv.models.rawnet.rawnet1 import RawNet1PyTorchConfig
 from sv.models.rawnet.rawnet2 import RawNet2Config
 from sv.models.rawnet.rawnet2_modified import RawNet2ModifiedConfig
 from sv.models.rawnet.rawnet3 import PRE_EMPHASIS, RawNet3Config
-from sv.published.checkpoint import CheckpointError, Converted, Reader, load_strictly, read_state_dict
+from sv.published.checkpoint import CheckpointError, Converted, Option, Reader, load_strictly, positive_number, truth
+from sv.published.containers import Source
+from sv.published.layout import Rules, published_names
 
-ENTRIES = ("model", "model_state_dict")  # of the published RawNet3, and of its trainer's newer checkpoints
 FIRST_RUN = 2  # blocks that RawNet1's port keeps in block0; the others are in block1
-Rules = tuple[
-    tuple[str, str | Callable[[re.Match], str]], ...
-]  # patterns and replacements, applied one after the other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +55,13 @@ class Layout:
     speaker_axis: int = 0
 
 
-def read_rawnet(system: str, path: str | Path, options: Mapping[str, Any]) -> Converted:
-    """Read a bare state dict, or one within the training state of the published RawNet3 or of its trainer."""
-    return translate(system, read_state_dict(path, *ENTRIES))
+def translate_rawnet(system: str, source: Source, options: Mapping[str, Any]) -> Converted:
+    """Translate a checkpoint's weights."""
+    return translate(system, source.weights, options)
 
 
-def translate(system: str, state: Mapping[str, Tensor]) -> Converted:
-    """Translate a published state dict into our names.
+def translate(system: str, state: Mapping[str, Tensor], options: Mapping[str, Any] = MappingProxyType({})) -> Converted:
+    """Translate a published state dict into our names; options that are given replace what the weights imply.
 
     Raises
     ------
@@ -74,7 +72,8 @@ def translate(system: str, state: Mapping[str, Tensor]) -> Converted:
     """
     layout = LAYOUTS[system]
     state = {name.removeprefix("__S__."): value for name, value in state.items()}
-    config = layout.config(state)
+    given = {name: value for name, value in options.items() if value is not None}
+    config = replace(layout.config(state), **given)
     model = MODELS[system][1](config)
     names = published_names(model, layout.rules(state))
     check_constants(system, state, model)
@@ -101,17 +100,6 @@ def converted(
         "extract": extract,
     }
     return Converted(tables=tables, weights={"model": weights}, notes=notes)
-
-
-def published_names(model: nn.Module, rules: Rules) -> dict[str, str]:
-    """Map our parameter names to the published ones."""
-    names = {}
-    for ours in model.state_dict():
-        theirs = ours
-        for pattern, replacement in rules:
-            theirs = re.sub(pattern, replacement, theirs)
-        names[ours] = theirs
-    return names
 
 
 def check_constants(system: str, state: Mapping[str, Tensor], model: nn.Module) -> None:
@@ -272,4 +260,19 @@ LAYOUTS = {
         extract={"scheme": "even_padded", "segment_samples": 64_000, "num_segments": 10},
     ),
 }
-SYSTEMS = {system: Reader(read=partial(read_rawnet, system)) for system in LAYOUTS}
+PREACT_BYPASS = Option(
+    type=truth,
+    choices=(True, False),
+    help="the blocks' first normalisation was discarded in training; if not given, told by their weights still being (1, 0)",
+)
+SINC_STRIDE = Option(
+    type=positive_number, help="of RawNet3's filterbank in samples, of which the weights hold no trace"
+)
+OPTIONS = {
+    "rawnet1_pytorch": {"preact_bypass": PREACT_BYPASS},
+    "rawnet2": {"preact_bypass": PREACT_BYPASS},
+    "rawnet3": {"sinc_stride": SINC_STRIDE},
+}
+SYSTEMS = {
+    system: Reader(translate=partial(translate_rawnet, system), options=OPTIONS.get(system, {})) for system in LAYOUTS
+}

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sv.models.rawnet.rawnet1 import RawNet1, RawNet1Config
-from sv.published.checkpoint import CheckpointError, Converted, Reader, load_strictly, refuse_other_files
+from sv.published.checkpoint import CheckpointError, Converted, Reader, load_strictly
+from sv.published.containers import Source
+from sv.published.file_kinds import failed_download, head_of
 from sv.published.rawnet import converted
 
 SYSTEM = "rawnet1"
@@ -34,13 +37,18 @@ LAYERS = (
 GRU = {"kernel": "weight_ih", "recurrent_kernel": "weight_hh", "bias": "bias"}
 
 
-def read_keras(path: str | Path, options: Mapping[str, Any]) -> Converted:
-    """Read an .h5 file of weights."""
+def load_keras(path: str | Path) -> dict[str, Tensor]:
+    """Read an .h5 file of weights: by `<layer>/<weight>`, in Keras' order of axes."""
     weights = {}
     for name, values in read_datasets(path).items():  # <layer>/<layer>/<weight>:0
         layer, _, weight = name.removesuffix(":0").rpartition("/")
-        weights[f"{layer.rpartition('/')[2]}/{weight}"] = values
-    return translate(weights)
+        weights[f"{layer.rpartition('/')[2]}/{weight}"] = torch.from_numpy(values)
+    return weights
+
+
+def translate_keras(source: Source, options: Mapping[str, Any]) -> Converted:
+    """Translate what `load_keras` reads."""
+    return translate({name: values.numpy() for name, values in source.weights.items()})
 
 
 def read_datasets(path: str | Path) -> dict[str, np.ndarray]:
@@ -57,19 +65,18 @@ def read_datasets(path: str | Path) -> dict[str, np.ndarray]:
         import h5py
     except ImportError as error:
         raise CheckpointError("Keras' .h5 files need h5py: pip install 'sv[keras]'") from error
-    with Path(path).open("rb") as file:
-        refuse_other_files(file.read(64))
-        file.seek(0)
-        if not h5py.is_hdf5(path):
-            raise CheckpointError("not an HDF5 file")
-        try:
-            with h5py.File(file, "r") as content:
-                return _arrays(content)
-        except CheckpointError:
-            raise
-        except Exception as error:  # OSError, KeyError, RuntimeError, TypeError, ... of a damaged file
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise CheckpointError(f"an HDF5 file, but damaged or cut short ({reason})") from error
+    if what := failed_download(head_of(path)):
+        raise CheckpointError(what)
+    if not h5py.is_hdf5(path):
+        raise CheckpointError("not an HDF5 file")
+    try:
+        with Path(path).open("rb") as file, h5py.File(file, "r") as content:
+            return _arrays(content)
+    except CheckpointError:
+        raise
+    except Exception as error:  # OSError, KeyError, RuntimeError, TypeError, ... of a damaged file
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise CheckpointError(f"an HDF5 file, but damaged or cut short ({reason})") from error
 
 
 def _arrays(content: Any) -> dict[str, np.ndarray]:
@@ -150,4 +157,4 @@ def _config(weights: Mapping[str, np.ndarray]) -> RawNet1Config:
     )
 
 
-SYSTEMS = {SYSTEM: Reader(read=read_keras)}
+SYSTEMS = {SYSTEM: Reader(translate=translate_keras, load=load_keras)}

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,25 +20,26 @@ from sv.models import MODELS
 from sv.models.resnet import NUM_LEVELS
 from sv.models.resnet_se34 import ResNetSE34LConfig, ResNetSE34V2Config
 from sv.models.vggvox import VGGVoxConfig
-from sv.published.checkpoint import CheckpointError, Converted, Option, Reader, load, load_strictly, state_dict
+from sv.published.checkpoint import INPUT_SCALE, INTEGERS, UNIT, CheckpointError, Converted, Reader, load_strictly
+from sv.published.containers import Source
 
-INTEGERS, UNIT = 32768.0, 1.0  # audio was read as 16-bit integers until April 2021, as [-1, 1) since
 EVALUATION = SegmentConfig(segment_samples=400 * 160 + 240, scheme="even_padded", num_segments=10)
 NETWORK, LOSS, FRONT_END = "__S__.", "__L__.", "torchfb."
 WINDOW, MELS = "spectrogram.window", "mel_scale.fb"
 FILTER_TOLERANCE = 1e-4  # of the mel matrix, which the file holds in single precision
 
 
-def read_voxceleb_trainer(system: str, path: str | Path, options: Mapping[str, Any]) -> Converted:
-    """Read a checkpoint of any of the three shapes.
+def translate_voxceleb_trainer(system: str, source: Source, options: Mapping[str, Any]) -> Converted:
+    """Translate a checkpoint of any of the three shapes.
 
     Parameters
     ----------
     system : {"resnet_se34l", "resnet_se34v2", "vggvox"}
-    path : path
+    source : Source
     options : mapping
         `input_scale`, of the audio that the network was trained on: 32768 or 1. Known if the file is a training state
-        (1), or its window a Hann window (32768), else to be given: the same names were saved before and after the change.
+        (1), or its window a Hann window (32768), else to be given: audio was read as 16-bit integers until April 2021, as
+        [-1, 1) since, and the same names were saved before and after the change.
 
     Raises
     ------
@@ -48,7 +48,10 @@ def read_voxceleb_trainer(system: str, path: str | Path, options: Mapping[str, A
     KeyError
         With the name of a missing parameter.
     """
-    state, is_training_state = unpacked(load(path))
+    if source.left_out:  # the network's names and the loss's are read together, or not at all
+        raise CheckpointError(f"{len(source.left_out)} names are of neither shape, e.g. {source.left_out[0]}")
+    state = prefixed(source.weights)
+    is_training_state = isinstance(source.content, Mapping) and "model_state_dict" in source.content
     network, criterion = under(NETWORK, state), under(LOSS, state)
     front_end = under(FRONT_END, network)
     weights = {name: value for name, value in network.items() if not name.startswith(FRONT_END)}
@@ -76,17 +79,14 @@ def under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
-def unpacked(content: Any) -> tuple[dict[str, Tensor], bool]:
-    """State dict within any of the three shapes, names prefixed; True beside it if that was a training state."""
-    is_training_state = isinstance(content, Mapping) and "model_state_dict" in content
-    if is_training_state:
-        content = content["model_state_dict"]
-    elif isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
-        content = {f"{NETWORK}{name}": value for name, value in content["model"].items()}
-    state = {name.replace("module.", ""): value for name, value in state_dict(content).items()}
+def prefixed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Names with the prefixes of the older shapes; those of the newest, which has none, are the network's."""
+    state = {name.replace("module.", ""): value for name, value in weights.items()}
+    if not any(name.startswith((NETWORK, LOSS)) for name in state):
+        return {f"{NETWORK}{name}": value for name, value in state.items()}
     if unknown := [name for name in state if not name.startswith((NETWORK, LOSS))]:
         raise CheckpointError(f"{len(unknown)} names are neither of the network nor of the loss, e.g. {unknown[:3]}")
-    return state, is_training_state
+    return state
 
 
 def model_config(system: str, weights: Mapping[str, Tensor]) -> Any:
@@ -154,12 +154,7 @@ def window_name(window: Tensor) -> str:
     raise CheckpointError(f"its window, {tuple(window.shape)}, is neither Hamming nor Hann of 400 samples")
 
 
-INPUT_SCALE = Option(
-    type=float,
-    choices=(UNIT, INTEGERS),
-    help="range of the audio that the network was trained on, if its file does not tell",
-)
 SYSTEMS = {
-    system: Reader(read=partial(read_voxceleb_trainer, system), options={"input_scale": INPUT_SCALE})
+    system: Reader(translate=partial(translate_voxceleb_trainer, system), options={"input_scale": INPUT_SCALE})
     for system in ("resnet_se34l", "resnet_se34v2", "vggvox")
 }

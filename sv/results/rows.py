@@ -97,7 +97,7 @@ def stamp_of(model: Path, data_dir: Path, seed: int, normalisation: str = NONE, 
         crop_scheme=crop_scheme(load_json(folder.config).get("extract", {})),
         normalisation=normalisation,
         calibration=calibration,
-        checkpoint_sha256=sha256_of(folder.best),
+        checkpoint_sha256=sha256_of(folder.weights),
         commit=code_version(Path(__file__).parent),
         seed=seed,
     )

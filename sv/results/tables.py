@@ -177,12 +177,16 @@ def scored_text(row: Row) -> str:
 
 
 def rule_notes(systems: Sequence[list[Row]]) -> list[str]:
-    """Rules of a benchmark that each system's training breaks, if its rows say that they were checked."""
-    return [
-        f"{rows[0]['system']} breaks the {rows[0]['rules']} challenge's rules: {broken}"
-        for rows in systems
-        for broken in rows[0].get("broken_rules", [])
-    ]
+    """Rules of a benchmark that each system's training breaks, or that it is not known, if its rows were checked for it."""
+    notes = []
+    for rows in systems:
+        name, broken = rows[0]["system"], rows[0].get("broken_rules", [])
+        rules = f"the {rows[0].get('rules')} challenge's rules"
+        if broken is None:
+            notes.append(f"{name} was not trained here: whether it keeps {rules} is not known")
+        else:
+            notes += [f"{name} breaks {rules}: {rule}" for rule in broken]
+    return notes
 
 
 def short_commit(commit: str) -> str:

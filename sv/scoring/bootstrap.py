@@ -63,9 +63,11 @@ def thresholds_of(scores: np.ndarray, is_target: np.ndarray) -> np.ndarray:
         return distinct
     third = NUM_THRESHOLDS // 3
     even, tail = np.linspace(0, 1, third), np.geomspace(1 / len(scores), 0.5, third)
-    targets, nontargets = scores[is_target], scores[~is_target]
+    # A quarter of them: what is between two scores of opposite sign must not overflow.
+    targets, nontargets = scores[is_target] / 4, scores[~is_target] / 4
     chosen = (np.quantile(targets, even), np.quantile(nontargets, even), np.quantile(nontargets, 1 - tail))
-    return np.unique(distinct[np.searchsorted(distinct, np.concatenate(chosen)).clip(max=len(distinct) - 1)])
+    at = np.searchsorted(distinct / 4, np.concatenate(chosen))
+    return np.unique(distinct[at.clip(max=len(distinct) - 1)])
 
 
 def replicate_curves(

@@ -1,17 +1,20 @@
 """Calibration and fusion from score files, and of all back ends of a model folder."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sv.base.files import sha256_of
 from sv.base.layout import ModelFolder
 from sv.kaldi.ark import read_vectors
-from sv.kaldi.scp import DataDirError, naming, read_table, read_utt2spk
+from sv.kaldi.scp import DataDirError, naming, read_table, read_utt2spk, to_number
 from sv.kaldi.trials import Trials, read_trials, scores_of_trials, write_scores
 from sv.scoring.calibration import LogisticCalibration, quality_inputs, read_calibration, write_calibration
 from sv.scoring.cosine import rows_of
+from sv.scoring.outliers import Outlier
 
 
 def read_quality(path: Path) -> dict[str, float]:
@@ -21,7 +24,7 @@ def read_quality(path: Path) -> dict[str, float]:
     numbers = {}
     for line, (utt, text) in enumerate(read_table(path, value="number").items(), start=1):
         try:
-            numbers[utt] = float(text)
+            numbers[utt] = to_number(text)
         except ValueError as error:
             raise DataDirError(f"{path}:{line}: expected a number, got {text!r}") from error
     return numbers
@@ -37,6 +40,18 @@ def read_inputs(trials: Trials, scores: Sequence[Path], qualities: Sequence[str]
     return np.hstack(columns), names
 
 
+@contextmanager
+def naming_outlier(scores: Sequence[Path], names: Sequence[str], trials: Trials) -> Iterator[None]:
+    """Name the file and the trial of a score that a calibration refuses; raises DataDirError."""
+    try:
+        yield
+    except Outlier as error:
+        where = str(scores[error.column]) if error.column < len(scores) else names[error.column]
+        trial = f"{trials.enrolment[error.row]} {trials.test[error.row]}"
+        kind = "target" if trials.is_target[error.row] else "nontarget"
+        raise DataDirError(f"{where}: {kind} trial {trial}: {error}") from error
+
+
 def fit_files(
     trials: Path,
     scores: Sequence[Path],
@@ -45,6 +60,7 @@ def fit_files(
     qualities: Sequence[str] = (),
     p_target: float = 0.05,
     utt2spk: Path | None = None,
+    checkpoint_sha256: str | None = None,
 ) -> None:
     """Fit a calibration on held-out trials and write it.
 
@@ -60,18 +76,30 @@ def fit_files(
     p_target : float
     utt2spk : path, optional
         Tells how many speakers there are, so that few are trusted less.
+    checkpoint_sha256 : str, optional
+        Hash of the weights of the model whose scores these are; the calibration is then refused for others.
 
     Raises
     ------
     ValueError
-        Naming the trials, if an utterance has no quality or speaker.
+        Naming the trials, if an utterance has no quality or speaker; naming score file and trial, if a score far from all others
+        would change the calibration.
     """
     listed = read_trials(trials)
     with naming(trials, KeyError):
         inputs, names = read_inputs(listed, scores, qualities)
         num_speakers = _count_speakers(listed, read_utt2spk(utt2spk)) if utt2spk else None
-    calibration = LogisticCalibration(p_target).fit(inputs, listed.is_target, num_speakers)
-    write_calibration(out, calibration, names, sha256_of(trials))
+    with naming_outlier(scores, names, listed):
+        calibration = LogisticCalibration(p_target).fit(inputs, listed.is_target, num_speakers)
+    origin = {**origin_of(listed, trials, num_speakers), "checkpoint_sha256": checkpoint_sha256}
+    write_calibration(out, calibration, names, sha256_of(trials), origin)
+
+
+def origin_of(trials: Trials, path: Path, num_speakers: int | None) -> dict[str, Any]:
+    """Data that a calibration comes from, for its file."""
+    num_target = int(trials.is_target.sum())
+    counts = {"num_target": num_target, "num_nontarget": len(trials) - num_target, "num_speakers": num_speakers}
+    return {"trials": str(path), **counts}
 
 
 def _count_speakers(trials: Trials, utt2spk: dict[str, str]) -> int:
@@ -116,10 +144,14 @@ def fit_folder(model: Path, held_out: Path) -> dict[str, tuple[LogisticCalibrati
     """
     trials, digest, fitted = read_trials(held_out / "trials"), sha256_of(held_out / "trials"), {}
     num_speakers = len({*read_utt2spk(held_out / "utt2spk").values()})
+    weights = ModelFolder(model).weights
+    made_with = {"checkpoint_sha256": sha256_of(weights)} if weights.is_file() else {}
+    origin = {**origin_of(trials, held_out / "trials", num_speakers), **made_with}
     for path in sorted((model / "scores" / held_out.name).glob("*.scores")):
         scores = scores_of_trials(path, trials)[:, None]
-        calibration = LogisticCalibration().fit(scores, trials.is_target, num_speakers)
-        write_calibration(ModelFolder(model).calibration(path.stem), calibration, ["score"], digest)
+        with naming_outlier([path], ["score"], trials):
+            calibration = LogisticCalibration().fit(scores, trials.is_target, num_speakers)
+        write_calibration(ModelFolder(model).calibration(path.stem), calibration, ["score"], digest, origin)
         fitted[path.stem] = calibration, digest
     if not fitted:
         raise FileNotFoundError(f"{model}/scores/{held_out.name}: no scores; score the held-out set first")

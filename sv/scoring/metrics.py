@@ -112,10 +112,20 @@ def compute_eer(scores: np.ndarray, is_target: np.ndarray) -> float:
     return crossing(p_miss, p_fa)
 
 
+def as_kaldi_reads(scores: np.ndarray) -> np.ndarray:
+    """Scores as Kaldi's programs read them, rounded to float32, in their order, (num_scores,) float64.
+
+    What float32 has no room for stays as it is, so that scores beyond its range, or closer to zero, keep their order.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        narrow = scores.astype(np.float32).astype(np.float64)
+    return np.where(np.isinf(narrow) | (np.abs(scores) < np.finfo(np.float32).tiny), scores, narrow)
+
+
 def compute_eer_kaldi(scores: np.ndarray, is_target: np.ndarray) -> float:
     """Equal error rate as Kaldi's compute-eer defines it: the miss rate at a step, a multiple of 1 / num_targets."""
     scores, is_target = checked(scores, is_target)
-    scores = scores.astype(np.float32)  # as compute-eer reads them
+    scores = as_kaldi_reads(scores)
     targets, nontargets = np.sort(scores[is_target]), np.sort(scores[~is_target])
     steps = np.arange(len(targets) - 1)
     rank = np.maximum(0, len(nontargets) - 1 - len(nontargets) * steps // len(targets))
@@ -166,8 +176,9 @@ def compute_cllr(llrs: np.ndarray, is_target: np.ndarray) -> float:
 
 def cllr_sums(llrs: np.ndarray, targets: np.ndarray, nontargets: np.ndarray) -> tuple[float, float]:
     """Sums of the two kinds' costs in bits, of `targets` and `nontargets` trials at each of the ratios."""
-    bits = np.logaddexp(0, llrs) / np.log(2)
-    return float(targets @ (bits - llrs / np.log(2))), float(nontargets @ bits)
+    with np.errstate(over="ignore"):  # ratios near the largest number cost infinity
+        miss, false_alarm = targets @ np.logaddexp(0, -llrs), nontargets @ np.logaddexp(0, llrs)
+        return float(miss / np.log(2)), float(false_alarm / np.log(2))
 
 
 def pool_adjacent_violators(targets: np.ndarray, nontargets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

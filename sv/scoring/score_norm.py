@@ -1,12 +1,15 @@
 """Score normalisation by a cohort of other speakers."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from sv.base.log import get_logger
+
 BLOCK_VALUES = 1 << 23  # of cohort scores held at a time
+LEAST_SPREAD = 1e-6  # of a row's largest score; float32 embeddings give scores no better than a tenth of that
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,16 +35,14 @@ def cohort_statistics(cohort_scores: np.ndarray, top_n: int | None = None) -> Co
     Raises
     ------
     ValueError
-        If `top_n` is below 2 or above the size of the cohort, or a row's scores do not vary.
+        If `top_n` is below 2 or above the size of the cohort, or a row's scores do not vary by more than rounding.
     """
     num_cohort = cohort_scores.shape[1]
-    top_n = num_cohort if top_n is None else top_n
-    if not 2 <= top_n <= num_cohort:
-        raise ValueError(f"top-n must be in 2..{num_cohort}, the size of the cohort, got {top_n}")
+    top_n = checked_top_n(top_n, num_cohort)
     if top_n < num_cohort:
         cohort_scores = np.partition(cohort_scores, num_cohort - top_n, axis=1)[:, num_cohort - top_n :]
     mean, std = cohort_scores.mean(axis=1), cohort_scores.std(axis=1)
-    if (flat := ~(std > 1e-12 * np.abs(mean))).any():
+    if (flat := ~(std > LEAST_SPREAD * np.abs(cohort_scores).max(axis=1))).any():
         raise ValueError(
             f"{flat.sum()} of {len(mean)} utterances have the same score with the {top_n} closest of the cohort; "
             "the cohort must hold different speakers"
@@ -49,11 +50,83 @@ def cohort_statistics(cohort_scores: np.ndarray, top_n: int | None = None) -> Co
     return CohortStatistics(mean, std)
 
 
-def product_statistics(left: np.ndarray, cohort: np.ndarray, top_n: int | None = None) -> CohortStatistics:
-    """`cohort_statistics` of `left @ cohort.T`, (n, k) and (num_cohort, k), in blocks of bounded memory."""
+def checked_top_n(top_n: int | None, num_cohort: int) -> int:
+    """Number of cohort vectors to choose, all by default; raises ValueError if it is below 2 or there are not as many."""
+    top_n = num_cohort if top_n is None else top_n
+    if not 2 <= top_n <= num_cohort:
+        raise ValueError(f"top-n must be in 2..{num_cohort}, the size of the cohort, got {top_n}")
+    return top_n
+
+
+def product_statistics(
+    left: np.ndarray, cohort: np.ndarray, top_n: int | None = None, own: Mapping[int, Sequence[int]] | None = None
+) -> CohortStatistics:
+    """`cohort_statistics` of `left @ cohort.T`, (n, k) and (num_cohort, k), in blocks of bounded memory.
+
+    `own` names the rows of the cohort that some rows of `left` are themselves; these take the `top_n` of the others, or all
+    others if there are fewer.
+    """
+    own, top_n = own or {}, checked_top_n(top_n, len(cohort))
     size = max(1, BLOCK_VALUES // len(cohort))
-    parts = [cohort_statistics(left[first : first + size] @ cohort.T, top_n) for first in range(0, len(left), size)]
-    return CohortStatistics(np.concatenate([p.mean for p in parts]), np.concatenate([p.std for p in parts]))
+    others = np.array([row for row in range(len(left)) if row not in own], dtype=np.int64)
+    mean, std = np.empty(len(left)), np.empty(len(left))
+    for first in range(0, len(others), size):
+        rows = others[first : first + size]
+        part = cohort_statistics(left[rows] @ cohort.T, top_n)
+        mean[rows], std[rows] = part.mean, part.std
+    for row, columns in own.items():
+        scores = np.delete(cohort @ left[row], columns)[None]
+        part = cohort_statistics(scores, min(top_n, scores.shape[1]))
+        mean[row], std[row] = part.mean[0], part.std[0]
+    return CohortStatistics(mean, std)
+
+
+def distinct_cohort(cohort: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Drop all but the first, in byte order of the names, of equal vectors of a cohort, and log how many.
+
+    Vectors that stand in it twice are the closest of the cohort twice, and take the spread from the scores that they are in.
+    """
+    first: dict[bytes, str] = {}
+    copies = {}
+    for name in sorted(cohort, key=str.encode):
+        if (kept := first.setdefault(_content(cohort[name]), name)) != name:
+            copies[name] = kept
+    if copies:
+        examples = ", ".join(f"{name} of {kept}" for name, kept in list(copies.items())[:3])
+        get_logger("score").warning(
+            "%d of the cohort's %d vectors are copies, e.g. %s; they are left out", len(copies), len(cohort), examples
+        )
+    return {name: vector for name, vector in cohort.items() if name not in copies}
+
+
+def own_in_cohort(names: Sequence[str], vectors: np.ndarray, cohort: Mapping[str, np.ndarray]) -> dict[int, list[int]]:
+    """Rows of the cohort that have the name or the very vector of a trial side, by the side's row; logs how many.
+
+    Parameters
+    ----------
+    names : sequence of str
+    vectors : (n, dim) numpy.ndarray
+        Of one side of the trials.
+    cohort : mapping of str to (dim,) numpy.ndarray
+        Of different vectors.
+    """
+    columns = {name: column for column, name in enumerate(cohort)}
+    contents = {_content(vector): column for column, vector in enumerate(cohort.values())}
+    found = {}
+    for row, (name, vector) in enumerate(zip(names, vectors, strict=True)):
+        both = {columns.get(name), contents.get(_content(vector))} - {None}
+        if both:
+            found[row] = sorted(both)
+    if found:
+        get_logger("score").warning(
+            "%d of %d vectors of the trials are in the cohort themselves, e.g. %s; none is compared with itself",
+            len(found), len(names), ", ".join(names[row] for row in list(found)[:3]),
+        )  # fmt: skip
+    return found
+
+
+def _content(vector: np.ndarray) -> bytes:
+    return (np.asarray(vector, dtype="<f4") + np.float32(0)).tobytes()  # + 0: no minus sign before zero
 
 
 def z_norm(scores: np.ndarray, enrolment: CohortStatistics) -> np.ndarray:

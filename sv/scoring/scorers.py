@@ -12,7 +12,7 @@ import numpy as np
 
 from sv.kaldi.trials import Trials
 from sv.scoring.cosine import row_products, sides_of
-from sv.scoring.score_norm import product_statistics, s_norm
+from sv.scoring.score_norm import checked_top_n, distinct_cohort, own_in_cohort, product_statistics, s_norm
 
 Vectors = Mapping[str, np.ndarray]
 
@@ -64,7 +64,8 @@ def score_trials(
     num_utts : mapping of str to int, optional
         How many utterances each enrolment vector is the average of; 1 each by default.
     cohort : mapping of str to (dim,) numpy.ndarray, optional
-        Other speakers: scores are normalised by adaptive s-norm, each cohort vector counting as one utterance.
+        Other speakers: scores are normalised by adaptive s-norm, each cohort vector counting as one utterance. Copies are left
+        out, and so is, for a side of a trial, what has its name or is its very vector; the log says so.
     top_n : int, optional
         How many of the cohort each side chooses; all by default, which is s-norm.
 
@@ -77,6 +78,7 @@ def score_trials(
     """
     if test is None and num_utts is not None:
         test = enrolment  # of one utterance each, whatever the enrolment side averages
+    cohort = None if cohort is None else distinct_cohort(cohort)
     (names, left_rows), (test_names, right_rows) = sides_of(trials, "embedding", enrolment, test)
     enrolled = tested = _side(enrolment, names, num_utts)
     if test is not None:
@@ -86,8 +88,12 @@ def score_trials(
     scores = row_products(*scorer(enrolled, tested), left_rows, right_rows)
     if cohort is None:
         return scores
-    left = product_statistics(*scorer(enrolled, others), top_n)
-    right = left if tested is enrolled else product_statistics(*scorer(others, tested)[::-1], top_n)
+    checked_top_n(top_n, len(cohort))
+    left = product_statistics(*scorer(enrolled, others), top_n, own_in_cohort(names, enrolled.vectors, cohort))
+    right = left
+    if tested is not enrolled:
+        own = own_in_cohort(test_names, tested.vectors, cohort)
+        right = product_statistics(*scorer(others, tested)[::-1], top_n, own)
     return s_norm(scores, left[left_rows], right[right_rows])
 
 

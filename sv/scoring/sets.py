@@ -1,6 +1,6 @@
 """Scores of an evaluated set by all back ends of a model folder, with and without score normalisation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from sv.kaldi.ark import iter_matrices, read_vectors
 from sv.kaldi.trials import Trials
 from sv.scoring.backends import BACKENDS, BackEnd
 from sv.scoring.enrolled import model_embeddings, model_segments
-from sv.scoring.score_norm import cohort_id
+from sv.scoring.score_norm import cohort_id, distinct_cohort
 from sv.scoring.scorers import Vectors, score_trials
 
 
@@ -93,6 +93,16 @@ class Variant:
         return self.score(trials, getattr(embeddings, self.back_end.reads), num_utts=embeddings.num_utts)
 
 
+def warn_of_known_speakers(ways: Iterable[Variant], speakers: Iterable[str], set_name: str) -> None:
+    """Log how many speakers of a set are in the cohort, whose mean is then of the speaker and no other's."""
+    cohort = next((way.cohort for way in ways if way.cohort is not None), {})
+    if shared := sorted(cohort.keys() & set(speakers)):
+        get_logger("score").warning(
+            "%s: %d speakers of the set are in the cohort of AS-norm, e.g. %s; their scores come out too low",
+            set_name, len(shared), ", ".join(shared[:3]),
+        )  # fmt: skip
+
+
 RARE = ("mean_cos",)  # close to the cosine: scored for systems whose paper has it
 
 
@@ -120,7 +130,7 @@ def variants(folder: Path | None, top_n: int, paper: str = "") -> dict[str, Vari
     """
     cohort = None
     if folder is not None:
-        cohort = read_vectors(existing_file(folder / "cohort.scp", "run stage 6 first"))
+        cohort = distinct_cohort(read_vectors(existing_file(folder / "cohort.scp", "run stage 6 first")))
         if len(cohort) < top_n:
             get_logger("score").warning("AS-norm by all %d speakers of the cohort: top-n is %d", len(cohort), top_n)
     found = {}

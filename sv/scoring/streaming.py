@@ -1,12 +1,20 @@
 """Error rates of more scores than memory holds: sorted runs on disk, read once in ascending order."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sv.scoring.metrics import OperatingPoint, cllr_of_blocks, cllr_sums, crossing, pool_adjacent_violators
+from sv.scoring.metrics import (
+    OperatingPoint,
+    as_kaldi_reads,
+    cllr_of_blocks,
+    cllr_sums,
+    crossing,
+    pool_adjacent_violators,
+)
 
 RUN_SCORES = 1 << 21
 COUNTED = np.dtype([("score", np.float64), ("targets", np.int64), ("nontargets", np.int64)])
@@ -65,20 +73,25 @@ class ScoreRuns:
             self._waiting, self._num_waiting = [], 0
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Yield counted scores, in ascending order through all blocks; scores equal in float32 stay together."""
+        """Yield counted scores, in ascending order through all blocks; scores that Kaldi reads as one stay together."""
         self._write_run()
         runs = [np.load(path, mmap_mode="r") for path in self._runs]
         # Regular samples of each run bound a block by twice a run's length (Shi and Schaeffer, JPDC 14, 1992).
         step = max(1, self.run_scores // max(1, len(runs)))
-        samples = np.sort(np.concatenate([run["score"][::step] for run in runs]).astype(np.float32))
-        edges = [*np.unique(samples[len(runs) :: max(1, len(runs))]), np.float32(np.inf)]
+        samples = np.sort(as_kaldi_reads(np.concatenate([run["score"][::step] for run in runs])))
+        edges = [*np.unique(samples[len(runs) :: max(1, len(runs))]), np.inf]
         starts = [0] * len(runs)
         for edge in edges:
-            ends = [int(np.searchsorted(run["score"].astype(np.float32), edge)) for run in runs]
+            ends = [_first_from(run, edge) for run in runs]
             parts = [run[start:end] for run, start, end in zip(runs, starts, ends)]
             starts = ends
             if any(len(part) for part in parts):
                 yield merge_ties(np.concatenate(parts))
+
+
+def _first_from(run: np.ndarray, edge: float) -> int:
+    """Number of a sorted run's scores that Kaldi reads as less than `edge`."""
+    return bisect_left(range(len(run)), edge, key=lambda at: as_kaldi_reads(run["score"][at]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +142,7 @@ def summarise(
     eer, kaldi = None, None
     minima = np.array([point.cost(0.0, 1.0) for point in points])
     below = np.zeros((len(points), 2))
-    bits, pooled = np.zeros(2), []
+    bits, pooled = [0.0, 0.0], []
     for block in blocks:
         targets, nontargets = block["targets"], block["nontargets"]
         if kaldi is None:
@@ -142,7 +155,7 @@ def summarise(
         for point, counts in zip(points, below):
             under = slice(0, np.searchsorted(block["score"], point.threshold))
             counts += targets[under].sum(), nontargets[under].sum()
-        bits += cllr_sums(block["score"], targets, nontargets)
+        bits = [before + own for before, own in zip(bits, cllr_sums(block["score"], targets, nontargets))]
         pooled.append(np.stack(pool_adjacent_violators(targets, nontargets)))
         missed, rejected = misses[-1], rejections[-1]
     return Summary(
@@ -160,10 +173,10 @@ def summarise(
 def _kaldi_stop(block: np.ndarray, missed: int, rejected: int, num_target: int, num_nontarget: int) -> int | None:
     """The step at which compute-eer stops, if it is one of this block's targets.
 
-    At step p it compares the target of rank p with the nontarget of rank max(0, Q - 1 - floor(Q p / T)), in float32; that
+    At step p it compares the target of rank p with the nontarget of rank max(0, Q - 1 - floor(Q p / T)), as it reads them; that
     nontarget is the lower one if more nontargets than its rank lie below the target.
     """
-    narrow = block["score"].astype(np.float32)
+    narrow = as_kaldi_reads(block["score"])
     first = np.flatnonzero(np.append(True, narrow[1:] != narrow[:-1]))
     targets, nontargets = (np.add.reduceat(block[kind], first) for kind in ("targets", "nontargets"))
     start = missed + np.cumsum(targets) - targets  # step of the first target of each value

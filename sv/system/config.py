@@ -18,6 +18,24 @@ from sv.train.steps.pairs import PairLossConfig
 
 
 @dataclass(frozen=True, kw_only=True)
+class PublishedConfig:
+    """Origin of weights that were not trained here; how they were trained is not known.
+
+    Attributes
+    ----------
+    system : str
+        As `sv convert` calls it.
+    source : str
+        Name of the file.
+    file_sha256 : str
+    """
+
+    system: str
+    source: str
+    file_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SystemConfig:
     """The resolved configuration of a system; config.json beside its weights.
 
@@ -30,6 +48,8 @@ class SystemConfig:
     seed : int
     num_speakers : int
         Of the training set, speed-perturbed copies included; 0 before training.
+    published : PublishedConfig, optional
+        Of a converted checkpoint: `loss`, `batches`, `augment` and `train` are then defaults that say nothing about it.
     """
 
     name: str
@@ -46,6 +66,7 @@ class SystemConfig:
     extract: SegmentConfig = field(default_factory=SegmentConfig)
     seed: int = 0
     num_speakers: int = 0
+    published: PublishedConfig | None = None
 
 
 _TYPED = {"features": FEATURES, "model": MODELS, "loss": LOSS_TYPES, "batches": BATCHES}
@@ -63,16 +84,24 @@ def parse_system(table: Mapping[str, Any], where: str) -> SystemConfig:
     ConfigError
         Naming file and key: for unknown keys and wrong values, and for sections that do not go together.
     """
-    check_keys(table, (*_SECTIONS, *_TYPED, *_SCALARS), where)
+    check_keys(table, (*_SECTIONS, *_TYPED, *_SCALARS, "published"), where)
     typed = {}
     for key in _TYPED:
         typed[f"{key}_type"], typed[key] = _typed_section(table, key, where)
     sections = {key: from_dict(cls, table.get(key, {}), where, f"{key}.") for key, cls in _SECTIONS.items()}
     scalars = {key: table[key] for key in _SCALARS if key in table}
+    if "published" in table:
+        scalars["published"] = _published(table["published"], where)
     system = SystemConfig(**({"name": Path(where).stem} | scalars), **typed, **sections)
     _check_features(system, where)
     _check_loss(system, where)
     return system
+
+
+def _published(section: Any, where: str) -> PublishedConfig:
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"{where}: 'published' must be a table, got {section!r}")
+    return from_dict(PublishedConfig, section, where, "published.")
 
 
 def _typed_section(table: Mapping[str, Any], key: str, where: str) -> tuple[str, Any]:
@@ -138,9 +167,11 @@ def system_to_dict(system: SystemConfig) -> dict[str, Any]:
     record = to_dict(system)
     for key in _TYPED:
         record[key] = {"type": record.pop(f"{key}_type"), **record[key]}
+    if system.published is None:
+        del record["published"]
     return record
 
 
 def with_speakers(system: SystemConfig, num_speakers: int, seed: int) -> SystemConfig:
-    """The record of a training run."""
-    return replace(system, num_speakers=num_speakers, seed=seed)
+    """The record of a training run, whose weights are of nobody else."""
+    return replace(system, num_speakers=num_speakers, seed=seed, published=None)

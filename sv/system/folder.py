@@ -1,6 +1,8 @@
 """Model folders: read and write a system's record and weights, and build the modules that the record describes."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,7 +23,9 @@ def read_system(model_dir: str | Path) -> SystemConfig:
     """Read config.json of a model folder; raises ConfigError if there is none."""
     path = ModelFolder(Path(model_dir)).config
     if not path.is_file():
-        raise ConfigError(f"{path}: not there; {model_dir} is not a model folder (sv train and sv convert make one)")
+        raise ConfigError(
+            f"{path}: not there; {model_dir} is not a model folder (sv train, sv convert and sv models get make one)"
+        )
     return parse_system(load_json(path), str(path))
 
 
@@ -55,9 +59,22 @@ def load_model(model_dir: str | Path, device: str | torch.device = "cpu") -> tup
     path = folder.best
     if not path.is_file():
         raise ConfigError(f"{path}: no weights there; train the system first")
+    return assemble(system, torch.load(path, map_location="cpu", weights_only=True), str(path), device)
+
+
+def assemble(
+    system: SystemConfig, weights: Mapping[str, Any], where: str, device: str | torch.device = "cpu"
+) -> tuple[SystemConfig, nn.Module, nn.Module]:
+    """Build front end and model of a system around weights, the content of best.pt; returned as by `load_model`.
+
+    Raises
+    ------
+    ConfigError
+        Naming `where`, if they do not fit the system.
+    """
     frontend, model = build_frontend(system), build_model(system)
     try:
-        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"], strict=True)
+        model.load_state_dict(weights["model"], strict=True)
     except (RuntimeError, KeyError) as error:
-        raise ConfigError(f"{path}: does not fit {folder.config}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{where}: does not fit its configuration: {str(error).splitlines()[0]}") from error
     return system, frontend.to(device).eval(), model.to(device).eval()

@@ -16,7 +16,7 @@ from sv.base.log import get_logger
 from sv.data.sampler import BATCHES, GroupSampler, ShuffledSampler
 from sv.system.config import SystemConfig, system_to_dict
 from sv.system.folder import build_frontend, build_model, write_system
-from sv.train import checkpoint, distributed
+from sv.train import best, checkpoint, distributed
 from sv.train.loop import Plan, Run, Trainer, fit
 from sv.train.steps import STEPS
 
@@ -60,7 +60,7 @@ def train_system(system: SystemConfig, data: TrainingData, exp_dir: Path, world:
     NonFiniteError
         If a loss or gradient is not finite.
     """
-    run, state = open_run(exp_dir, identity_of(system, data.identity))
+    run, state = open_run(exp_dir, identity_of(system, data.identity), world, bool(system.train.average_epochs))
     torch.manual_seed(system.seed)
     frontend, model = build_frontend(system), build_model(system)
     if system.train.initial and state is None:
@@ -105,6 +105,7 @@ def digest_of_tables(train_dir: Path) -> str:
 def check_same_run(stored: Mapping[str, Any], wanted: Mapping[str, Any], exp_dir: Path) -> None:
     """Raise ConfigError naming the settings in which the folder's run and this one differ."""
     before, now = flatten(stored), flatten(wanted)
+    before = {key: now[key] for key in best.RECORDED_LATER if key in now} | before
     differing = [
         f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
         for key in sorted(before | now)
@@ -116,13 +117,28 @@ def check_same_run(stored: Mapping[str, Any], wanted: Mapping[str, Any], exp_dir
         )
 
 
-def open_run(exp_dir: Path, identity: dict[str, Any]) -> tuple[Run, checkpoint.State | None]:
-    """Open the run of a model folder, with its newest state if there is one; raises ConfigError if that is of another run."""
+def open_run(
+    exp_dir: Path, identity: dict[str, Any], world: distributed.World, averages: bool = False
+) -> tuple[Run, checkpoint.State | None]:
+    """Open the run of a model folder, with the state to go on from if there is one.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds another run, or a best.pt that this one did not make.
+    """
     run = Run(exp_dir=exp_dir, identity=identity)
     state = checkpoint.load_newest(run.checkpoints)
     if state is not None:
         check_same_run(state["identity"], identity, exp_dir)
-    return run, state
+    best.check_ours(run.folder.best, identity, state, averages)
+    gone = state is not None and not averages and not run.folder.best.is_file()
+    distributed.barrier()
+    if gone and world.is_main:
+        step = best.resume_point(run.checkpoints, run.folder.best, state, identity)
+        checkpoint.remove_newer(run.checkpoints, step)
+    distributed.barrier()
+    return run, checkpoint.load_newest(run.checkpoints) if gone else state
 
 
 def load_initial(model: nn.Module, source: ModelFolder) -> None:

@@ -15,14 +15,18 @@ from sv.base.log import get_logger
 
 State = dict[str, Any]
 
+# NumPy's arrays, which hold numbers alone: checkpoints held the state of its generator so.
+ARRAYS = [np.empty(0).__reduce__()[0], np.ndarray, np.dtype, type(np.dtype(np.uint32))]
+
 
 def rng_state() -> State:
-    """States of the global generators; our own draws are keyed and need none."""
+    """States of the global generators, as tensors and numbers; our own draws are keyed and need none."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    name, key, *rest = np.random.get_state()
     return {
         "torch": torch.get_rng_state(),
         "cuda": cuda,
-        "numpy": np.random.get_state(),
+        "numpy": [name, torch.from_numpy(key.astype(np.int64)), *rest],
         "python": random.getstate(),
     }
 
@@ -32,8 +36,10 @@ def restore_rng(state: State) -> None:
     torch.set_rng_state(state["torch"])
     if torch.cuda.is_available() and state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])
-    np.random.set_state(state["numpy"])
-    random.setstate(state["python"])
+    name, key, *rest = state["numpy"]
+    np.random.set_state((name, np.asarray(key).astype(np.uint32), *rest))
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
 
 
 def canonical(value: Any) -> Any:
@@ -55,6 +61,15 @@ def save(path: str | Path, state: State) -> None:
         torch.save(canonical(state), file)
 
 
+def load(path: Path) -> State:
+    """Read a checkpoint: tensors, numbers and text, and nothing that runs code.
+
+    Raises whatever a damaged file's bytes happen to spell.
+    """
+    with torch.serialization.safe_globals(ARRAYS):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def step_checkpoints(folder: Path) -> list[Path]:
     """step-NNNNNNN.pt files, oldest first."""
     return sorted(path for path in folder.glob("step-*.pt") if re.fullmatch(r"step-\d{7,}\.pt", path.name))
@@ -72,12 +87,23 @@ def save_step(folder: Path, step: int, state: State, keep: int) -> None:
         old.unlink()
 
 
+def step_of(path: Path) -> int:
+    """Step of a step checkpoint."""
+    return int(path.stem.removeprefix("step-"))
+
+
+def remove_newer(folder: Path, step: int) -> None:
+    """Remove the checkpoints of later steps."""
+    for path in step_checkpoints(folder):
+        if step_of(path) > step:
+            path.unlink()
+
+
 def load_newest(folder: Path) -> State | None:
     """The newest step checkpoint that can be read, or None; one that cannot is named in a warning."""
     for path in reversed(step_checkpoints(folder)):
         try:
-            # Ours, with the state of Python's and NumPy's generators: not restricted to tensors.
-            return torch.load(path, map_location="cpu", weights_only=False)
+            return load(path)
         except Exception as error:  # a damaged file raises whatever its bytes happen to spell
             get_logger("train").warning(
                 "%s cannot be read (%s); trying the one before", path, str(error).split("\n")[0]

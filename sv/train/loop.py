@@ -18,7 +18,7 @@ from sv.base.files import write_text
 from sv.base.layout import ModelFolder
 from sv.base.log import get_logger
 from sv.base.seeding import derive_seed
-from sv.train import checkpoint
+from sv.train import best, checkpoint
 from sv.train.config import TrainConfig
 from sv.train.distributed import World, any_rank, barrier, mean_over_ranks
 from sv.train.schedules import learning_rate
@@ -97,6 +97,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=config.precision == "fp16")
         self.step = 0
         self.best_eer = float("inf")
+        self.best: dict[str, Any] | None = None  # what checkpoints tell of best.pt
 
     def state(self, identity: dict[str, Any]) -> checkpoint.State:
         """Everything that resuming needs."""
@@ -106,6 +107,7 @@ class Trainer:
             "scaler": self.scaler.state_dict(),
             "step": self.step,
             "best_eer": self.best_eer,
+            "best": self.best,
             "rng": checkpoint.rng_state(),
             "identity": identity,
         }
@@ -115,7 +117,7 @@ class Trainer:
         self.module.load_state_dict(state["system"], strict=True)
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
-        self.step, self.best_eer = state["step"], state["best_eer"]
+        self.step, self.best_eer, self.best = state["step"], state["best_eer"], state.get("best")
         checkpoint.restore_rng(state["rng"])
 
     def train_step(self, batch: Batch, lr: float, epoch: float = 0.0) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -253,7 +255,7 @@ def _save_epoch(trainer: Trainer, run: Run, epoch: int, scores: dict[str, float]
         checkpoint.save(checkpoint.epoch_weights(run.checkpoints, epoch), weights)
     if scores["eer"] <= trainer.best_eer:  # of equals the later: a small validation set cannot tell them apart
         trainer.best_eer = scores["eer"]
-        checkpoint.save(run.folder.best, weights)
+        trainer.best = best.save(run.folder.best, weights, run.identity)
     checkpoint.save_step(run.checkpoints, trainer.step, trainer.state(run.identity), trainer.config.keep_checkpoints)
 
 
@@ -273,7 +275,7 @@ def _use_mean(trainer: Trainer, evaluate: Callable[[nn.Module], dict[str, float]
     get_logger("train").info("mean of the last %d epochs: valid EER %.2f %%", len(paths), eer)
     if trainer.world.is_main:
         weights = {"model": model.state_dict(), "step": trainer.step, "valid_eer": eer}
-        checkpoint.save(run.folder.best, weights)
+        best.save(run.folder.best, weights, run.identity)
 
 
 class Journal:

@@ -19,7 +19,16 @@ MAY_IMPORT = {
     "sv.scoring.backends": ("sv.scoring", "sv.kaldi", "sv.train"),  # the last to learn with, inside fit
     "sv.train": ("sv.models", "sv.losses", "sv.features"),
     "sv.system": ("sv.features", "sv.models", "sv.train", "sv.data"),
-    "sv.embed": ("sv.system", "sv.train", "sv.data", "sv.features", "sv.models", "sv.scoring", "sv.kaldi"),
+    "sv.embed": (
+        "sv.system",
+        "sv.published",
+        "sv.train",
+        "sv.data",
+        "sv.features",
+        "sv.models",
+        "sv.scoring",
+        "sv.kaldi",
+    ),
     "sv.enhancement": ("sv.system", "sv.train", "sv.data", "sv.scoring", "sv.kaldi"),
     "sv.published": ("sv.features", "sv.models"),
     "sv.results": ("sv.scoring", "sv.kaldi"),
@@ -44,15 +53,16 @@ BENCHMARKS = {module_name(path): path for path in sorted((ROOT / "benchmarks").g
 def imported(module: str, at_import_time_only: bool = False) -> set[str]:
     """Full names of what a source file imports; of `from a import b` both a and a.b, as b may be a module."""
     tree = ast.parse((SOURCES | BENCHMARKS)[module].read_text(encoding="utf-8"))
-    inside_functions = {
+    not_run = {  # at import time: functions, and what only type checkers read
         id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-        for node in ast.walk(function)
+        for block in ast.walk(tree)
+        if isinstance(block, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        or (isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING")
+        for node in ast.walk(block)
     }
     names = set()
     for node in ast.walk(tree):
-        if at_import_time_only and id(node) in inside_functions:
+        if at_import_time_only and id(node) in not_run:
             continue
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}

@@ -15,6 +15,7 @@ from sv.kaldi.trials import read_trials
 from sv.scoring.backends import BACKENDS
 from sv.scoring.backends.interface import HeldOut, Training, Vectors
 from sv.scoring.cosine import sides_of
+from sv.scoring.score_norm import distinct_cohort
 from sv.scoring.speakers import speaker_means
 
 
@@ -98,8 +99,9 @@ def _read_held_out(trials: Path, scp: Path) -> HeldOut:
 
 
 def cohort_of(training: Training) -> Vectors:
-    """Mean embedding of each speaker, for score normalisation."""
-    return speaker_means(dict(zip(training.names, training.vectors)), dict(zip(training.names, training.speakers)))
+    """Mean embedding of each speaker, for score normalisation; speakers with the very mean of another are left out, and logged."""
+    means = speaker_means(dict(zip(training.names, training.vectors)), dict(zip(training.names, training.speakers)))
+    return distinct_cohort(means)
 
 
 def write_cohort(folder: Path, cohort: Vectors) -> None:

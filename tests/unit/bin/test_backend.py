@@ -190,3 +190,15 @@ def test_a_back_end_alone_still_comes_with_the_cohort(files) -> None:
     held_out = ("--valid-trials", files / "trials", "--valid-scp", files / "eval.scp")
     train(files, "--kinds", "b_vector", *held_out, *settings)
     assert sorted(path.name for path in (files / "backend").iterdir()) == ["b_vector.npz", "cohort.ark", "cohort.scp"]
+
+
+def test_speakers_with_one_mean_are_one_of_the_cohort(files, capsys) -> None:
+    vectors = read_vectors(files / "train.scp")
+    first = [utt for utt in vectors if utt[:5] == next(iter(vectors))[:5]]
+    with open_ark_scp(files / "twice.ark", files / "twice.scp") as write:
+        for utt, vector in sorted((vectors | {f"zzzzz{utt[5:]}": vectors[utt] for utt in first}).items()):
+            write(utt, vector)
+    write_table(files / "utt2spk", {utt: utt[:5] for utt in read_vectors(files / "twice.scp")})
+    backend.main([str(files / name) for name in ("twice.scp", "utt2spk", "backend")])
+    assert f"1 of the cohort's 61 vectors are copies, e.g. zzzzz of {first[0][:5]}" in capsys.readouterr().err
+    assert "zzzzz" not in read_vectors(files / "backend" / "cohort.scp")

@@ -53,6 +53,17 @@ def test_calibration_and_fusion_of_held_out_trials_apply_to_others(lists) -> Non
     assert weights == [pytest.approx(20, rel=0.1)]
 
 
+def test_a_score_that_would_decide_all_is_named(lists, fails) -> None:
+    lines = (lists / "valid.a").read_text().splitlines(keepends=True)
+    enrolment, test, _ = lines[13].split()  # the first nontarget of the first utterance
+    lines[13] = f"{enrolment} {test} 1e39\n"
+    (lists / "valid.a").write_text("".join(lines))
+    said = fails(calibrate.main, "fit", lists / "valid.trials", lists / "valid.a", lists / "a.json")
+    assert f"valid.a: nontarget trial {enrolment} {test}: 1e+39 is far outside " in said
+    assert "changes the calibration's weights by 100%; correct it, or leave the trial out" in said
+    assert not (lists / "a.json").exists()
+
+
 def test_qualities_are_named_inputs(lists, fails) -> None:
     run(calibrate.main, lists, "fit", "valid.trials", "valid.a", "a.json", quality="valid.utt2dur")
     assert json.loads((lists / "a.json").read_text())["inputs"] == ["score", "mean duration", "difference of duration"]

@@ -8,7 +8,7 @@ import pytest
 from sv.bin import extract
 from sv.embed.embedder import utterance_embedding
 from sv.embed.inputs import set_features
-from sv.embed.utterances import UtteranceEmbedder
+from sv.embed.opening import open_model
 from sv.kaldi import iter_matrices
 from sv.system.config import load_system
 from sv.system.folder import build_frontend
@@ -27,7 +27,7 @@ def test_the_vector_is_the_mean_of_the_normalised_segments(staged) -> None:
 
 
 def test_the_library_embeds_as_the_command_does(folder, staged) -> None:
-    embedder = UtteranceEmbedder.load(folder / "model")
+    embedder = open_model(folder / "model")
     features = set_features(
         embedder.system, embedder.frontend, folder / "data/test", staged[0] / "feats", list(staged[1])
     )

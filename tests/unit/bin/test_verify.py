@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
+from sv.base.files import sha256_of
 from sv.bin import verify
 from sv.scoring import OperatingPoint
 from sv.scoring.calibration import LogisticCalibration, write_calibration
@@ -21,14 +23,14 @@ def model(folder, tmp_path) -> Path:
     return model
 
 
-def run(model: Path, folder: Path, capsys, *options: str, names=("spk0-0", "spk2-4")) -> dict:
+def run(model: Path, folder: Path, capsys, *options: str, names=("spk1-2", "spk2-4")) -> dict:
     verify.main(["--model", str(model), "--json", *options, *(str(folder / f"{name}.wav") for name in names)])
     return json.loads(capsys.readouterr().out)
 
 
 def test_score_is_the_cosine_of_the_embeddings_and_the_ratio_its_calibration(model, folder, staged, capsys) -> None:
     found = run(model, folder, capsys)
-    left, right = staged[1]["spk0-0"], staged[1]["spk2-4"]
+    left, right = staged[1]["spk1-2"], staged[1]["spk2-4"]
     cosine = left @ right / np.linalg.norm(left) / np.linalg.norm(right)
     assert found["score"] == pytest.approx(cosine, abs=1e-6)
     assert found["llr"] == pytest.approx(10 * found["score"] - 9)
@@ -36,17 +38,17 @@ def test_score_is_the_cosine_of_the_embeddings_and_the_ratio_its_calibration(mod
 
 
 def test_the_decision_follows_prior_and_costs(model, folder, capsys) -> None:
-    same = run(model, folder, capsys, names=("spk0-0", "spk0-0"))
+    same = run(model, folder, capsys, names=("spk1-2", "spk1-2"))
     assert same["score"] == pytest.approx(1) and same["llr"] == pytest.approx(1)
     assert same["decision"] == "different speakers"  # odds of 1 to 19 ask for more than 1
-    likely = run(model, folder, capsys, "--p-target", "0.5", names=("spk0-0", "spk0-0"))
+    likely = run(model, folder, capsys, "--p-target", "0.5", names=("spk1-2", "spk1-2"))
     assert (likely["threshold"], likely["decision"]) == (0, "same speaker")
-    costly = run(model, folder, capsys, "--p-target", "0.5", "--c-fa", "3", names=("spk0-0", "spk0-0"))
+    costly = run(model, folder, capsys, "--p-target", "0.5", "--c-fa", "3", names=("spk1-2", "spk1-2"))
     assert (costly["threshold"], costly["decision"]) == (pytest.approx(np.log(3)), "different speakers")
 
 
 def test_what_is_printed(model, folder, capsys) -> None:
-    verify.main(["--model", str(model), str(folder / "spk0-0.wav"), str(folder / "spk0-0.wav")])
+    verify.main(["--model", str(model), str(folder / "spk1-2.wav"), str(folder / "spk1-2.wav")])
     assert capsys.readouterr().out.splitlines() == [
         "score      1.0000   (cosine)",
         "LLR        1.000   (natural log; accepted from 2.944)",
@@ -56,15 +58,82 @@ def test_what_is_printed(model, folder, capsys) -> None:
 
 def test_bad_recordings_and_missing_calibrations_are_named(model, folder, tmp_path, fails) -> None:
     (tmp_path / "noise.wav").write_text("not audio")
-    said = fails(verify.main, "--model", model, folder / "spk0-0.wav", tmp_path / "noise.wav")
+    said = fails(verify.main, "--model", model, folder / "spk1-2.wav", tmp_path / "noise.wav")
     assert said.startswith(f"error: cannot use {tmp_path}/noise.wav: ")
-    assert "nowhere.wav" in fails(verify.main, "--model", model, "nowhere.wav", folder / "spk0-0.wav")
-    said = fails(verify.main, "--model", model, "--p-target", "2", folder / "spk0-0.wav", folder / "spk0-0.wav", code=2)
+    assert "nowhere.wav" in fails(verify.main, "--model", model, "nowhere.wav", folder / "spk1-2.wav")
+    said = fails(verify.main, "--model", model, "--p-target", "2", folder / "spk1-2.wav", folder / "spk1-2.wav", code=2)
     assert "argument --p-target: takes a number above 0 below 1, got '2'" in said
+
+
+def test_without_a_calibration_there_is_a_score_and_no_decision(model, folder, capsys) -> None:
+    calibrated = run(model, folder, capsys)
+    assert calibrated["calibrated"]
     (model / "calibration" / "cosine.json").unlink()
-    said = fails(verify.main, "--model", model, folder / "spk0-0.wav", folder / "spk0-0.wav")
-    remedy = "run stage 7, or fit it on held-out trials with sv calibrate fit"
-    assert said == f"error: {model}/calibration/cosine.json: not there; {remedy}"
+    found = run(model, folder, capsys)
+    assert found["score"] == calibrated["score"]
+    assert [found[name] for name in ("calibrated", "llr", "threshold", "decision")] == [False, None, None, None]
+    assert found["speech_seconds"] == [9000 / 16_000, 12_500 / 16_000]
+    verify.main(["--model", str(model), *[str(folder / "spk1-2.wav")] * 2])
+    assert capsys.readouterr().out == "score      1.0000   (cosine, uncalibrated: no decision)\n"
+
+
+def test_a_calibration_of_other_weights_is_refused(model, folder, fails, capsys) -> None:
+    place = model / "calibration" / "cosine.json"
+    own = sha256_of(model / "checkpoints" / "best.pt")
+    record = json.loads(place.read_text())
+    place.write_text(json.dumps({**record, "checkpoint_sha256": own}))
+    assert run(model, folder, capsys)["calibrated"]
+    place.write_text(json.dumps({**record, "checkpoint_sha256": "f" * 64}))
+    wav = folder / "spk1-2.wav"
+    said = fails(verify.main, "--model", model, wav, wav)
+    expected = f"made with other weights (ffffffffffff) than those of model ({own[:12]}); make it anew"
+    assert said == f"error: {place}: {expected}"
+    said = fails(verify.main, "--model", folder / "model", "--calibration", place, wav, wav)
+    assert expected in said
+
+
+def test_a_threshold_of_scores_decides_and_is_bound_to_the_weights(model, folder, fails, capsys, tmp_path) -> None:
+    wavs = [str(folder / f"{name}.wav") for name in ("spk1-2", "spk2-4")]
+    score = run(model, folder, capsys)["score"]
+    place, own = tmp_path / "mine.json", sha256_of(model / "checkpoints" / "best.pt")
+    for threshold, decision in ((score, "same speaker"), (np.nextafter(score, 2), "different speakers")):
+        place.write_text(json.dumps({"threshold": threshold, "checkpoint_sha256": own}))
+        found = run(model, folder, capsys, "--threshold", str(place))
+        assert (found["decision"], found["threshold"], found["llr"]) == (decision, threshold, None)
+    place.write_text(json.dumps({"threshold": 0.5, "checkpoint_sha256": "f" * 64}))
+    assert "made with other weights" in fails(verify.main, "--model", model, "--threshold", place, *wavs)
+    place.write_text(json.dumps({"threshold": 0.5}))
+    said = fails(verify.main, "--model", model, "--threshold", place, *wavs)
+    assert said == f"error: {place}: not a threshold; make one with sv threshold --out"
+    both = ("--threshold", place, "--calibration", place)
+    assert "not allowed with" in fails(verify.main, "--model", model, *both, *wavs, code=2)
+
+
+def test_too_little_audio_is_refused_and_a_little_is_warned_of(model, folder, fails, capsys, tmp_path) -> None:
+    short, silent = tmp_path / "short.wav", tmp_path / "silent.wav"
+    soundfile.write(short, 0.1 * np.random.default_rng(0).normal(size=4799), 16_000)
+    said = fails(verify.main, "--model", model, short, folder / "spk1-2.wav")
+    assert said == f"error: cannot use {short}: 0.299 s of audio, less than the 0.3 s that are asked for"
+    soundfile.write(silent, np.zeros(32_000), 16_000)
+    assert "silent: every sample is zero" in fails(verify.main, "--model", model, silent, folder / "spk1-2.wav")
+    verify.main(["--model", str(model), "--min-speech", "0.1", str(short), str(folder / "spk1-2.wav")])
+    assert capsys.readouterr().err.splitlines() == [
+        f"warning: {short}: 0.3 s only; scores of less than 2 s say little",
+        f"warning: {folder}/spk1-2.wav: 0.6 s only; scores of less than 2 s say little",
+    ]
+
+
+def test_noise_is_no_speech_with_a_detector(model, folder, fails) -> None:
+    wav = folder / "spk2-4.wav"
+    said = fails(verify.main, "--model", model, "--vad", "silero", wav, wav)
+    assert said == f"error: cannot use {wav}: no speech in it"
+
+
+def test_a_model_that_is_none_is_said(folder, fails, tmp_path) -> None:
+    wav = folder / "spk1-2.wav"
+    said = fails(verify.main, "--model", "/nope", wav, wav)
+    assert said == "error: /nope: not there; neither a file or folder nor a name of sv models list"
+    assert f"{tmp_path} is not a model folder" in fails(verify.main, "--model", tmp_path, wav, wav)
 
 
 def test_a_calibration_with_qualities_is_refused(model, folder, fails) -> None:
@@ -72,5 +141,5 @@ def test_a_calibration_with_qualities_is_refused(model, folder, fails) -> None:
     calibration.weights_, calibration.offset_ = np.ones(3), 0.0
     inputs = ["score", "mean snr", "difference of snr"]
     write_calibration(model / "calibration" / "cosine.json", calibration, inputs, "t" * 64)
-    said = fails(verify.main, "--model", model, folder / "spk0-0.wav", folder / "spk0-0.wav")
+    said = fails(verify.main, "--model", model, folder / "spk1-2.wav", folder / "spk1-2.wav")
     assert said.endswith("expects score, mean snr, difference of snr; sv verify has a score alone")

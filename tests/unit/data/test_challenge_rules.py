@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from sv.data.challenge_rules import voices_rules
+from sv.base.config import write_json
+from sv.data.challenge_rules import broken_rules, voices_rules
 from sv.results.tables import rule_notes
 from sv.system.config import load_system, parse_system
 
@@ -35,3 +36,12 @@ def test_the_report_says_what_is_broken() -> None:
     assert rule_notes([[{"system": "x"}]]) == []
     row = {"system": "x", "rules": "voices", "broken_rules": ["trained with babble"]}
     assert rule_notes([[row]]) == ["x breaks the voices challenge's rules: trained with babble"]
+
+
+@pytest.mark.parametrize("tables", [{}, {"published": {}, "augment": {"noises": ["babble"]}}])
+def test_a_model_from_elsewhere_is_not_accused(tables, tmp_path) -> None:
+    write_json(tmp_path / "config.json", {"name": "x", **tables})
+    assert broken_rules("voices", tmp_path / "config.json") is None
+    row = {"system": "x", "rules": "voices", "broken_rules": None}
+    note = "x was not trained here: whether it keeps the voices challenge's rules is not known"
+    assert rule_notes([[row]]) == [note]

@@ -222,3 +222,17 @@ def test_ids_that_are_paths_are_refused(tmp_path):
     with pytest.raises(DataDirError, match="is a path, not an id"):
         import_data_dir(tmp_path / "foreign", tmp_path / "data/mine")
     assert (tmp_path / "foreign/call.wav").read_bytes() == before
+
+
+def test_ids_that_kaldi_would_not_take_are_refused(tmp_path):
+    two_channels(tmp_path / "foreign")
+    for name in ("segments", "utt2spk"):
+        text = (tmp_path / "foreign" / name).read_text()
+        for old, new in (("a-1", "1_1"), ("b-1", "13_1"), ("b-2", "13_2"), (" a", " 1"), (" b", " 13")):
+            text = text.replace(old, new)
+        (tmp_path / "foreign" / name).write_text(text)
+    with pytest.raises(
+        DataDirError, match=r"utt2spk:3: not sorted by speaker, .* '1_1' of '1' after '13_2' of '13'; begin"
+    ):
+        import_data_dir(tmp_path / "foreign", tmp_path / "data/mine")
+    assert not (tmp_path / "data").exists()

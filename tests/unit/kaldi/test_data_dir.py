@@ -1,7 +1,9 @@
+import subprocess
+
 import pytest
 
 from sv.kaldi import DataDirError, split_keys, validate_data_dir, write_data_dir
-from sv.kaldi.data_dir import subset_data_dir
+from sv.kaldi.data_dir import speaker_order_problems, subset_data_dir
 
 
 @pytest.fixture
@@ -39,6 +41,11 @@ def test_a_written_directory_is_valid(data_dir):
             "wav.scp:1: the file of 's1-a' is missing: /no/such.wav",
         ),
         ("utt2spk", "", "utt2spk: no utterances"),
+        (
+            "utt2spk",
+            "13_1 13\n1_2 1\n",
+            "utt2spk:2: not sorted by speaker, as Kaldi wants it: '1_2' of '1' after '13_1' of '13'",
+        ),
     ],
 )
 def test_each_broken_rule_is_named(data_dir, name, content, problem):
@@ -60,3 +67,14 @@ def test_a_subset_of_unknown_utterances_is_refused(data_dir, tmp_path):
     assert (tmp_path / "sub/utt2spk").read_text() == "s1-b s1\n"
     with pytest.raises(DataDirError, match=r"1 utterances are not there, e.g. \['zz'\]"):
         subset_data_dir(data_dir, tmp_path / "sub2", ["s1-b", "zz"])
+
+
+@pytest.mark.parametrize("separator", ["-", "_", "", ".", "!", "~"])
+@pytest.mark.parametrize("speakers", [("1", "13"), ("a", "b"), ("spk", "spk1", "spk-1"), ("x", "x", "xy")])
+def test_the_order_of_speakers_is_that_of_sort(separator, speakers, tmp_path):
+    utt2spk = {f"{speaker}{separator}{number}": speaker for number, speaker in enumerate(speakers)}
+    utt2spk = {utt: utt2spk[utt] for utt in sorted(utt2spk, key=str.encode)}
+    table = "".join(f"{utt} {speaker}\n" for utt, speaker in utt2spk.items())
+    (tmp_path / "utt2spk").write_text(table)
+    done = subprocess.run(["sort", "-k2", tmp_path / "utt2spk"], capture_output=True, text=True, env={"LC_ALL": "C"})
+    assert bool(speaker_order_problems(tmp_path / "utt2spk", utt2spk)) == (done.stdout != table)

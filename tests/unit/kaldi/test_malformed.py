@@ -186,7 +186,7 @@ def test_ark(program):
         elif body[:3] == b"\0BC":
             assert np.frombuffer(body[body.index(b" ") + 9 :][:8], "<i4").tolist() == list(array.shape)
         else:
-            numbers = [float(word) for word in body.translate(None, b"[]").split()]
+            numbers = [float(word) for word in body.replace(b";", b" ").translate(None, b"[]").split()]
             np.testing.assert_array_equal(array.ravel(), np.array(numbers, array.dtype))
     assert not complete or not data[begin:].strip()
 

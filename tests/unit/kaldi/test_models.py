@@ -84,7 +84,7 @@ def test_double_precision_is_read(tmp_path) -> None:
         (b"\0BFM \4\1\0\0\0\4\1\0\0\0" + bytes(4), r"expected a Kaldi vector, got shape \(1, 1\)"),
         (b"\0BXV", "no float vector or matrix starts there"),
         (b" [ 1 2\n", "the file ends before the closing bracket"),
-        (b" [\n 1 2\n 3 4 ]\n", r"expected a Kaldi vector, got shape \(2, 2\)"),
+        (b" [\n 1 2\n 3 4 ]\n", r"a line end within the brackets; is it a matrix\?"),
         (b" [ 1 two ]\n", "expected numbers in brackets"),
         (b" [ ]\n", r"expected a Kaldi vector, got shape \(0,\)"),
         (b" [ 1 nan ]\n", "holds NaN or infinity"),
@@ -100,7 +100,7 @@ def test_a_damaged_file_is_named(tmp_path, data, message) -> None:
 
 def test_ragged_rows_are_refused(tmp_path) -> None:
     (tmp_path / "transform.mat").write_text(" [\n 1 2\n 3 ]\n")
-    with pytest.raises(DataDirError, match=r"transform\.mat: expected numbers in brackets, every row of one length"):
+    with pytest.raises(DataDirError, match=r"transform\.mat: row 2 holds 1 numbers, the first 2"):
         read_matrix_file(tmp_path / "transform.mat")
 
 

@@ -171,7 +171,7 @@ def test_text_keeps_every_bit_and_reads_odd_spacing():
         (b"[ 1 two ]\n", "expected numbers in brackets"),
         (b"[ 1_0 ]\n", "expected numbers in brackets"),
         (b"[ 1\0 ]\n", "expected numbers in brackets"),
-        (b"[\n1 2\n3 ]\n", "every row of one length"),
+        (b"[\n1 2\n3 ]\n", "row 2 holds 1 numbers, the first 2"),
         (b"x [ 1 ]\n", "expected numbers in brackets"),
         (b"[ 1 ] 2\n", "expected numbers in brackets"),
         (b"\0BFM \4\1\0\0\0\4\2\0\0\0abcd", "needs 8 bytes, the file ends before"),

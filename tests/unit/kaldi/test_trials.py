@@ -31,9 +31,18 @@ def test_scores_may_come_in_any_order(tmp_path, trials):
     assert scores_of_trials(tmp_path / "s", trials).tolist() == [1.0, -2.5, 3.0]
 
 
-def test_seven_digits_survive(tmp_path, trials):
-    write_scores(tmp_path / "s", trials, [1 / 3, -1e-9, 12345.678])
-    assert list(read_scores(tmp_path / "s").values()) == pytest.approx([1 / 3, -1e-9, 12345.678], rel=1e-6)
+@pytest.mark.parametrize("scores", [[1 / 3, -1e-9, 12345.678], [1.0, 1 + 2**-52, 1 - 2**-53], [1e39, -1.7e308, 5e-324]])
+def test_scores_come_back_to_the_bit(tmp_path, trials, scores):
+    write_scores(tmp_path / "s", trials, scores)
+    assert list(read_scores(tmp_path / "s").values()) == scores
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("-inf")])
+def test_scores_that_cannot_be_read_are_not_written(tmp_path, trials, bad):
+    (tmp_path / "s").write_text("old\n")
+    with pytest.raises(ValueError, match=r"s: 1 of 3 scores are NaN or infinite, e\.g\. (nan|-inf) of trial a c"):
+        write_scores(tmp_path / "s", trials, [1.0, bad, 2.0])
+    assert (tmp_path / "s").read_text() == "old\n"
 
 
 def test_trials_without_a_score_are_named(tmp_path, trials):

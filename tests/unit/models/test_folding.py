@@ -3,6 +3,7 @@ import torch
 
 from sv.models import MODELS
 from sv.models.folding import Foldable, fold_parts, for_inference, fuse_sequence
+from sv.models.redimnet2 import StageConfig
 
 MELS = {"se_resnet": 64, "unet": 64, "exu_net": 64, "resnet_se34l": 40, "resnet_se34v2": 64, "vggvox": 40}
 
@@ -39,6 +40,8 @@ def test_no_normalisation_of_maps_remains(name: str, golden_model) -> None:
 
 
 FEW_LEVELS = {"channels": (4, 4, 8, 8), "blocks": (1, 1, 2, 1), "num_mel_bins": 16}
+REDIM = {"num_mel_bins": 16, "channels": 4, "out_channels": 6, "group": 2}
+STAGES = (StageConfig(blocks=1, expansion=2.0), StageConfig(mel_stride=2, frame_stride=2, blocks=2, reduction=8))
 SETTINGS = [
     ("se_resnet", FEW_LEVELS),
     ("unet", FEW_LEVELS),
@@ -54,6 +57,35 @@ SETTINGS = [
         "ecapa_tdnn",
         {"num_mel_bins": 16, "channels": 10, "res2net_scale": 2, "dilations": (1,), "embedding_norm": False},
     ),
+    (
+        "ecapa_tdnn",
+        {
+            "num_mel_bins": 16,
+            "channels": 16,
+            "padding": "reflect",
+            "aggregated_norm": True,
+            "attention_norm": True,
+            "population_deviation": True,
+        },
+    ),
+    ("na_exu_net", FEW_LEVELS),
+    ("plain_resnet", {"num_mel_bins": 16, "channels": 4, "blocks": (1, 1, 2, 1)}),
+    ("plain_resnet", {"num_mel_bins": 16, "channels": 4, "blocks": (1, 2, 1, 1), "bottleneck": True}),
+    ("campplus", {"num_mel_bins": 16, "head_channels": 4, "init_channels": 8, "growth": 4, "blocks": (2, 3, 1)}),
+    ("redimnet2", {**REDIM, "stages": STAGES}),
+    ("redimnet2", {**REDIM, "stages": STAGES, "both_outputs": True, "group_norm": True, "pool_maps": True}),
+    (
+        "redimnet2",
+        {
+            **REDIM,
+            "stages": (StageConfig(frame_stride=2, blocks=2, expansion=1.5, kernels=((3, 3), (3, 5))),),
+            "maps_block": "convnext",
+            "out_channels": None,
+            "embedding_norm": True,
+            "global_context": False,
+        },
+    ),
+    ("redimnet2", {**REDIM, "stages": STAGES, "maps_block": "residual_gated", "context_block": "position"}),
     ("ge2e_lstm", {"hidden": 8, "projection": 0, "num_layers": 1, "head": "linear", "head_dim": 5}),
     ("embedding_linear", {}),
     ("embedding_mlp", {}),
@@ -78,8 +110,10 @@ def randomised(name: str, settings: dict) -> tuple[torch.nn.Module, torch.Tensor
     for layer in model.modules():
         if isinstance(layer, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
             for value, low, high in ((layer.running_mean, -1, 1), (layer.running_var, 0.5, 2), (layer.weight, -2, 2)):
-                torch.nn.init.uniform_(value, low, high)
-            torch.nn.init.uniform_(layer.bias, -1, 1)
+                if value is not None:
+                    torch.nn.init.uniform_(value, low, high)
+            if layer.bias is not None:
+                torch.nn.init.uniform_(layer.bias, -1, 1)
     if name.startswith("embedding"):
         return model, torch.randn(3, 5, dtype=torch.float64)
     rows, length = (1, 9000) if config.num_mel_bins is None else (config.num_mel_bins, 97)

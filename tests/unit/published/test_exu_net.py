@@ -139,8 +139,6 @@ def damaged(tmp_path: Path, kind: str) -> Path:
         path.write_text("no checkpoint")
     elif kind == "code":
         torch.save({"model": light_model("exu_net")}, path)
-    elif kind == "nested":
-        torch.save({"model": dict(state)}, path)
     elif kind == "missing":
         torch.save({name: value for name, value in state.items() if name != "u_res_1.0.bn1.bias"}, path)
     elif kind == "additional":
@@ -157,7 +155,6 @@ def damaged(tmp_path: Path, kind: str) -> Path:
     [
         ("text", "not a PyTorch checkpoint of tensors only: damaged, cut short or of another kind"),
         ("code", "not a PyTorch checkpoint of tensors only: it asks for sv.models.exu_net.ExUNet, which is not read"),
-        ("nested", "expected a mapping from parameter names to tensors, got dict whose 'model' is dict"),
         ("missing", "not a checkpoint of exu_net: missing: u_res_1.0.bn1.bias"),
         ("additional", "not a checkpoint of exu_net: unknown: classifier.weight"),
         ("shape", "not a checkpoint of exu_net: shapes: uconv_4.weight is .*, not "),

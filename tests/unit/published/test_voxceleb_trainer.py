@@ -141,7 +141,10 @@ def damaged(voxceleb_trainer, kind: str) -> tuple[str, object]:
         ("other mels", "not a checkpoint of resnet_se34v2: it reads 32 mels, its front end makes 40"),
         ("extra front end", r"the front end holds more than a known one: \['spectrogram.other'\]"),
         ("list", "expected a mapping from parameter names to tensors, got list"),
-        ("no tensors", "expected a mapping from parameter names to tensors, got dict whose 'epoch' is int"),
+        (
+            "no tensors",
+            "expected a mapping from parameter names to tensors, got dict whose 'model_state_dict' is dict whose 'epoch' is int",
+        ),
         ("vggvox mean", "pooled by mean or by maximum"),
         ("no scale", "the file does not tell .*: give --input-scale 32768 .* or 1"),
     ],

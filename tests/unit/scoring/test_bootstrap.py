@@ -166,3 +166,11 @@ def test_crossing_agrees_with_the_vectorised_one() -> None:
     curves = replicate_curves(scores, labels, sides, np.random.default_rng(0), 20)
     for row, eer in enumerate(curves.eers()):
         assert crossing(curves.p_miss[row], curves.p_fa[row]) == pytest.approx(eer, abs=1e-12)
+
+
+def test_intervals_of_scores_near_the_largest_number_are_those_of_others() -> None:
+    rng = np.random.default_rng(3)
+    is_target, speakers = np.arange(4000) < 800, (rng.integers(20, size=4000), rng.integers(20, size=4000))
+    scores = np.clip(rng.normal(1.0 * is_target, 1), -4, 4)
+    want, found = (eer_interval(s, is_target, speakers, np.random.default_rng(0)) for s in (scores, 2.0**1021 * scores))
+    assert found == want

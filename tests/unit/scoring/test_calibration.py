@@ -9,6 +9,7 @@ from sv.base.config import ConfigError
 from sv.kaldi import Trials
 from sv.scoring import OperatingPoint, compute_act_dcf, compute_cllr, compute_min_cllr, compute_min_dcf
 from sv.scoring.calibration import LogisticCalibration, quality_inputs, read_calibration, write_calibration
+from sv.scoring.outliers import Outlier, usual_range
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,78 @@ def test_speakers_hardly_matter_where_the_data_speak(gaussians) -> None:
     scores, labels = gaussians
     calibration = LogisticCalibration(0.5).fit(scores[:, None], labels, 40)
     assert calibration.weights_[0] == pytest.approx(2, abs=0.02)
+
+
+NOISE = 2 * np.sin(np.arange(3500) * np.array([[1], [2], [3]]))
+
+
+@pytest.fixture(scope="module")
+def gaussian_trials() -> tuple[np.ndarray, np.ndarray]:
+    """Quantiles of 500 targets and 3000 nontargets, 2.5 apart."""
+    kinds = (norm.ppf((np.arange(count) + 0.5) / count) + shift for count, shift in ((500, 2.5), (3000, 0.0)))
+    return np.concatenate([*kinds]), np.arange(3500) < 500
+
+
+@pytest.mark.parametrize("row", [7, 2000])  # a target, a nontarget
+@pytest.mark.parametrize("value", [-1e300, -1e39, -1e6, -100.0, -20.0, -8.0, 9.0, 20.0, 100.0, 1e6, 1e39, 1e300])
+@pytest.mark.parametrize("unit", [1.0, -1e-3, 1e5])
+def test_one_outlier_is_refused_or_changes_little(gaussian_trials, row, value, unit) -> None:
+    scores, labels = gaussian_trials
+    clean = LogisticCalibration().fit(unit * scores[:, None], labels).weights_[0]
+    changed = np.where(np.arange(len(scores)) == row, value, scores) * unit
+    if (refused := find_outlier(changed[:, None], labels)) is None:
+        found = LogisticCalibration().fit(changed[:, None], labels).weights_[0]
+        assert found == pytest.approx(clean, rel=0.05)
+        return
+    assert (refused.row, refused.column) == (row, 0)
+    assert str(refused).startswith(f"{value * unit:g} is far outside ")
+    assert labels[row] == (value < 0)  # on the wrong side
+
+
+def find_outlier(inputs: np.ndarray, labels: np.ndarray) -> Outlier | None:
+    try:
+        LogisticCalibration().fit(inputs, labels)
+    except Outlier as error:
+        return error
+    return None
+
+
+def test_an_outlier_on_the_wrong_side_is_refused_in_any_column(gaussian_trials) -> None:
+    scores, labels = gaussian_trials
+    inputs = np.column_stack([scores + NOISE[0], NOISE[1], scores + NOISE[2]])
+    inputs[-1, 2] = 1e4
+    refused = find_outlier(inputs, labels)
+    assert (refused.row, refused.column) == (3499, 2)
+    assert "where all others are (but 0), and changes the calibration's weights by " in str(refused)
+    inputs[2000:2005, 2] = -1e3, 1e3, 1e3, 1e3, 1e3  # they do not hide each other
+    assert "(but 5)" in str(find_outlier(inputs, labels))
+
+
+def test_many_scores_far_away_are_the_shape_of_the_distribution(gaussian_trials) -> None:
+    scores, labels = gaussian_trials
+    scores = np.where(np.arange(3500) % 10 == 0, scores + 30, scores)  # another channel, say
+    LogisticCalibration().fit(scores[:, None], labels)
+
+
+def test_clean_scores_and_labels_that_are_wrong_are_no_outliers(gaussian_trials) -> None:
+    scores, labels = gaussian_trials
+    low, high = usual_range(scores, labels)
+    assert (low, high) == (
+        pytest.approx(-5, abs=0.01),
+        pytest.approx(7.5, abs=0.01),
+    )  # five deviations beyond either median
+    swapped = labels ^ (np.arange(3500) % 500 == 250)
+    LogisticCalibration().fit(scores[:, None], swapped)
+    rare = (np.arange(3500) % 100 == 0).astype(float)  # nothing but for a few
+    LogisticCalibration().fit(np.column_stack([scores, rare]), labels)
+
+
+def test_scores_of_any_magnitude_are_calibrated_alike(gaussian_trials) -> None:
+    scores, labels = gaussian_trials
+    want = LogisticCalibration().fit(scores[:, None], labels).llrs(scores[:, None])
+    for unit in (1e-290, 2.0**-700, 2.0**900, 1e306):
+        inputs = unit * scores[:, None]
+        np.testing.assert_allclose(LogisticCalibration().fit(inputs, labels).llrs(inputs), want, rtol=1e-6, atol=1e-6)
 
 
 def test_a_constant_input_gets_no_weight() -> None:

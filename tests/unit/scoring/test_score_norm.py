@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sv.scoring import as_norm, cohort_id, cohort_statistics, s_norm, score_norm, t_norm, z_norm
-from sv.scoring.score_norm import product_statistics
+from sv.scoring.score_norm import LEAST_SPREAD, distinct_cohort, own_in_cohort, product_statistics
 
 
 def test_statistics_by_hand() -> None:
@@ -74,3 +74,42 @@ def test_a_cohorts_id_is_that_of_its_names_and_vectors() -> None:
     assert len(cohort_id(cohort)) == 64
     others = ({"a": cohort["b"], "b": cohort["a"]}, {"a": cohort["a"]}, {"a": cohort["a"], "c": cohort["b"]})
     assert len({cohort_id(cohort), *map(cohort_id, others)}) == 4
+
+
+def test_copies_in_a_cohort_are_left_out_and_named(capsys) -> None:
+    vectors = {"r": [1, 0], "s": [0.6, 0.8], "r-again": [1, -0.0], "t": [0, 1], "r-once-more": [1, 0]}
+    cohort = {name: np.array(vector, dtype=np.float32) for name, vector in vectors.items()}
+    assert list(distinct_cohort(cohort)) == ["r", "s", "t"]
+    assert "2 of the cohort's 5 vectors are copies, e.g. r-again of r, r-once-more of r; they are left out" in (
+        capsys.readouterr().err
+    )
+    assert list(distinct_cohort({name: cohort[name] for name in "rst"})) == ["r", "s", "t"]
+    assert capsys.readouterr().err == ""
+
+
+def test_rows_are_not_compared_with_themselves_by_hand(capsys) -> None:
+    cohort = {name: np.array(vector) for name, vector in {"r": [1.0, 0], "s": [0.6, 0.8], "t": [0.0, 1]}.items()}
+    left = np.array([[0.6, 0.8], [0.8, 0.6]])  # the first is s; the scores are 0.6 1 0.8 and 0.8 0.96 0.6
+    own = own_in_cohort(["a", "b"], left, cohort)
+    assert own == {0: [1]}
+    assert "1 of 2 vectors of the trials are in the cohort themselves, e.g. a; none is compared with itself" in (
+        capsys.readouterr().err
+    )
+    assert own_in_cohort(["t", "b"], left, cohort) == {0: [1, 2]}  # by its name, too
+    assert own_in_cohort(["b"], left[1:], cohort) == {}
+    rows = np.stack(list(cohort.values()))
+    found = product_statistics(left, rows, 2, own)
+    np.testing.assert_allclose(found.mean, [0.7, 0.88])
+    np.testing.assert_allclose(found.std, [0.1, 0.08])
+    found = product_statistics(left, rows, None, own)  # all there are: two for the first, three for the other
+    np.testing.assert_allclose(found.mean, [0.7, 2.36 / 3])
+    with pytest.raises(ValueError, match=r"top-n must be in 2\.\.1"):
+        product_statistics(left, rows, 2, {0: [1, 2]})
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-12, 1e-8])
+def test_a_spread_of_rounding_errors_is_refused(noise) -> None:
+    scores = 0.9 + noise * np.array([[0.0, 1, 2]])
+    with pytest.raises(ValueError, match="1 of 1 utterances have the same score with the 3 closest"):
+        cohort_statistics(scores)
+    assert cohort_statistics(scores + 4 * LEAST_SPREAD * np.array([[0.0, 1, 2]])).std > 0

@@ -165,6 +165,31 @@ def test_cosine_of_lists_and_cohorts_by_hand() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_copies_and_own_vectors_in_the_cohort_change_nothing(apart) -> None:
+    vectors, cohort = some_vectors("abc"), some_vectors("rstuv", seed=1)
+    test = dict(vectors) if apart else None
+    want = score_trials(CosineBackEnd(), TRIALS, vectors, test, cohort=cohort, top_n=3)
+    copied = cohort | {f"{name}{i}": cohort[name] for name in "rst" for i in range(9)}
+    np.testing.assert_allclose(score_trials(CosineBackEnd(), TRIALS, vectors, test, cohort=copied, top_n=3), want)
+    # a has its own vector in the cohort, b its name: neither is compared with it, the others are.
+    inside = cohort | {"x": vectors["a"], "b": some_vectors("b", seed=2)["b"]}
+    found = score_trials(CosineBackEnd(), TRIALS, vectors, test, cohort=inside, top_n=3)
+
+    def cos(x, y):
+        return float(x @ y / np.sqrt((x @ x) * (y @ y)))
+
+    def normalised(score, name):
+        others = [key for key in inside if key != name and not (name == "a" and key == "x")]
+        top = sorted((cos(vectors[name], inside[key]) for key in others), reverse=True)[:3]
+        return (score - np.mean(top)) / np.std(top)
+
+    pairs = list(zip(TRIALS.enrolment, TRIALS.test))
+    raw = [cos(vectors[a], vectors[b]) for a, b in pairs]
+    expected = [(normalised(s, a) + normalised(s, b)) / 2 for s, (a, b) in zip(raw, pairs)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_a_vector_of_several_utterances_is_trusted_more(ours, golden_vectors) -> None:
     vectors = golden_vectors("eval")
     utt = next(iter(vectors))

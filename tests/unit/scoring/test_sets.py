@@ -4,7 +4,7 @@ import pytest
 from sv.kaldi import Trials, open_ark_scp
 from sv.scoring import as_norm, score_cosine
 from sv.scoring.backends import BVectorBackEnd
-from sv.scoring.sets import SetEmbeddings, load_back_ends, variants
+from sv.scoring.sets import SetEmbeddings, load_back_ends, variants, warn_of_known_speakers
 
 
 def write_cohort(folder, vectors: dict[str, np.ndarray]) -> None:
@@ -47,3 +47,16 @@ def test_cosine_is_normalised_by_the_cohort(tmp_path) -> None:
     np.testing.assert_allclose(found["cosine-asnorm"].score_set(trials, embeddings), expected, rtol=1e-6)
     assert found["cosine"].normalisation is None
     assert found["cosine-asnorm"].normalisation.startswith("as-norm, top 2 of 4, cohort ")
+
+
+def test_speakers_of_the_set_in_the_cohort_and_copies_are_told(tmp_path, capsys) -> None:
+    vectors = {name: np.float32([i, 1, 0]) for i, name in enumerate("rst")} | {"u": np.float32([0, 1, 0])}
+    write_cohort(tmp_path, vectors)
+    ways = variants(tmp_path, top_n=3)
+    assert ways["cosine-asnorm"].normalisation.startswith("as-norm, top 3 of 3, cohort ")
+    assert "1 of the cohort's 4 vectors are copies, e.g. u of r; they are left out" in capsys.readouterr().err
+    warn_of_known_speakers(ways.values(), ["x", "u", "s", "s"], "test")
+    assert "test: 1 speakers of the set are in the cohort of AS-norm, e.g. s; " in capsys.readouterr().err
+    warn_of_known_speakers(ways.values(), ["x"], "test")
+    warn_of_known_speakers(variants(None, top_n=3).values(), ["s"], "test")
+    assert capsys.readouterr().err == ""

@@ -88,3 +88,36 @@ def test_a_list_of_one_class_is_refused(tmp_path, label) -> None:
 def test_an_empty_list_is_refused() -> None:
     with pytest.raises(ValueError, match="error rates need target and nontarget trials, got 0 and 0"):
         summarise(iter([np.empty(0, dtype=COUNTED)]), 0, 0, [])
+
+
+STEEP = {
+    "beyond float32": lambda z: np.sign(z) * np.exp(200 * np.abs(z)),  # up to some 1e300
+    "near the largest double": lambda z: 4e307 * z,
+    "denormal": lambda z: z * 1e-300 * 1e-10,
+    "smaller than float32's least": lambda z: z * 1e-60,
+}
+
+
+@pytest.mark.parametrize("name", STEEP)
+@pytest.mark.parametrize("run_scores", [50, 100_000])
+def test_error_rates_depend_on_order_alone_at_any_magnitude(tmp_path, name, run_scores) -> None:
+    rng = np.random.default_rng(1)
+    is_target = np.arange(600) < 150
+    plain = np.clip(rng.normal(1.5 * is_target, 1), -3.4, 3.4).round(3)
+    steep = STEEP[name](plain)
+    assert np.isfinite(steep).all()
+    assert len(np.unique(steep)) == len(np.unique(plain))
+    want, found = (streamed(tmp_path, scores, is_target, run_scores, 3) for scores in (plain, steep))
+    for field in ("num_target", "num_nontarget", "eer", "eer_kaldi", "min_dcf"):
+        assert getattr(found, field) == getattr(want, field)
+    assert found.min_cllr == pytest.approx(want.min_cllr, abs=1e-12)
+    assert compute_eer_kaldi(steep, is_target) == want.eer_kaldi
+    assert compute_min_dcf(steep, is_target, 0.01) == pytest.approx(want.min_dcf[0], abs=1e-12)
+    assert not np.isnan(found.cllr)
+
+
+def test_cost_of_huge_ratios_by_hand(tmp_path) -> None:
+    # The target at -1e300 costs 1e300 / ln 2 bits, the others nothing: half of a quarter of that in the mean.
+    scores, is_target = np.array([1e300, 1e300, 1e300, -1e300, -1e300]), np.arange(5) < 4
+    assert streamed(tmp_path, scores, is_target, 10).cllr == pytest.approx(1e300 / np.log(2) / 8)
+    assert compute_cllr(scores[[0, 4]], is_target[[0, 4]]) == 0

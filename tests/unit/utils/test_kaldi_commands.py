@@ -152,3 +152,14 @@ def test_into_head_is_quiet_and_wrong_options_exit_with_2(shell):
     assert "Traceback" not in done.stderr
     assert shell("copy-feats --compres=true ark:x.ark ark:-").returncode == 2
     assert shell("copy-feats --binary=maybe ark:x.ark ark:-").returncode == 2
+
+
+def test_one_line_of_text_is_what_the_command_is_for(shell):
+    (shell.dir / "one.txt").write_text("u  [ 1 2 3 ]\nw  [ ]\n")
+    assert shell("copy-feats ark:one.txt ark,t:-").stdout == "u  [\n  1.0 2.0 3.0 ]\nw  [ ]\n"
+    assert shell("copy-feats --compress=true ark:one.txt ark:- | feat-to-len ark:- ark,t:-").stdout == "u 1\nw 0\n"
+    assert shell("copy-vector ark:one.txt ark,t:-").stdout == "u  [ 1.0 2.0 3.0 ]\nw  [  ]\n"
+    assert shell("feat-to-len ark:one.txt ark,t:-").stdout == "u 1\nw 0\n"
+    (shell.dir / "one.scp").write_text("u one.txt:2\n")
+    assert shell("copy-feats scp:one.scp ark,t:-; feat-to-dim scp:one.scp -").stdout == "u  [\n  1.0 2.0 3.0 ]\n3\n"
+    assert "v.ark: a: a vector of 3, not a matrix; use copy-vector" in shell("copy-feats ark:v.ark ark:-").stderr

@@ -119,7 +119,8 @@ def test_defaults_hold_where_nothing_was_given(shell):
 
 
 def test_options_of_one_corpus_reach_its_program_alone(shell):
-    lines = 'a="" b_c=/my/B\ntrain_cmd=(echo run)\nprepare_corpora a,b_c b_c --top-db 20\necho "${corpus_dirs[b_c]}"\n'
+    lines = 'a="" b_c=/my/B absent="" verify_audio=false\ntrain_cmd=(echo run)\nfind_corpora a,b_c,absent\n'
+    lines += 'prepare_corpora a,b_c,absent b_c --top-db 20\necho "${corpus_dirs[b_c]} ${corpus_inputs[*]}"\n'
     done, calls = shell(lines)
     assert done.returncode == 0, done.stderr
     prepare = (
@@ -128,6 +129,8 @@ def test_options_of_one_corpus_reach_its_program_alone(shell):
     assert done.stdout.splitlines() == [
         prepare.format("a", "", "A"),
         prepare.format("b_c", "--top-db 20 ", "B"),
-        "/corpora/B",
+        "/corpora/B corpus:b_c=/corpora/B corpus:a=/corpora/A",
     ]
-    assert calls == ["local/check_corpora.py --names a,b_c --noises noise --corpora /corpora --a  --b-c /my/B"]
+    assert calls == [
+        "local/check_corpora.py --names a,b_c,absent --noises noise --corpora /corpora --a  --b-c /my/B --absent "
+    ]

@@ -2,13 +2,12 @@
 
 import json
 import os
-import signal
+import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-import run_lock
 import stage_code
 import stage_estimate
 import stage_marker
@@ -404,7 +403,7 @@ def test_a_second_run_is_kept_out_and_told_by_whom(recipe):
     wait_for((recipe.dir / ".first.done.begun").exists)
     second = recipe()
     assert second.returncode == 1
-    assert f".lock: another run (process {first.pid}) is in this folder since " in second.stderr
+    assert f".lock: another run (process {first.pid}), since " in second.stderr
     assert "stage 0 (first): cannot begin" in second.stderr
     out, _ = first.communicate(timeout=60)
     assert (first.returncode, out) == (0, "ran 2\n")
@@ -412,57 +411,93 @@ def test_a_second_run_is_kept_out_and_told_by_whom(recipe):
     assert recipe().stdout == "ran 0\n"
 
 
-def test_a_killed_run_keeps_nobody_out_and_what_it_left_running_is_ended(recipe):
-    first = recipe(wait=False, BREAK="sleep 300")
-    wait_for(left_running)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    assert left_running()
-    done = recipe()
-    assert (done.returncode, done.stdout) == (0, "ran 2\n")
-    assert ".lock: its run was killed; going on" in done.stderr
-    assert not left_running()
+def test_what_stands_on_disk_counts_whoever_wrote_it(recipe):
+    recipe()
+    (recipe.dir / "middle").write_text("another seed's")
+    done = recipe(STAGE="1", STOP="1")
+    assert (done.returncode, done.stdout) == (0, "ran 1\n")
+    assert "middle is not what its stage wrote; it is taken as it is" in done.stderr
+    assert (recipe.dir / "result").read_text() == "another seed's"
+    done = recipe()  # the first stage is made anew, and so what was made of the foreign file
+    assert done.stdout == "ran 2\n"
+    assert (recipe.dir / "result").read_text() == "1"
+    (recipe.dir / "middle").unlink()
+    done = recipe(STAGE="1", STOP="1")
+    assert done.returncode == 1
+    assert "middle: gone; stage 0 makes it: run that again" in done.stderr
 
 
-def left_running():
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            here = b"BREAK=sleep 300" in (folder / "environ").read_bytes().split(b"\0")
-            if here and (folder / "cmdline").read_bytes().startswith(b"sleep"):
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
+def test_a_copied_folder_is_made_anew_and_one_with_another_name_for_its_place_is_not(recipe, tmp_path_factory):
+    recipe()
+    copy = tmp_path_factory.mktemp("copy")
+    shutil.copytree(recipe.dir, copy, dirs_exist_ok=True)
+    done = subprocess.run(["bash", "run.sh"], cwd=copy, capture_output=True, text=True)
+    assert done.stdout == "ran 2\n"
+    assert f"it was made in {recipe.dir}, where its tables point to" in done.stderr
+    (copy.parent / "link").symlink_to(copy)
+    done = subprocess.run(["bash", "run.sh"], cwd=copy.parent / "link", capture_output=True, text=True)
+    assert done.stdout == "ran 0\n"
 
 
-def a_run(pid=None):
-    return f"{run_lock.identity(pid or os.getpid())}.1"
+CORPUS = """set -euo pipefail
+stage=0 stop_stage=8 dry_run=false
+. "{root}/utils/stage.sh"
+if stage_needs_run 0 first .first.done "" corpus:noise="${{CORPUS:-corpus}}"; then
+  mkdir -p corpus && touch corpus/made middle
+  mark_done 0 .first.done "" middle
+fi
+"""
 
 
-def test_locks_are_ours_alone(tmp_path):
-    assert run_lock.lock(tmp_path, a_run()) is True
-    assert run_lock.lock(tmp_path, a_run()) is False
-    with pytest.raises(run_lock.Busy, match=f"another run \\(process {os.getpid()}\\)"):
-        run_lock.lock(tmp_path, f"{run_lock.identity(os.getpid())}.2")
-    run_lock.unlock(tmp_path, "not ours")
-    assert (tmp_path / ".lock").exists()
-    run_lock.unlock(tmp_path, a_run())
-    assert not (tmp_path / ".lock").exists()
+@pytest.fixture
+def corpus(tmp_path):
+    (tmp_path / "run.sh").write_text(CORPUS.format(root=ROOT))
+    (tmp_path / "corpus/deep").mkdir(parents=True)
+    (tmp_path / "corpus/deep/a.wav").write_bytes(bytes(200_000))
+    (tmp_path / "corpus/b.wav").write_bytes(bytes(200_000))
+
+    def why(**env):
+        env = os.environ | env
+        done = subprocess.run(["bash", "run.sh"], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    assert "has not been completed yet" in why()
+    why.dir = tmp_path
+    return why
 
 
-def test_a_process_id_given_anew_does_not_keep_a_lock(tmp_path):
-    run_lock.lock(tmp_path, f"{os.getpid()}.1.1")  # ours, but another start time
-    assert run_lock.lock(tmp_path, a_run()) is True
+def test_a_recording_that_is_replaced_in_place_is_seen(corpus):
+    assert "noise: 1 of its files changed, e.g. made" in corpus()  # by the stage itself, in a corpus that it found
+    assert "up to date" in corpus()
+    path = corpus.dir / "corpus/deep/a.wav"
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    path.write_bytes(bytes(100_000) + b"other" + bytes(99_995))
+    os.utime(path, ns=times)
+    assert "noise: 1 of its files changed, e.g. deep/a.wav" in corpus()
+    assert "up to date" in corpus()
 
 
-def test_a_lock_of_another_machine_is_left_alone(tmp_path):
-    (tmp_path / ".lock").write_text(json.dumps({"run": "1.1.1", "host": "elsewhere", "pid": 1, "since": "today"}))
-    with pytest.raises(run_lock.Busy, match=r"a run on elsewhere .* remove that file"):
-        run_lock.lock(tmp_path, a_run())
+def test_files_that_are_added_or_go_are_seen_and_hidden_ones_and_times_do_not_count(corpus):
+    corpus()
+    (corpus.dir / "corpus/b.wav").touch()
+    (corpus.dir / "corpus/.DS_Store").touch()
+    assert "up to date" in corpus()
+    (corpus.dir / "corpus/deep/c.wav").write_bytes(b"c")
+    assert "noise: 1 of its files changed, e.g. deep/c.wav" in corpus()
+    (corpus.dir / "corpus/deep/c.wav").unlink()
+    assert "noise: 1 of its files changed, e.g. deep/c.wav" in corpus()
 
 
-def test_a_lock_cut_off_while_it_was_written_is_taken_over(tmp_path):
-    (tmp_path / ".lock").write_text('{"run":')
-    os.utime(tmp_path / ".lock", (0, 0))
-    assert run_lock.lock(tmp_path, a_run()) is True
+def test_a_corpus_by_another_name_is_the_same_and_a_copy_is_not(corpus):
+    corpus()
+    assert "up to date" in corpus(CORPUS=f"{corpus.dir}/corpus/")
+    shutil.copytree(corpus.dir / "corpus", corpus.dir / "copy")
+    assert f"noise was in {corpus.dir}/corpus, is in {corpus.dir}/copy" in corpus(CORPUS="copy")
+
+
+def test_a_corpus_that_the_stage_makes_counts_as_it_was_made(corpus):
+    shutil.rmtree(corpus.dir / "corpus")
+    (corpus.dir / ".first.done").unlink()
+    assert "has not been completed yet" in corpus()
+    assert "up to date" in corpus()

@@ -1,0 +1,199 @@
+"""The one door to every kind of model that `--model` and `sv.load` name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from sv.base.config import ConfigError, from_dict, load_json, load_toml, to_dict
+from sv.base.files import sha256_of
+from sv.base.layout import ModelFolder
+from sv.embed.command_model import WHOLE as WHOLE_BY_COMMAND
+from sv.embed.command_model import CommandDescription, CommandEmbedder
+from sv.embed.embedder import Embedder
+from sv.embed.onnx_model import WHOLE, OnnxDescription, OnnxFeatures, OnnxModel, check_model
+from sv.embed.utterances import UtteranceEmbedder
+from sv.features.segments import frames_per_segment
+from sv.features.waveform import Waveform, WaveformConfig
+from sv.published.convert import read_checkpoint
+from sv.published.recognise import read_fitting
+from sv.published.registry import folder_of, is_there, read_models
+from sv.system.config import SystemConfig, parse_system
+from sv.system.folder import assemble, device_of_job, load_model
+
+DESCRIPTIONS = ("model.toml", "model.json")  # of a model that is not ours, in its folder
+Kind = Literal["folder", "checkpoint", "onnx", "command"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSource:
+    """A model, found but not read.
+
+    Attributes
+    ----------
+    name : str
+        For messages and tables.
+    kind : "folder", "checkpoint", "onnx" or "command"
+    path : path
+        The model folder, the published checkpoint, or the description.
+    weights : path
+        The file whose hash says which model it is.
+    home : path
+        Folder in which its calibration lies.
+    description : OnnxDescription or CommandDescription, optional
+    system : str, optional
+        Of a published checkpoint, if it was named.
+    """
+
+    name: str
+    kind: Kind
+    path: Path
+    weights: Path
+    home: Path
+    description: OnnxDescription | CommandDescription | None = None
+    system: str | None = None
+
+    def sha256(self) -> str:
+        """Hash of the weights; of a program, that of its description."""
+        return sha256_of(self.weights)
+
+    def calibration(self, backend: str) -> Path:
+        """Place of the calibration of a back end's scores."""
+        return ModelFolder(self.home).calibration(backend)
+
+
+def find_source(model: str | Path, system: str | None = None) -> ModelSource:
+    """Find a model by name or path.
+
+    Parameters
+    ----------
+    model : str or path
+        A model folder; an .onnx file with FILE.onnx.toml (or model.toml) beside it; the .toml file of a program or an ONNX
+        model; a published checkpoint; or, where there is no such file, a name of `sv models list`.
+    system : str, optional
+        Of a published checkpoint, which several systems may fit.
+
+    Raises
+    ------
+    ConfigError
+        If it is none of these.
+    """
+    path = Path(model)
+    if path.is_dir():
+        return _in_folder(path)
+    if path.is_file():
+        if path.suffix == ".onnx":
+            return _described(_description_of(path), path)
+        if path.suffix in (".toml", ".json"):
+            return _described(path)
+        if path.parent.name == "checkpoints" and ModelFolder(path.parent.parent).config.is_file():
+            raise ConfigError(f"{path}: weights of a model folder; give the folder, {path.parent.parent}")
+        return ModelSource(name=path.stem, kind="checkpoint", path=path, weights=path, home=path.parent, system=system)
+    if str(model) in read_models():
+        folder = folder_of(str(model))
+        if not is_there(folder):
+            raise ConfigError(f"{model}: not fetched yet; sv models get {model}")
+        return _in_folder(folder)
+    raise ConfigError(f"{model}: not there; neither a file or folder nor a name of sv models list")
+
+
+def open_model(source: ModelSource | str | Path, device: torch.device | str | None = None) -> UtteranceEmbedder:
+    """Read a model.
+
+    Parameters
+    ----------
+    source : ModelSource, str or path
+        As `find_source` takes it.
+    device : torch.device or str, optional
+        The first GPU by default, or the CPU. ONNX models and programs do not ask for it.
+
+    Raises
+    ------
+    ConfigError, CheckpointError
+        If there are no weights, or they do not fit their description.
+    """
+    source = source if isinstance(source, ModelSource) else find_source(source)
+    device = device or device_of_job()
+    if source.kind == "folder":
+        return UtteranceEmbedder.of_model(*load_model(source.path, device))
+    if source.kind == "checkpoint":
+        return UtteranceEmbedder.of_model(*_published(source, device))
+    if source.kind == "onnx":
+        return _of_onnx(source)
+    system = _foreign_system(source, WHOLE_BY_COMMAND)
+    return UtteranceEmbedder(system, Waveform(WaveformConfig()), CommandEmbedder(source.path, source.description))
+
+
+def _in_folder(path: Path) -> ModelSource:
+    folder = ModelFolder(path)
+    name = path.resolve().name
+    described = [path / file for file in DESCRIPTIONS if (path / file).is_file()]
+    if described:
+        source = _described(described[0])
+        if source.kind == "command":  # a folder may come from anywhere; it does not run programs by being named
+            raise ConfigError(f"{described[0]}: it runs a program; if you trust it, give the file itself")
+        return source
+    return ModelSource(name=name, kind="folder", path=path, weights=folder.best, home=path)
+
+
+def _description_of(onnx: Path) -> Path:
+    places = [onnx.with_name(f"{onnx.name}{suffix}") for suffix in (".toml", ".json")]
+    places += [onnx.with_name(name) for name in DESCRIPTIONS]
+    for place in places:
+        if place.is_file():
+            return place
+    raise ConfigError(
+        f'{onnx}: no description; write {places[0].name} beside it, with at least: input = "fbank" or "waveform", '
+        "embedding_dim = 192"
+    )
+
+
+def _described(path: Path, onnx: Path | None = None) -> ModelSource:
+    table = load_json(path) if path.suffix == ".json" else load_toml(path)
+    if "command" in table and onnx is None:
+        description: Any = from_dict(CommandDescription, table, str(path))
+        return ModelSource(
+            name=path.stem, kind="command", path=path, weights=path, home=path.parent, description=description
+        )
+    if isinstance(table.get("extract"), dict):
+        table = {**table, "extract": {**to_dict(WHOLE), **table["extract"]}}
+    description = from_dict(OnnxDescription, table, str(path))
+    weights = onnx or path.parent / (description.file or path.stem)
+    if not weights.is_file():
+        raise ConfigError(f"{path}: {weights} is not there; 'file' names the .onnx file")
+    if onnx and description.file and (path.parent / description.file).resolve() != onnx.resolve():
+        raise ConfigError(f"{path}: describes {description.file}, not {onnx.name}")
+    return ModelSource(
+        name=weights.stem, kind="onnx", path=path, weights=weights, home=path.parent, description=description
+    )
+
+
+def _published(source: ModelSource, device: torch.device | str) -> tuple[Any, ...]:
+    if source.system:
+        name, found = source.system, read_checkpoint(source.system, source.path)
+    else:
+        name, found = read_fitting(source.path)
+    system = parse_system({"name": name, **found.tables}, str(source.path))
+    return assemble(system, found.weights, str(source.path), device)
+
+
+def _of_onnx(source: ModelSource) -> UtteranceEmbedder:
+    description = source.description
+    frontend, model = OnnxFeatures(description), OnnxModel(source.weights, description)
+    check_model(frontend, model, description.extract)
+    num_frames = frames_per_segment(frontend, description.extract)
+    embedder = Embedder(model, num_frames, description.extract.batch_size)
+    return UtteranceEmbedder(_foreign_system(source, description.extract), frontend, embedder)
+
+
+def _foreign_system(source: ModelSource, extract: Any) -> SystemConfig:
+    """Record of a model that is not ours: it reads waveforms, since its front end is its own."""
+    return SystemConfig(
+        name=source.name,
+        features_type="waveform",
+        features=WaveformConfig(),
+        model_type=source.kind,
+        model=source.description,
+        extract=extract,
+    )

@@ -94,7 +94,7 @@ OPTIONS: dict[str, Callable[[str], object]] = {
 }
 CORPORA = ("corpora", "voxceleb1", "musan", "rirs", "nonspeech100", "voices", "vctk", "digits", "noisy_vctk")
 PATHS = (*CORPORA, "config", "baseline", "phrase_config", "extractor", "model", "trials")
-SWITCHES = ("mini", "dry_run", "compress", "halves")
+SWITCHES = ("mini", "dry_run", "compress", "halves", "verify_audio")
 OPTIONS |= dict.fromkeys(PATHS, path) | dict.fromkeys(SWITCHES, one_of("true", "false"))
 
 

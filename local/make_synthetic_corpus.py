@@ -317,7 +317,10 @@ def publish(out: Path, options: str, make: Callable[[Path], None]) -> None:
     if out.exists() and not marker.exists():
         sys.exit(f"{Path(sys.argv[0]).name}: {out} exists and was not made by this command; remove it or name another")
     temporary = out.with_name(f"{out.name}.tmp")
+    if temporary.is_symlink():  # somebody's: what it points at is not ours to fill or empty
+        temporary.unlink()
     shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
     make(temporary)
     readme = "Synthetic: spoken by eSpeak NG and generated noise, laid out as the real corpora are.\n"
     write_text(temporary / "README.txt", readme)

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sv.base.files import sha256_of
+from sv.base.numbers import COUNT
 from sv.kaldi.scp import DataDirError, read_table
 
 
@@ -36,7 +37,7 @@ def now(path: str) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--nj", type=int, default=1, help="files that are read at once")
+    parser.add_argument("--nj", type=COUNT, default=1, help="files that are read at once")
     parser.add_argument("data", type=Path, help="folder of data directories")
     args = parser.parse_args(argv)
     try:

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from sv.base.files import atomic_write
+from sv.base.numbers import COUNT
 from sv.kaldi.ark import record_extent
 from sv.kaldi.data_dir import quarantined
 from sv.kaldi.scp import DataDirError, byte_order, read_scp, read_utt2spk, write_table
@@ -71,7 +72,7 @@ def merge_set(data_dir: Path, folder: Path, name: str, num_jobs: int, single_ark
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--num-jobs", type=int, required=True, help="tasks of the array job")
+    parser.add_argument("--num-jobs", type=COUNT, required=True, help="tasks of the array job")
     parser.add_argument("--single-ark", action="store_true", help="copy the records into one ark and remove the parts")
     parser.add_argument("name", help="feats, xvector, ...")
     parser.add_argument("folder", type=Path, help="of the sets' parts")

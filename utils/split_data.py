@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from sv.base.numbers import COUNT
 from sv.kaldi.data_dir import cut_data_dir, split_keys
 from sv.kaldi.scp import DataDirError, read_utt2spk
 
@@ -17,7 +18,7 @@ from sv.kaldi.scp import DataDirError, read_utt2spk
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("data_dir", type=Path, metavar="DATA_DIR")
-    parser.add_argument("num_parts", type=int, metavar="N")
+    parser.add_argument("num_parts", type=COUNT, metavar="N")
     args = parser.parse_args()
     try:
         utts = list(read_utt2spk(args.data_dir / "utt2spk"))

@@ -11,6 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from sv.base.numbers import SEED
 from sv.base.seeding import generator
 from sv.kaldi.data_dir import cut_data_dir
 from sv.kaldi.scp import DataDirError, byte_order, read_utt2spk, text_rows
@@ -57,7 +58,7 @@ def main() -> None:
     how.add_argument("--num-utts", type=positive, metavar="N", help="N drawn at random")
     how.add_argument("--utt-list", type=Path, metavar="FILE")
     how.add_argument("--spk-list", type=Path, metavar="FILE")
-    parser.add_argument("--seed", type=int, default=0, help="of --num-utts")
+    parser.add_argument("--seed", type=SEED, default=0, help="of --num-utts")
     parser.add_argument("data_dir", type=Path, metavar="DATA_DIR")
     parser.add_argument("out", type=Path, metavar="OUT_DIR")
     args = parser.parse_args()

@@ -14,12 +14,8 @@ EXPECTED = (ValueError, KeyError, OSError)  # what our own checks raise: bad dat
 
 def command_parser(name: str, doc: str) -> argparse.ArgumentParser:
     """Make the parser of `sv NAME`, whose help is the module's docstring."""
-    return argparse.ArgumentParser(
-        prog=f"sv {name}",
-        description=doc,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(prog=f"sv {name}", description=doc, formatter_class=raw, allow_abbrev=False)
 
 
 def allow_pipes_option(parser: argparse.ArgumentParser) -> None:

@@ -167,11 +167,11 @@ def test_any_options_are_right_or_refused_in_one_line(seed):
 def test_any_text_is_a_number_in_range_or_refused(seed):
     rng = random.Random(seed)
     text = "".join(rng.choices(PIECES, k=rng.randrange(6)))
-    for read, kind in READERS:
+    for read, kind in [rng.choice(READERS)]:
         with contextlib.suppress(NumberError):
             number = read(text)
             assert number == kind(text) and re.fullmatch(r"[-+.0-9eE]+", text, re.ASCII)
-            assert -5 <= number and (kind is float or number <= 500)
+            assert number >= -5 and (kind is float or number <= 500)
 
 
 @pytest.mark.parametrize(("command", "option", "value"), [

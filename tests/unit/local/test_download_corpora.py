@@ -8,7 +8,6 @@ import stat
 import tarfile
 import threading
 import zipfile
-from pathlib import Path
 
 import pytest
 
@@ -277,6 +276,6 @@ def test_openslr_itself_must_send_what_it_published(tmp_path):
     download_corpora.check_sum(path, "900150983cd24fb0d6963f7d28e17f72", download_corpora.MIRROR)
 
 
-def test_the_program_starts_and_says_what_it_does(run):
-    done = run("local/download_corpora.py", Path("/nonexistent/x"), "musan", "--url", "ftp://x")
+def test_the_program_starts_and_says_what_it_does(run, tmp_path):
+    done = run("local/download_corpora.py", tmp_path / "corpora", "musan", "--url", "ftp://x")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)

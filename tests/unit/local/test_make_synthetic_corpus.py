@@ -3,6 +3,8 @@ import hashlib
 import pytest
 import soundfile
 
+from local.make_synthetic_corpus import publish
+
 SCRIPT = "local/make_synthetic_corpus.py"
 SMALL = ("--num-train-speakers", 3, "--num-test-speakers", 2, "--num-babble", 2, "--num-utterances", 4)
 
@@ -46,3 +48,12 @@ def test_a_complete_corpus_is_left_alone_and_a_foreign_folder_refused(run, tmp_p
     (tmp_path / "mine").mkdir()
     done = run(SCRIPT, *SMALL, tmp_path / "mine")
     assert (done.returncode, "exists and was not made by this command" in done.stderr) == (1, True)
+
+
+def test_a_planted_link_in_the_place_of_the_temporary_folder_is_not_followed(tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/file").write_text("precious")
+    (tmp_path / "corpus.tmp").symlink_to(tmp_path / "precious")
+    publish(tmp_path / "corpus", "{}", lambda out: (out / "made").touch())
+    assert [path.name for path in (tmp_path / "precious").iterdir()] == ["file"]
+    assert (tmp_path / "corpus/made").exists() and not (tmp_path / "corpus").is_symlink()

@@ -366,3 +366,27 @@ def test_a_planted_link_is_not_followed(tmp_path, monkeypatch):
     assert (tmp_path / "precious").read_text() == "precious"
     assert (tmp_path / "x").read_text() == "new"
     assert not (tmp_path / "x").is_symlink()
+
+
+def test_grid_engine_within_banners(program, tmp_path):
+    """The stand-in runs what is submitted at once; a banner ends in a number, and qstat prints one before its XML."""
+    program("qsub", 'for s; do :; done; echo "5 jobs of yours"; SGE_TASK_ID=1 bash "$s" >&2; SGE_TASK_ID=2 bash "$s" >&2; '
+                    'echo 9.1-2:1; echo "2026 bye"')  # fmt: skip
+    program("qstat", "echo banner; echo '<job_info></job_info>'")
+    command = [sys.executable, ROOT / "utils/sge.py", "--mem", "4g", "JOB=1:2", "x.JOB.log", "echo", "ran", "JOB"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "ran 2\n" in (tmp_path / "x.2.log").read_text()
+    assert [call for call in program.calls() if "ram_free=4G" in call]
+
+
+def test_the_users_account_reaches_sbatch_unless_we_run_inside_a_job(program, tmp_path):
+    program("squeue", "")
+    program("sbatch", 'env | grep ^SBATCH_ > seen; for s; do :; done; bash "$s"; echo 7')
+    command = [sys.executable, ROOT / "utils/slurm.py", "x.log", "true"]
+    own = os.environ | {"SBATCH_ACCOUNT": "p42"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=own)
+    assert (done.returncode, done.stderr, (tmp_path / "seen").read_text()) == (0, "", "SBATCH_ACCOUNT=p42\n")
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=own | {"SLURM_JOB_ID": "3"})
+    assert (done.returncode, (tmp_path / "seen").read_text()) == (0, "")
+    assert "inside job 3: its SLURM_* variables, and SBATCH_ACCOUNT, are ignored" in done.stderr

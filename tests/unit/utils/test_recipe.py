@@ -77,7 +77,7 @@ def shell(tmp_path):
 
     def run(lines):
         (tmp_path / "calls").unlink(missing_ok=True)
-        text = "set -euo pipefail\nmini=false exp=exp data=data noises=noise snrs=5,10 download='' corpora=/corpora\n"
+        text = "set -euo pipefail\nmini=false exp=exp data=data noises=noise snrs=5,10 download='' corpora=/corpora model='' despite=''\n"
         text += "nj=2 max_bad=0.1 stage=0 stop_stage=8 dry_run=false\n. utils/stages.sh\n"
         done = subprocess.run(["bash", "-c", text + lines], capture_output=True, text=True, cwd=tmp_path)
         calls = (tmp_path / "calls").read_text().splitlines() if (tmp_path / "calls").exists() else []
@@ -119,8 +119,8 @@ def test_defaults_hold_where_nothing_was_given(shell):
 
 
 def test_options_of_one_corpus_reach_its_program_alone(shell):
-    lines = 'a="" b_c=/my/B absent="" verify_audio=false\ntrain_cmd=(echo run)\nfind_corpora a,b_c,absent\n'
-    lines += 'prepare_corpora a,b_c,absent b_c --top-db 20\necho "${corpus_dirs[b_c]} ${corpus_inputs[*]}"\n'
+    lines = "verify_audio=false\ntrain_cmd=(echo run)\nfind_corpora a= b_c=/my/B absent=\n"
+    lines += 'prepare_corpora b_c --top-db 20\necho "$(place_of b_c) ${corpus_inputs[*]}"\n'
     done, calls = shell(lines)
     assert done.returncode == 0, done.stderr
     prepare = (
@@ -129,7 +129,7 @@ def test_options_of_one_corpus_reach_its_program_alone(shell):
     assert done.stdout.splitlines() == [
         prepare.format("a", "", "A"),
         prepare.format("b_c", "--top-db 20 ", "B"),
-        "/corpora/B corpus:b_c=/corpora/B corpus:a=/corpora/A",
+        "/corpora/B corpus:a=/corpora/A corpus:b_c=/corpora/B",
     ]
     assert calls == [
         "local/check_corpora.py --names a,b_c,absent --noises noise --corpora /corpora --a  --b-c /my/B --absent "

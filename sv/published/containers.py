@@ -101,7 +101,7 @@ def _state_dicts(content: Any, depth: int, seen: set[int]) -> Iterator[dict[str,
 
 
 def _joined(content: Mapping[str, Any], prefix: str, seen: set[int]) -> dict[str, Any]:
-    """What the leaves of nested mappings hold, by their joined names; None among it for what is no tree of names."""
+    """Leaves of nested mappings by their joined names; None among them for what is no tree of names."""
     if id(content) in seen or not all(isinstance(key, str) for key in content):
         return {prefix: None}
     seen.add(id(content))

@@ -75,4 +75,4 @@ def test_help_lists_systems_and_their_options(capsys) -> None:
     said = " ".join(capsys.readouterr().out.split())
     assert stopped.value.code == 0
     assert "--input-scale {1,32768} range of the audio that the network was trained on" in said
-    assert "(resnet_se34l, resnet_se34v2, vggvox)" in said and "(my_linear_net)" in said
+    assert "(resnet_se34l, resnet_se34v2, vggvox, " in said and "(my_linear_net)" in said

@@ -35,7 +35,12 @@ def test_help_lists_the_commands(capsys) -> None:
 
 
 def test_every_module_of_sv_bin_is_a_command() -> None:
-    modules = {path.stem for path in (ROOT / "sv" / "bin").glob("*.py")} - {"__init__", "calibration", "common", "options"}
+    modules = {path.stem for path in (ROOT / "sv" / "bin").glob("*.py")} - {
+        "__init__",
+        "calibration",
+        "common",
+        "options",
+    }
     assert modules == COMMANDS.keys() | STAGE_COMMANDS.keys()
     assert not COMMANDS.keys() & STAGE_COMMANDS.keys()
 

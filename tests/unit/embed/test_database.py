@@ -155,6 +155,8 @@ def test_the_commands_refuse(voices, tmp_path, capsys) -> None:
     assert not db.exists()
     command(enrol_command.main, *model, db, "al", voices / "a.wav")
     assert "enrolled already" in refused(enrol_command.main, db, "al", voices / "b.wav")
-    assert "argument --top: takes a whole number from 1" in refused(identify.main, "--top", 0, db, voices / "a.wav", code=2)
+    assert "argument --top: takes a whole number from 1" in refused(
+        identify.main, "--top", 0, db, voices / "a.wav", code=2
+    )
     assert "no speech in it" in refused(identify.main, "--vad", "silero", db, voices / "a.wav")
     assert Path(db / "database.json").is_file()

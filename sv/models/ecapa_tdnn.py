@@ -197,7 +197,7 @@ class ContextAttention(Foldable):
 
 
 class Context(nn.Module):
-    """Context of a frame for attention: mean and deviation over all frames."""
+    """Mean and deviation over all frames, which attention sees beside a frame."""
 
     def __init__(self, population_deviation: bool, variance_floor: float) -> None:
         super().__init__()

@@ -70,7 +70,7 @@ def sources(content: Any) -> Iterator[Source]:
         If there is no mapping from names to tensors in it.
     """
     found = False
-    for weights in _state_dicts(content, MAX_DEPTH):
+    for weights in _state_dicts(content, MAX_DEPTH, set()):
         found = True
         yield from _without_prefixes(Source(weights=weights, content=content), MAX_DEPTH)
     if not found:
@@ -85,23 +85,31 @@ def _described(content: Any) -> str:
     return f"an empty {kind}" if odd is None else f"{kind} whose {odd[0]!r} is {_described(odd[1])}"
 
 
-def _state_dicts(content: Any, depth: int) -> Iterator[dict[str, Tensor]]:
-    """The content itself, what its entries hold, and a nested mapping of tensors alone by its joined names."""
+def _state_dicts(content: Any, depth: int, seen: set[int]) -> Iterator[dict[str, Tensor]]:
+    """The content itself, what its entries hold, and a nested mapping of tensors alone by its joined names.
+
+    `seen` holds the identities of the mappings that were looked into: a file may hold one of them many times over.
+    """
     if is_state_dict(content):
         yield dict(content)
-    elif isinstance(content, Mapping) and depth:
+    elif isinstance(content, Mapping) and depth and id(content) not in seen:
+        seen.add(id(content))
         for key in (*(key for key in ENTRIES if key in content), *(key for key in content if key not in ENTRIES)):
-            yield from _state_dicts(content[key], depth - 1)
-        if is_state_dict(joined := _joined(content, "", depth)):
+            yield from _state_dicts(content[key], depth - 1, seen)
+        if is_state_dict(joined := _joined(content, "", set())):
             yield joined
 
 
-def _joined(content: Mapping[str, Any], prefix: str, depth: int) -> dict[str, Any]:
+def _joined(content: Mapping[str, Any], prefix: str, seen: set[int]) -> dict[str, Any]:
+    """What the leaves of nested mappings hold, by their joined names; None among it for what is no tree of names."""
+    if id(content) in seen or not all(isinstance(key, str) for key in content):
+        return {prefix: None}
+    seen.add(id(content))
     names: dict[str, Any] = {}
     for key, value in content.items():
-        deeper = isinstance(value, Mapping) and depth > 0
-        names |= _joined(value, f"{prefix}{key}.", depth - 1) if deeper else {f"{prefix}{key}": value}
-    return names if all(isinstance(key, str) for key in content) else {prefix: None}  # a number is no name
+        is_branch = isinstance(value, Mapping)
+        names |= _joined(value, f"{prefix}{key}.", seen) if is_branch else {f"{prefix}{key}": value}
+    return names
 
 
 def _without_prefixes(source: Source, depth: int) -> Iterator[Source]:

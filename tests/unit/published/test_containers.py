@@ -129,9 +129,10 @@ def test_content_without_weights_is_named(content: object, got: str) -> None:
         list(sources(content))
 
 
-def test_a_bottomless_container_ends() -> None:
-    content: dict = {"fc.weight": torch.zeros(1)}
-    for _ in range(50):
-        content = {"model": content}
+def test_containers_that_hold_themselves_or_too_many_others_end() -> None:
+    content: dict = {"epoch": 3}
+    content["again"] = content
+    for _ in range(20):
+        content = {str(number): content for number in range(50)}
     with pytest.raises(CheckpointError):
         list(sources(content))

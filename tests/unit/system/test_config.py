@@ -62,8 +62,8 @@ def test_batches_that_are_not_named_suit_the_loss(loss, batches) -> None:
         ),
         (
             EMBEDDING | {"loss": "classification"},
-            'x.toml: loss.type = "classification" needs features.type "log_mel" or "fbank" or "slaney_mel" or "waveform", '
-            'got "embedding"',
+            'x.toml: loss.type = "classification" needs features.type "log_mel" or "fbank" or "decibel_mel" or "slaney_mel" '
+            'or "waveform", got "embedding"',
         ),
     ],
 )

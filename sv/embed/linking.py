@@ -6,9 +6,8 @@ from pathlib import Path
 
 from sv.base.config import ConfigError, load_json, load_toml, to_dict, write_json
 from sv.base.layout import FOREIGN, ModelFolder
-from sv.embed.opening import WHOLE_BY_COMMAND, ModelSource, find_source
+from sv.embed.opening import WHOLE_BY_COMMAND, ModelSource, find_source, read_published
 from sv.published.checkpoint import write_model_folder
-from sv.published.recognise import read_fitting
 
 ORIGIN = "linked.json"  # says that a folder was made here, of which model
 
@@ -58,7 +57,7 @@ def link_model(model: str, folder: Path, parts: Sequence[str] = ()) -> None:
                 _remove(folder / part)
                 (folder / part).symlink_to((source.path / part).resolve())
     elif source.kind == "checkpoint":
-        name, found = read_fitting(source.path)
+        name, found = read_published(source)
         write_model_folder(folder, name, found, source.path)
     else:
         _describe(source, folder)

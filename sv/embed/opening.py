@@ -16,6 +16,7 @@ from sv.embed.onnx_model import WHOLE, OnnxDescription, OnnxFeatures, OnnxModel,
 from sv.embed.utterances import UtteranceEmbedder
 from sv.features.segments import frames_per_segment
 from sv.features.waveform import Waveform, WaveformConfig
+from sv.published.checkpoint import Converted
 from sv.published.convert import read_checkpoint
 from sv.published.recognise import read_fitting
 from sv.published.registry import folder_of, is_there, read_models, system_of
@@ -179,11 +180,21 @@ def _described(path: Path, onnx: Path | None = None) -> ModelSource:
     )
 
 
-def _published(source: ModelSource, device: torch.device | str) -> tuple[Any, ...]:
+def read_published(source: ModelSource) -> tuple[str, Converted]:
+    """Read a published checkpoint: the system's name, as given, by the file's hash or by its weights, and the content.
+
+    Raises
+    ------
+    CheckpointError
+        As `read_fitting` and `read_checkpoint`.
+    """
     if system := source.system or system_of(source.sha256()):
-        name, found = system, read_checkpoint(system, source.path)
-    else:
-        name, found = read_fitting(source.path)
+        return system, read_checkpoint(system, source.path)
+    return read_fitting(source.path)
+
+
+def _published(source: ModelSource, device: torch.device | str) -> tuple[Any, ...]:
+    name, found = read_published(source)
     system = parse_system({"name": name, **found.tables}, str(source.path))
     return assemble(system, found.weights, str(source.path), device)
 

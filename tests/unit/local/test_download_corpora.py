@@ -1,5 +1,6 @@
 """Against a server on this machine: the real archives are never fetched in tests."""
 
+import gzip
 import http.server
 import io
 import json
@@ -21,7 +22,7 @@ NOISE = os.urandom(5000)  # does not shrink, so that half of the archive is half
 def tar_of(*members):
     """A tar.gz of (name, kind, content or link)."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, kind, value in members:
             info = tarfile.TarInfo(name)
             info.type = {"link": tarfile.SYMTYPE, "hard": tarfile.LNKTYPE, "dir": tarfile.DIRTYPE, "device": tarfile.CHRTYPE,
@@ -33,7 +34,7 @@ def tar_of(*members):
             else:
                 info.linkname = value
                 tar.addfile(info)
-    return buffer.getvalue()
+    return gzip.compress(buffer.getvalue(), mtime=0)  # the same for every worker of the tests
 
 
 def zip_of(*members, count=5):

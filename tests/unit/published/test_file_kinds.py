@@ -54,7 +54,7 @@ ONNX = (b"\x08\x07\x12\x07pytorch\x1a\x051.8.0:\x10", b"\x08\x0a:\x10\n\x04")
         (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"),
         (b"\x89HDF\r\n\x1a\n" + bytes(100), "an HDF5 file"),
         (npy(), "an array of NumPy"),
-        (gzip.compress(b"x" * 100), "a file compressed by gzip"),
+        (gzip.compress(b"x" * 100, mtime=0), "a file compressed by gzip"),
         (tar(), "a tar archive; unpack it first"),
         (ONNX[0], "an ONNX graph"),
         (ONNX[1], "an ONNX graph"),

@@ -1,4 +1,4 @@
-"""Do two recordings hold the same speaker?
+"""Compare two recordings: the same speaker, or two?
 
 sv verify --model campplus a.wav b.wav                              after sv models get campplus
 sv verify --model exp/exu_net --p-target 0.5 --json a.flac b.m4a
@@ -6,7 +6,8 @@ sv verify --model campplus --threshold mine.json a.wav b.wav        of sv thresh
 
 Prints the cosine score; the log-likelihood ratio by the model's calibration (stage 7 makes it, or sv calibrate fit); and
 the decision that costs least at the prior and costs given. Without a calibration the score is marked "uncalibrated", and
-only --threshold decides. Recordings of any rate and number of channels are made 16 kHz mono.
+only --threshold decides. Recordings of any rate and number of channels are made 16 kHz mono. One without speech is
+warned of; --vad silero refuses it.
 """
 
 import argparse

@@ -80,6 +80,11 @@ def _room(end: int, start: int) -> int:
     return (start - end) // 2 if start - end < 2 * PAD else PAD
 
 
+def is_installed() -> bool:
+    """Tell whether the package silero-vad is there."""
+    return find_spec("silero_vad") is not None
+
+
 @cache
 def _network() -> torch.jit.ScriptModule:
     package = find_spec("silero_vad")

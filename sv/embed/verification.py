@@ -9,7 +9,9 @@ import numpy as np
 
 from sv.base.config import ConfigError, load_json, to_dict, write_json
 from sv.base.files import sha256_of
-from sv.data.audio import BadAudio
+from sv.base.layout import SAMPLING_RATE
+from sv.data.audio import BadAudio, load_speech
+from sv.data.silero import is_installed, only_speech
 from sv.embed.opening import ModelSource
 from sv.embed.utterances import UtteranceEmbedder
 from sv.kaldi import Trials
@@ -63,16 +65,26 @@ def embed_files(embedder: UtteranceEmbedder, recordings: Sequence[str | Path]) -
     vectors = {key: vector for key, vector, _ in embedder(reader(inputs))}
     if reader.bad:
         raise BadAudio(f"cannot use {reader.bad[0]}")
-    return [vectors[key] for key in keys], [reader.seconds[key] for key in keys]
+    if embedder.system.extract.vad:
+        return [vectors[key] for key in keys], [reader.seconds[key] for key in keys]
+    return [vectors[key] for key in keys], [seconds_of_speech(path) for path in recordings]
+
+
+def seconds_of_speech(recording: str | Path) -> float:
+    """Seconds of speech in a file, by Silero's detector; of audio, if that is not installed."""
+    samples = load_speech(str(recording)).samples
+    return len(only_speech(samples) if is_installed() else samples) / SAMPLING_RATE
 
 
 def warn_of_short(recordings: Sequence[str | Path], seconds: Sequence[float]) -> list[str]:
-    """A warning for each recording with little speech."""
-    return [
-        f"warning: {path}: {length:.1f} s only; scores of less than {SHORT:g} s say little"
-        for path, length in zip(recordings, seconds)
-        if length < SHORT
-    ]
+    """A warning for each recording with little speech, or none."""
+    lines = []
+    for path, length in zip(recordings, seconds):
+        if length == 0:
+            lines.append(f"warning: {path}: no speech found in it; the score says nothing (--vad silero refuses it)")
+        elif length < SHORT:
+            lines.append(f"warning: {path}: {length:.1f} s of speech; scores of less than {SHORT:g} s say little")
+    return lines
 
 
 def read_own_calibration(source: ModelSource, path: Path | None = None) -> LogisticCalibration | None:

@@ -8,6 +8,7 @@ import soundfile
 
 from sv.base.files import sha256_of
 from sv.bin import verify
+from sv.embed.verification import seconds_of_speech, warn_of_short
 from sv.scoring import OperatingPoint
 from sv.scoring.calibration import LogisticCalibration, write_calibration
 
@@ -72,7 +73,7 @@ def test_without_a_calibration_there_is_a_score_and_no_decision(model, folder, c
     found = run(model, folder, capsys)
     assert found["score"] == calibrated["score"]
     assert [found[name] for name in ("calibrated", "llr", "threshold", "decision")] == [False, None, None, None]
-    assert found["speech_seconds"] == [9000 / 16_000, 12_500 / 16_000]
+    assert found["speech_seconds"] == [0, 0]  # noise
     verify.main(["--model", str(model), *[str(folder / "spk1-2.wav")] * 2])
     assert capsys.readouterr().out == "score      1.0000   (cosine, uncalibrated: no decision)\n"
 
@@ -120,10 +121,22 @@ def test_too_little_audio_is_refused_and_a_little_is_warned_of(model, folder, fa
     soundfile.write(silent, np.zeros(32_000), 16_000)
     assert "silent: every sample is zero" in fails(verify.main, "--model", model, silent, folder / "spk1-2.wav")
     verify.main(["--model", str(model), "--min-speech", "0.1", str(short), str(folder / "spk1-2.wav")])
-    assert capsys.readouterr().err.splitlines() == [
-        f"warning: {short}: 0.3 s only; scores of less than 2 s say little",
-        f"warning: {folder}/spk1-2.wav: 0.6 s only; scores of less than 2 s say little",
-    ]
+    none = "no speech found in it; the score says nothing (--vad silero refuses it)"
+    warned = capsys.readouterr().err.splitlines()
+    assert warned == [f"warning: {path}: {none}" for path in (short, folder / "spk1-2.wav")]
+
+
+@pytest.mark.parametrize(("seconds", "warned"), [(0.0, ["no speech found"]), (0.3, ["0.3 s of speech;"]), (2.0, [])])
+def test_how_much_speech_a_score_needs(seconds, warned) -> None:
+    found = warn_of_short(["a.wav"], [seconds])
+    assert len(found) == len(warned)
+    assert all(f"warning: a.wav: {words}" in line for words, line in zip(warned, found))
+
+
+def test_without_the_detector_all_audio_counts(folder, monkeypatch) -> None:
+    assert seconds_of_speech(folder / "spk1-2.wav") == 0
+    monkeypatch.setattr("sv.embed.verification.is_installed", lambda: False)
+    assert seconds_of_speech(folder / "spk1-2.wav") == pytest.approx(0.6, abs=0.1)
 
 
 def test_noise_is_no_speech_with_a_detector(model, folder, fails) -> None:

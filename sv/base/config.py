@@ -127,7 +127,9 @@ def check_keys(table: Mapping[str, Any], known: typing.Collection[str], where: s
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean '{close[0]}'? " if close else ""
-            raise ConfigError(f"{where}: unknown key {shown(f'{prefix}{key}')}; {hint}known here: {', '.join(sorted(known))}")
+            raise ConfigError(
+                f"{where}: unknown key {shown(f'{prefix}{key}')}; {hint}known here: {', '.join(sorted(known))}"
+            )
 
 
 def from_dict(cls: type, table: Mapping[str, Any], where: str, prefix: str = "") -> Any:

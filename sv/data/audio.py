@@ -24,7 +24,10 @@ from sv.kaldi.specifiers import open_read
 _PCM16_SCALE = np.float32(1 / 32768)
 _UNKNOWN_FROM = 0x7FFF0000  # bytes: sizes from here on, and 0, are no promise but a stream's placeholder (SoX, ffmpeg)
 _BLOCK = 1 << 20  # samples of all channels decoded at a time: a header's length is never trusted for memory
-MIN_RATE, MAX_RATE = 2_000, 384_000  # Hz; a forged 1 Hz would make 16 000 samples of each, a forged 2 GHz a filter of 300 GB
+MIN_RATE, MAX_RATE = (
+    2_000,
+    384_000,
+)  # Hz; a forged 1 Hz would make 16 000 samples of each, a forged 2 GHz a filter of 300 GB
 MIN_RMS = 1 / 32768  # of the samples less their mean; one step of 16 bits
 MAX_PEAK = 2.0  # lossy codecs overshoot full scale by a little, integers in a float file by a lot
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from sv.base.files import atomic_write
 
-
 MAX_SECONDS = 1e9  # 32 years; what is longer is no duration, and its samples would not be counted in 64 bits
 
 

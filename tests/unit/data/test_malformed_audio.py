@@ -79,7 +79,9 @@ def test_headers(path, program):
 
 
 def riff(channels: int, rate: int, bits: int, claimed: int, data: bytes) -> bytes:
-    form = struct.pack("<HHIIHH", 1, channels, rate, rate * channels * bits // 8 % 2**32, channels * bits // 8 % 2**16, bits)
+    form = struct.pack(
+        "<HHIIHH", 1, channels, rate, rate * channels * bits // 8 % 2**32, channels * bits // 8 % 2**16, bits
+    )
     body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", claimed) + data
     return b"RIFF" + struct.pack("<I", len(body)) + body
 

@@ -3,6 +3,8 @@
 import dataclasses
 import difflib
 import json
+import math
+import reprlib
 import tomllib
 import types
 import typing
@@ -17,24 +19,55 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; the message names file, key and remedy."""
 
 
+MAX_WHOLE = 2**63 - 1
+MAX_DEPTH = 50  # of tables and lists within each other
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 12
+_SHORT.maxlevel = 3
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it: its beginning, on one line."""
+    if isinstance(value, int) and abs(value) > MAX_WHOLE:  # Python refuses to write the longest
+        return "a number of very many digits"
+    try:
+        return _SHORT.repr(value)
+    except ValueError:
+        return f"a {type(value).__name__} with a number of very many digits"
+
+
 def load_toml(path: str | Path) -> dict[str, Any]:
     """Read a TOML file; raises ConfigError with its name and line."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: nested too deeply") from error
+    return _of_some_depth(table, path)
 
 
 def load_json(path: str | Path) -> Any:
     """Read a JSON file; raises ConfigError with its name and line."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: nested too deeply") from error
+    return _of_some_depth(value, path)
+
+
+def _of_some_depth(value: Any, path: str | Path) -> Any:
+    """The value; raises ConfigError if it is nested so deeply that a function that calls itself could not walk it."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        tables, lists = ([one for one in level if isinstance(one, kind)] for kind in (dict, list))
+        level = [inner for one in tables for inner in one.values()] + [inner for one in lists for inner in one]
+        if not level:
+            return value
+    raise ConfigError(f"{path}: nested too deeply")
 
 
 def load_json_table(path: str | Path) -> dict[str, Any]:
@@ -94,7 +127,9 @@ def check_keys(table: Mapping[str, Any], known: typing.Collection[str], where: s
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean '{close[0]}'? " if close else ""
-            raise ConfigError(f"{where}: unknown key '{prefix}{key}'; {hint}known here: {', '.join(sorted(known))}")
+            raise ConfigError(
+                f"{where}: unknown key {shown(f'{prefix}{key}')}; {hint}known here: {', '.join(sorted(known))}"
+            )
 
 
 def from_dict(cls: type, table: Mapping[str, Any], where: str, prefix: str = "") -> Any:
@@ -112,59 +147,63 @@ def from_dict(cls: type, table: Mapping[str, Any], where: str, prefix: str = "")
     Raises
     ------
     ConfigError
-        For an unknown or missing key, a value of another type, or one that the dataclass refuses.
+        For an unknown or missing key, a value of another type, a number that is not finite or too large for 64 bits, or
+        a value that the dataclass refuses.
     """
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where}: {prefix.rstrip('.') or 'the file'} must be a table of keys and values")
     fields = {field.name: field for field in dataclasses.fields(cls)}
     check_keys(table, fields, where, prefix)
     hints = typing.get_type_hints(cls)
-    values = {key: _convert(hints[key], value, where, f"{prefix}{key}") for key, value in table.items()}
+    values = {key: convert(hints[key], value, where, f"{prefix}{key}") for key, value in table.items()}
     try:
         return cls(**values)
-    except TypeError as error:
-        raise ConfigError(f"{where}: [{prefix.rstrip('.') or 'top level'}] {error}") from error
     except ConfigError:
         raise
-    except (ValueError, ArithmeticError) as error:
-        raise ConfigError(f"{where}: [{prefix.rstrip('.') or 'top level'}] {error}") from error
+    except (TypeError, ValueError, ArithmeticError) as error:
+        reason = " ".join(str(error).split())  # which may quote any value
+        reason = reason if len(reason) <= 600 else f"{reason[:600]} ..."
+        raise ConfigError(f"{where}: [{prefix.rstrip('.') or 'top level'}] {reason}") from error
 
 
-def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
+def convert(hint: Any, value: Any, where: str, key: str) -> Any:
+    """A value of TOML or JSON as the type that a field is declared with; raises ConfigError naming `where` and `key`."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         return _convert_union(arguments, value, where, key)
     if origin is typing.Literal:
         if value in arguments:
             return value
-        raise ConfigError(f"{where}: '{key}' must be one of {', '.join(map(repr, arguments))}, got {value!r}")
+        raise ConfigError(f"{where}: '{key}' must be one of {', '.join(map(repr, arguments))}, got {shown(value)}")
     if origin is tuple and isinstance(value, (list, tuple)):
         return _convert_tuple(arguments, value, where, key)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_dict(hint, value, where, f"{key}.")
+    if hint in (int, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if isinstance(value, int) and abs(value) > MAX_WHOLE:
+            raise ConfigError(f"{where}: '{key}' is too large a number")
+        if not math.isfinite(value):
+            raise ConfigError(f"{where}: '{key}' must be a finite number, got {value}")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError as error:
-            raise ConfigError(f"{where}: '{key}' is too large a number") from error
+        return float(value)
     if isinstance(hint, type) and isinstance(value, hint) and (hint is bool) == isinstance(value, bool):
         return value
-    raise ConfigError(f"{where}: '{key}' must be {getattr(hint, '__name__', hint)}, got {value!r}")
+    raise ConfigError(f"{where}: '{key}' must be {getattr(hint, '__name__', hint)}, got {shown(value)}")
 
 
 def _convert_union(hints: tuple, value: Any, where: str, key: str) -> Any:
     for hint in hints:
         try:
-            return None if hint is types.NoneType and value is None else _convert(hint, value, where, key)
+            return None if hint is types.NoneType and value is None else convert(hint, value, where, key)
         except ConfigError:
             continue
     names = " or ".join(getattr(hint, "__name__", str(hint)) for hint in hints)
-    raise ConfigError(f"{where}: '{key}' must be {names}, got {value!r}")
+    raise ConfigError(f"{where}: '{key}' must be {names}, got {shown(value)}")
 
 
 def _convert_tuple(hints: tuple, value: list | tuple, where: str, key: str) -> tuple:
     if len(hints) == 2 and hints[1] is Ellipsis:
         hints = (hints[0],) * len(value)
     if len(hints) != len(value):
-        raise ConfigError(f"{where}: '{key}' must have {len(hints)} values, got {value!r}")
-    return tuple(_convert(hint, item, where, f"{key}[{i}]") for i, (hint, item) in enumerate(zip(hints, value)))
+        raise ConfigError(f"{where}: '{key}' must have {len(hints)} values, got {shown(value)}")
+    return tuple(convert(hint, item, where, f"{key}[{i}]") for i, (hint, item) in enumerate(zip(hints, value)))

@@ -23,7 +23,11 @@ from sv.kaldi.specifiers import open_read
 
 _PCM16_SCALE = np.float32(1 / 32768)
 _UNKNOWN_FROM = 0x7FFF0000  # bytes: sizes from here on, and 0, are no promise but a stream's placeholder (SoX, ffmpeg)
-_BLOCK = 1 << 20  # samples decoded at a time: a header's length is never trusted for memory
+_BLOCK = 1 << 20  # samples of all channels decoded at a time: a header's length is never trusted for memory
+MIN_RATE, MAX_RATE = (
+    2_000,
+    384_000,
+)  # Hz; a forged 1 Hz would make 16 000 samples of each, a forged 2 GHz a filter of 300 GB
 MIN_RMS = 1 / 32768  # of the samples less their mean; one step of 16 bits
 MAX_PEAK = 2.0  # lossy codecs overshoot full scale by a little, integers in a float file by a lot
 
@@ -77,8 +81,10 @@ def read_samples(path: str | Path, start: int = 0, num_samples: int | None = Non
         if num_samples is None:
             num_samples = max(0, layout.num_samples - start)
         with Path(path).open("rb", buffering=0) as file:  # half of np.fromfile's time
-            file.seek(layout.data_start + 2 * start)
-            data = file.read(2 * num_samples)
+            first = layout.data_start + 2 * start
+            there = max(0, os.fstat(file.fileno()).st_size - first)  # `read` takes the memory that it is asked for
+            file.seek(first)
+            data = file.read(min(2 * num_samples, there))
         samples = np.frombuffer(data, dtype="<i2", count=len(data) // 2) * _PCM16_SCALE
     else:
         samples = _read_with_soundfile(path, start, num_samples)
@@ -176,7 +182,8 @@ def decode(path: str | Path, allow_pipes: bool = False) -> tuple[np.ndarray, int
         in_archive = re.fullmatch(r"(.+):\d+", str(path))
         if in_archive and Path(in_archive[1]).is_file():
             raise BadAudio("a place in an archive; waves in archives are not read, write them out as files")
-        raise BadAudio("a folder, not a file" if Path(path).is_dir() else "no such file")
+        kind = "a folder, not a file" if Path(path).is_dir() else "not a file"
+        raise BadAudio(kind if Path(path).exists() else "no such file")
     if Path(path).suffix.lower() in (".m4a", ".mp4", ".aac"):
         return _decode_with_av(path)
     return _decode(path, _wav_layout(str(path)))
@@ -186,10 +193,9 @@ def _decode(source: str | Path | BytesIO, layout: _WavLayout | None) -> tuple[np
     blocks = []
     try:
         with soundfile.SoundFile(source) as file:
-            rate = file.samplerate
-            while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
+            rate, channels = file.samplerate, file.channels
+            while len(block := file.read(max(1, _BLOCK // channels), dtype="float32", always_2d=True)):
                 blocks.append(block)
-            channels = file.channels
     except soundfile.LibsndfileError as error:
         raise BadAudio(f"unreadable: {error.error_string}") from error
     except (ValueError, RuntimeError, TypeError) as error:
@@ -253,8 +259,8 @@ def load_speech(path: str | Path, allow_pipes: bool = False, channel: int | None
     Raises
     ------
     BadAudio
-        With the reason: nothing in it, NaN, a channel that is not there, samples far beyond full scale, or, after mixing,
-        constant or silent ones (a single sample is constant).
+        With the reason: nothing in it, NaN, a channel that is not there, a rate outside `MIN_RATE` to `MAX_RATE`, samples
+        far beyond full scale, or, after mixing, constant or silent ones (a single sample is constant).
     DataDirError
         For a pipe that is not allowed.
     """
@@ -267,6 +273,8 @@ def speech_of(samples: np.ndarray, rate: int, channel: int | None = None) -> Spe
         raise BadAudio("empty: no samples")
     if not np.isfinite(samples).all():
         raise BadAudio("NaN or infinite samples")
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise BadAudio(f"{rate} Hz, no sampling rate of speech ({MIN_RATE} to {MAX_RATE} Hz); is its header damaged?")
     num_channels = samples.shape[1]
     if channel is not None and channel >= num_channels:
         raise BadAudio(f"it has {num_channels} channels, channel {channel} is asked for")

@@ -136,12 +136,14 @@ def check_all(
 
 
 def write_quarantine(out: Path, checked: Sequence[Checked], max_bad: float) -> None:
-    """Write the bad ones' quarantine.tsv; raises DataDirError if their share is larger than `max_bad`."""
+    """Write the bad ones' quarantine.tsv; raises DataDirError if their share is larger than `max_bad`, or 1."""
     bad = [one for one in checked if one.problem]
     lines = [f"{one.source.utterance}\t{one.source.path}\t{one.problem}\n" for one in bad]
     write_text(out / "quarantine.tsv", "".join(lines))
+    examples = "; ".join(f"{one.source.path}: {one.problem}" for one in bad[:3])
+    if bad and len(bad) == len(checked):
+        raise DataDirError(f"{out.name}: none of {len(bad)} files can be used (see {out}/quarantine.tsv): {examples}")
     if len(bad) > max_bad * len(checked):
-        examples = "; ".join(f"{one.source.path}: {one.problem}" for one in bad[:3])
         raise DataDirError(
             f"{out.name}: {len(bad)} of {len(checked)} files are bad, more than --max-bad {max_bad:g} allows "
             f"(all are in {out}/quarantine.tsv): {examples}"

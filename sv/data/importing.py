@@ -12,11 +12,19 @@ from sv.data.corpus import Checked, Source, check_all, log_averaged, write_quara
 from sv.data.manifests import write_manifests
 from sv.data.utterances import utterance_of
 from sv.kaldi.data_dir import speaker_order_problems, write_data_dir
-from sv.kaldi.scp import DataDirError, byte_order, read_scp, read_table, read_utt2spk, to_number, write_table
+from sv.kaldi.scp import (
+    MAX_SECONDS,
+    DataDirError,
+    byte_order,
+    read_scp,
+    read_table,
+    read_utt2spk,
+    to_number,
+    write_table,
+)
 from sv.kaldi.segments import Segment, parse_segment
 from sv.kaldi.trials import Trials, read_trials
 
-MAX_SECONDS = 1e9
 MAX_OVERSHOOT = 0.5  # s by which a segment may end after its recording; Kaldi's extract-segments cuts as much off
 
 
@@ -154,8 +162,12 @@ def _fitted(utt: str, segment: Segment, recording: Checked) -> tuple[Checked, Se
     if recording.problem:
         return one, segment
     if segment.start < end and (math.isinf(segment.end) or segment.end <= end + MAX_OVERSHOOT):
-        return one, replace(segment, end=min(segment.end, end))
-    return replace(one, problem=f"it ends at {segment.end:g} s, the recording at {end:g} s"), segment
+        fitted = replace(segment, end=min(segment.end, end))
+        if utterance_of(fitted, "").num_samples:
+            return one, fitted
+    return replace(
+        one, problem=f"it is from {segment.start:g} to {segment.end:g} s, the recording ends at {end:g} s"
+    ), segment
 
 
 def _check_tables(

@@ -7,7 +7,7 @@ import numpy as np
 
 from sv.base.layout import SAMPLING_RATE
 from sv.data.utterances import Utterance, utterance_of
-from sv.kaldi.scp import DataDirError, check_last_line, table_bytes
+from sv.kaldi.scp import MAX_SECONDS, DataDirError, check_last_line, table_bytes
 from sv.kaldi.segments import parse_segment
 
 _NEWLINE, _PIPE = b"\n|"
@@ -219,9 +219,9 @@ def _num_samples(path: Path, utterances: TextColumn) -> np.ndarray:
         seconds = text.astype(np.float64)
     except ValueError as error:
         raise DataDirError(f"{path}: not a number of seconds ({error})") from error
-    if (wrong := np.flatnonzero(~((seconds > 0) & np.isfinite(seconds)))).size:
+    if (wrong := np.flatnonzero(~((seconds > 0) & (seconds <= MAX_SECONDS)))).size:
         row = wrong[0]
         raise DataDirError(
-            f"{path}:{row + 1}: duration of {utterances[row]!r} must be positive seconds, got {text[row].decode()!r}"
+            f"{path}:{row + 1}: duration of {utterances[row]!r} must be positive seconds, got {text[row].decode()[:40]!r}"
         )
     return np.round(seconds * SAMPLING_RATE).astype(np.int64)

@@ -108,7 +108,7 @@ def render(cut) -> np.ndarray:
     Raises
     ------
     BadAudio
-        If one of its recordings is missing or has another length than the cut says. lhotse fills up to 25 ms in silently.
+        If one of its recordings is missing, damaged, or has another length than the cut says. lhotse fills up to 25 ms in silently.
     """
     for path, num_samples, tolerance in _sources(cut):
         try:
@@ -119,7 +119,10 @@ def render(cut) -> np.ndarray:
             ) from error
         if abs(frames - num_samples) > tolerance:
             raise BadAudio(f"{cut.id}: {path}: has {frames} samples, the cut was made for {num_samples}")
-    return cut.load_audio()[0]
+    try:
+        return cut.load_audio()[0]
+    except Exception as error:  # lhotse's own kinds, of which several are plain exceptions
+        raise BadAudio(f"{cut.id}: {str(error).strip().splitlines()[0] if str(error).strip() else error!r}") from error
 
 
 def _sources(cut) -> set[tuple[str, int, int]]:
@@ -134,9 +137,11 @@ def _sources(cut) -> set[tuple[str, int, int]]:
 
 
 def iter_waveforms(
-    data_dir: str | Path, utterances: Collection[str], allow_pipes: bool = False
+    data_dir: str | Path, utterances: Collection[str], allow_pipes: bool = False, bad: list[str] | None = None
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (utterance, (samples,) float32 at 16 kHz) in byte order.
+
+    With `bad`, utterances that cannot be used are left out, and it gets a line on each: the utterance and the reason.
 
     Files of wav.scp are read as they are, or the parts of them that segments names. A noisy set's wav.scp holds pipes for
     other tools: they are never run, lhotse renders the set's cuts instead. The pipes of a directory without cuts run only
@@ -147,7 +152,8 @@ def iter_waveforms(
     DataDirError
         If an utterance is not there, or in a pipe that may not run.
     BadAudio
-        Naming the utterance: its file is missing, its command fails, it is cut off, or not as long as the tables say.
+        Without `bad`, naming the utterance: its file is missing, its command fails, it is cut off, or not as long as the
+        tables say.
     """
     data_dir = Path(data_dir)
     has_segments, wav_scp = (data_dir / "segments").exists(), read_scp(data_dir / "wav.scp")
@@ -160,7 +166,7 @@ def iter_waveforms(
     locations = wav_scp.values() if has_segments else [wav_scp[utt] for utt in ordered]
     if any(map(is_pipe, locations)):
         if (data_dir / CUTS).exists() and not has_segments:
-            yield from _rendered(data_dir, ordered)
+            yield from _rendered(data_dir, ordered, bad)
             return
         if not allow_pipes:
             raise DataDirError(
@@ -169,17 +175,28 @@ def iter_waveforms(
     found = found or read_utterances(data_dir, wav_scp)
     for utt in ordered:
         try:
-            yield utt, found[utt].read_all(allow_pipes)
+            samples = found[utt].read_all(allow_pipes)
         except (BadAudio, OSError) as error:
-            raise BadAudio(f"{data_dir}: {utt}: {error}") from error
+            if bad is None:
+                raise BadAudio(f"{data_dir}: {utt}: {error}") from error
+            bad.append(f"{utt} of {data_dir}: {error}")
+        else:
+            yield utt, samples
 
 
-def _rendered(data_dir: Path, ordered: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+def _rendered(data_dir: Path, ordered: list[str], bad: list[str] | None) -> Iterator[tuple[str, np.ndarray]]:
     wanted = set(ordered)
     # Cuts lie in byte order too, so the file is read once and nothing is kept.
     for cut in read_cuts(data_dir):
         if cut.id in wanted:
             wanted.remove(cut.id)
-            yield cut.id, render(cut)
+            try:
+                samples = render(cut)
+            except BadAudio as error:
+                if bad is None:
+                    raise
+                bad.append(f"{data_dir}: {error}")
+            else:
+                yield cut.id, samples
     if wanted:
         raise DataDirError(f"{data_dir}/{CUTS}: {len(wanted)} utterances have no cut, e.g. {sorted(wanted)[:3]}")

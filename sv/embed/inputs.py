@@ -16,7 +16,7 @@ from sv.base.config import load_json_table, to_dict
 from sv.base.files import existing_file
 from sv.base.layout import SAMPLING_RATE
 from sv.base.log import get_logger
-from sv.data.audio import BadAudio, is_pipe, load_speech
+from sv.data.audio import BadAudio, check_speech, is_pipe, load_speech
 from sv.data.manifests import CUTS, iter_waveforms
 from sv.data.silero import only_speech
 from sv.features.segments import SegmentConfig, compute_features, cut_frames, frames_per_segment, segment_options
@@ -111,20 +111,25 @@ class FeatureReader:
 
     def __call__(self, inputs: Mapping[str, tuple[str, Path]]) -> Stream:
         """Yield (key, (num_segments * frames, mels) float32) in the order of the inputs."""
-        files: dict[str, str] = {}
+        files: dict[str, tuple[str, Path]] = {}
         sets: dict[Path, list[str]] = {}
         for key, (location, path) in inputs.items():
             if has_segments(path) or (is_pipe(location) and (path.parent / CUTS).exists()):
                 sets.setdefault(path.parent, []).append(key)
             else:
-                files[key] = location
+                files[key] = (location, path)
         streams = [self._files(files), *(self._of_set(data_dir, keys) for data_dir, keys in sets.items())]
         yield from merge(*streams, key=lambda item: byte_order(item[0]))
 
-    def _files(self, locations: dict[str, str]) -> Stream:
-        for key, location in locations.items():
+    def _files(self, locations: dict[str, tuple[str, Path]]) -> Stream:
+        for key, (location, table) in locations.items():
             if ARCHIVE.fullmatch(location):
-                yield key, self._stored(key, location)
+                try:
+                    features = self._stored(key, location)
+                except (BadAudio, OSError) as error:
+                    self.bad.append(f"{key} of {table}: {error}")
+                else:
+                    yield key, features
                 continue
             try:
                 if not is_pipe(location):
@@ -136,8 +141,9 @@ class FeatureReader:
                 yield key, self._computed(key, samples)
 
     def _of_set(self, data_dir: Path, keys: list[str]) -> Stream:
-        for key, samples in iter_waveforms(data_dir, keys, self.allow_pipes):
+        for key, samples in iter_waveforms(data_dir, keys, self.allow_pipes, self.bad):
             try:
+                check_speech(samples)
                 speech = heard(samples, self.system.extract)
             except BadAudio as error:
                 self.bad.append(f"{key} of {data_dir}: {error}")
@@ -149,12 +155,15 @@ class FeatureReader:
         return compute_features(self.frontend, samples, self.system.extract)
 
     def _stored(self, key: str, location: str) -> np.ndarray:
-        matrix = read_matrix(location)
         if self.system.features_type == "waveform":
             raise DataDirError(f"{key}: stored features, but the system reads waveforms; give it wav.scp")
-        if matrix.ndim != 2 or matrix.shape[1] != self.system.features.num_mel_bins:
-            raise DataDirError(
-                f"{key}: stored features are {matrix.shape}, the system reads (frames, {self.system.features.num_mel_bins})"
+        try:
+            matrix = read_matrix(location)
+        except DataDirError as error:  # a damaged record is one bad recording among others
+            raise BadAudio(str(error)) from error
+        if matrix.ndim != 2 or len(matrix) == 0 or matrix.shape[1] != self.system.features.num_mel_bins:
+            raise BadAudio(
+                f"stored features are {matrix.shape}, the system reads (frames, {self.system.features.num_mel_bins})"
             )
         return cut_frames(matrix, self.num_frames, self.system.extract)
 

@@ -166,7 +166,7 @@ def extractor_classifier(model_dir: str | Path, num_speakers: int, dim: int) -> 
     if last.is_file():
         states.append(checkpoint.load(last)["system"])
     if folder.best.is_file():
-        states.append(torch.load(folder.best, map_location="cpu", weights_only=True).get("criterion", {}))
+        states.append(checkpoint.load_weights(folder.best).get("criterion", {}))
     for state in states:
         for name, weight in state.items():
             prefix = name.removesuffix("weight")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from sv.base.files import atomic_write
 
+MAX_SECONDS = 1e9  # 32 years; what is longer is no duration, and its samples would not be counted in 64 bits
+
 
 class DataDirError(ValueError):
     """Bad input data; the message names file and line."""
@@ -151,8 +153,12 @@ def read_scp(path: str | Path) -> dict[str, str]:
 
 
 def read_utt2spk(path: str | Path) -> dict[str, str]:
-    """Read utt2spk: utterance to speaker."""
-    return read_table(path, value="speaker")
+    """Read utt2spk: utterance to speaker; raises DataDirError, as `read_table` does, also for a speaker of several words."""
+    utt2spk = read_table(path, value="speaker")
+    for number, (utt, speaker) in enumerate(utt2spk.items(), start=1):
+        if speaker.split() != [speaker]:
+            raise DataDirError(f"{path}:{number}: the speaker of {utt!r} must be one word, got {speaker[:200]!r}")
+    return utt2spk
 
 
 def read_utt2dur(path: str | Path) -> dict[str, float]:
@@ -163,8 +169,8 @@ def read_utt2dur(path: str | Path) -> dict[str, float]:
             durations[utt] = to_number(text)
         except ValueError:
             durations[utt] = -1.0
-        if not 0 < durations[utt] < float("inf"):
-            raise DataDirError(f"{path}:{number}: duration of {utt!r} must be positive seconds, got {text!r}")
+        if not 0 < durations[utt] <= MAX_SECONDS:
+            raise DataDirError(f"{path}:{number}: duration of {utt!r} must be positive seconds, got {text[:40]!r}")
     return durations
 
 

@@ -1,9 +1,11 @@
 """Kaldi's `segments`: utterances that are stretches of longer recordings."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sv.kaldi.scp import DataDirError, read_table, to_number
+from sv.base.layout import SAMPLING_RATE
+from sv.kaldi.scp import MAX_SECONDS, DataDirError, read_table, to_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +27,17 @@ def parse_segment(text: str, any_channel: bool = False) -> Segment:
         For anything else, and, unless `any_channel`, for a channel other than the first: stages read files of one channel.
     """
     fields = text.split()
-    if len(fields) not in (3, 4) or not all(field.isascii() and field.isdigit() for field in fields[3:]):
+    if len(fields) not in (3, 4) or not all(re.fullmatch("[0-9]{1,9}", field) for field in fields[3:]):
         raise ValueError("expected '<utterance> <recording> <start> <end>' in seconds, and perhaps a channel")
     start, end = to_number(fields[1]), to_number(fields[2])
     if end == -1:
         raise ValueError("end -1, which means the recording's; local/import_data_dir.py writes the seconds")
-    if not 0 <= start < end < float("inf"):
-        raise ValueError(f"it must have 0 <= start < end, got {fields[1]} and {fields[2]}")
+    if not 0 <= start < end <= MAX_SECONDS:
+        raise ValueError(
+            f"it must have 0 <= start < end <= {MAX_SECONDS:.0f}, got {fields[1][:40]} and {fields[2][:40]}"
+        )
+    if round(end * SAMPLING_RATE) == round(start * SAMPLING_RATE):
+        raise ValueError(f"no sample lies between {fields[1][:40]} and {fields[2][:40]}")
     channel = int(fields[3]) if fields[3:] else None
     if channel and not any_channel:
         raise ValueError(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from sv.base.config import ConfigError, check_keys, from_dict, load_json, load_toml, to_dict
+from sv.base.config import ConfigError, check_keys, convert, from_dict, load_json, load_toml, shown, to_dict
 from sv.data.audio import SAMPLING_RATE
 from sv.data.augment import AugmentConfig
 from sv.data.sampler import BATCHES, PairsConfig
@@ -72,7 +72,7 @@ class SystemConfig:
 _TYPED = {"features": FEATURES, "model": MODELS, "loss": LOSS_TYPES, "batches": BATCHES}
 _DEFAULT_TYPES = {"loss": "pairs", "batches": "pairs"}
 _SECTIONS = {"augment": AugmentConfig, "train": TrainConfig, "extract": SegmentConfig}
-_SCALARS = ("name", "seed", "num_speakers")
+_SCALARS = {"name": str, "seed": int, "num_speakers": int}
 _EMBEDDINGS = "embedding"  # the type of [features] that reads embeddings; all others read waveforms
 
 
@@ -84,12 +84,14 @@ def parse_system(table: Mapping[str, Any], where: str) -> SystemConfig:
     ConfigError
         Naming file and key: for unknown keys and wrong values, and for sections that do not go together.
     """
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where}: expected tables of keys and values, got {shown(table)}")
     check_keys(table, (*_SECTIONS, *_TYPED, *_SCALARS, "published"), where)
     typed = {}
     for key in _TYPED:
         typed[f"{key}_type"], typed[key] = _typed_section(table, key, where)
     sections = {key: from_dict(cls, table.get(key, {}), where, f"{key}.") for key, cls in _SECTIONS.items()}
-    scalars = {key: table[key] for key in _SCALARS if key in table}
+    scalars = {key: convert(kind, table[key], where, key) for key, kind in _SCALARS.items() if key in table}
     if "published" in table:
         scalars["published"] = _published(table["published"], where)
     system = SystemConfig(**({"name": Path(where).stem} | scalars), **typed, **sections)
@@ -100,15 +102,18 @@ def parse_system(table: Mapping[str, Any], where: str) -> SystemConfig:
 
 def _published(section: Any, where: str) -> PublishedConfig:
     if not isinstance(section, Mapping):
-        raise ConfigError(f"{where}: 'published' must be a table, got {section!r}")
+        raise ConfigError(f"{where}: 'published' must be a table, got {shown(section)}")
     return from_dict(PublishedConfig, section, where, "published.")
 
 
 def _typed_section(table: Mapping[str, Any], key: str, where: str) -> tuple[str, Any]:
-    section, known = dict(table.get(key, {})), _TYPED[key]
+    section, known = table.get(key, {}), _TYPED[key]
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"{where}: '{key}' must be a table, got {shown(section)}")
+    section = dict(section)
     kind = section.pop("type", _default_type(table, key))
-    if kind not in known:
-        raise ConfigError(f"{where}: '{key}.type' must be one of {', '.join(sorted(known))}, got {kind!r}")
+    if not isinstance(kind, str) or kind not in known:
+        raise ConfigError(f"{where}: '{key}.type' must be one of {', '.join(sorted(known))}, got {shown(kind)}")
     record = loss_record(kind, section) if key == "loss" else known[kind][0]
     return kind, from_dict(record, section, where, f"{key}.")
 

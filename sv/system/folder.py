@@ -12,6 +12,7 @@ from sv.base.layout import ModelFolder
 from sv.features import FEATURES
 from sv.models import MODELS
 from sv.system.config import SystemConfig, parse_system, system_to_dict
+from sv.train.checkpoint import load_weights
 
 
 def write_system(model_dir: str | Path, system: SystemConfig) -> None:
@@ -59,7 +60,7 @@ def load_model(model_dir: str | Path, device: str | torch.device = "cpu") -> tup
     path = folder.best
     if not path.is_file():
         raise ConfigError(f"{path}: no weights there; train the system first")
-    return assemble(system, torch.load(path, map_location="cpu", weights_only=True), str(path), device)
+    return assemble(system, load_weights(path), str(path), device)
 
 
 def assemble(
@@ -72,7 +73,10 @@ def assemble(
     ConfigError
         Naming `where`, if they do not fit the system, or are NaN or infinite: no recording is to blame for what they give.
     """
-    frontend, model = build_frontend(system), build_model(system)
+    try:
+        frontend, model = build_frontend(system), build_model(system)
+    except (RuntimeError, MemoryError, ArithmeticError) as error:  # sizes that no memory holds, or no layer can have
+        raise ConfigError(f"{where}: its configuration describes no network: {str(error).splitlines()[0]}") from error
     try:
         model.load_state_dict(weights["model"], strict=True)
     except (RuntimeError, KeyError) as error:

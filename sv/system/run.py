@@ -152,7 +152,7 @@ def load_initial(model: nn.Module, source: ModelFolder) -> None:
     path = source.best
     if not path.is_file():
         raise ConfigError(f"{path}: not there; train {source.name} first, [train] initial names it")
-    given, own = torch.load(path, map_location="cpu", weights_only=True)["model"], model.state_dict()
+    given, own = checkpoint.load_weights(path)["model"], model.state_dict()
     fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
     if not fitting:
         raise ConfigError(f"{path}: none of its weights fits this model; [train] initial names it")

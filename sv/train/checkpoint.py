@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sv.base.config import ConfigError
 from sv.base.files import atomic_write
 from sv.base.log import get_logger
 
@@ -70,6 +71,31 @@ def load(path: Path) -> State:
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
+def load_weights(path: str | Path) -> State:
+    """Read best.pt, or another file that holds weights by name in its entry `model`.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file, if it cannot be read, or holds anything else.
+    FileNotFoundError, PermissionError
+    """
+    with Path(path).open("rb"):  # the system's own words, which PyTorch would replace
+        pass
+    try:
+        state = load(Path(path))
+    except Exception as error:  # a damaged file raises whatever its bytes happen to spell
+        raise ConfigError(
+            f"{path}: not a checkpoint of ours; it is damaged, cut short or of another kind (sv convert reads those of others)"
+        ) from error
+    weights = state.get("model") if isinstance(state, dict) else None
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()
+    ):
+        raise ConfigError(f"{path}: it holds no weights by name under 'model'; sv convert reads checkpoints of others")
+    return state
+
+
 def step_checkpoints(folder: Path) -> list[Path]:
     """step-NNNNNNN.pt files, oldest first."""
     return sorted(path for path in folder.glob("step-*.pt") if re.fullmatch(r"step-\d{7,}\.pt", path.name))
@@ -118,7 +144,7 @@ def epoch_weights(folder: Path, epoch: int) -> Path:
 
 def mean_weights(paths: Sequence[Path]) -> State:
     """Mean of the weights that files hold; of the counts of batches, the last."""
-    found = [torch.load(path, map_location="cpu", weights_only=True)["model"] for path in paths]
+    found = [load_weights(path)["model"] for path in paths]
     return {
         name: torch.stack([weights[name].double() for weights in found]).mean(dim=0).to(value.dtype)
         if value.is_floating_point()

@@ -170,12 +170,69 @@ def test_an_input_is_not_overwritten(folder, fails) -> None:
 def test_stored_features_of_another_kind_are_refused(folder, staged, fails, tmp_path) -> None:
     vectors = staged[0] / "test" / "xvector.1.scp"
     said = fails(embed.main, "--model", folder / "model", vectors, tmp_path / "out.ark")
-    assert "spk0-0: stored features are (12,), the system reads (frames, 16)" in said
+    assert f"cannot use spk0-0 of {vectors}: stored features are (12,), the system reads (frames, 16)" in said
 
 
 def test_a_folder_without_model_is_refused(folder, fails, tmp_path) -> None:
     said = fails(embed.main, "--model", tmp_path, folder / "spk0-0.wav", tmp_path / "out.ark")
     assert "is not a model folder" in said
+
+
+@pytest.fixture
+def long(folder, tmp_path) -> Path:
+    """The wav.scp of a folder with segments, of which s-1 and s-6 alone can be used."""
+    samples = 0.1 * np.random.default_rng(0).normal(size=16_000)
+    soundfile.write(tmp_path / "fine.wav", samples, 16_000)
+    samples[8000:] = 0
+    soundfile.write(tmp_path / "half.wav", samples, 16_000)
+    soundfile.write(tmp_path / "eight.wav", samples, 8_000)
+    (tmp_path / "text.wav").write_text("not audio")
+    names = ("fine", "half", "eight", "text", "missing")
+    write_table(tmp_path / "wav.scp", {name: f"{tmp_path}/{name}.wav" for name in names})
+    (tmp_path / "segments").write_text(
+        "s-1 fine 0 0.5\ns-2 fine 0.5 1.5\ns-3 half 0.5 1\ns-4 eight 0 0.5\ns-5 text 0 0.5\ns-6 half 0 0.5\ns-7 missing 0 1\n"
+    )
+    return tmp_path / "wav.scp"
+
+
+def test_segments_that_cannot_be_used_are_named_or_left_out(folder, long, fails, tmp_path, capsys) -> None:
+    said = fails(embed.main, "--model", folder / "model", long, tmp_path / "out.ark")
+    for line in (
+        f"s-2 of {tmp_path}: {tmp_path}/fine.wav: wanted samples 8000 to 24000, the file ends at 16000",
+        f"s-3 of {tmp_path}: silent",
+        f"s-4 of {tmp_path}: {tmp_path}/eight.wav: 8000 Hz, 1 channels; expected 16000 Hz mono",
+        f"s-5 of {tmp_path}: {tmp_path}/text.wav: ",
+        f"s-7 of {tmp_path}: [Errno 2] No such file or directory: '{tmp_path}/missing.wav'",
+        "error: 5 of 7 recordings cannot be used (--skip-bad leaves them out)",
+    ):
+        assert line in said
+    assert not list(tmp_path.glob("out*"))
+    assert list(embedded(tmp_path, folder, "--skip-bad", long)) == ["s-1", "s-6"]
+    assert capsys.readouterr().err.count("cannot use s-") == 5
+
+
+def test_stored_features_that_are_damaged_are_named_or_left_out(folder, staged, fails, tmp_path, assert_same, capsys):
+    stored = read_scp(staged[0] / "feats" / "test" / "feats.scp")
+    ark, _, offset = stored["spk0-1"].rpartition(":")
+    shutil.copy(ark, tmp_path / "cut.ark")
+    with (tmp_path / "cut.ark").open("r+b") as file:
+        file.truncate(int(offset) + 100)
+    bad = {
+        "spk0-1": f"{tmp_path}/cut.ark:{offset}",
+        "spk1-2": f"{tmp_path}/none.ark:5",
+        "spk1-3": f"{ark}:1",
+        "spk2-4": f"{stored['spk2-4']}[0:100000]",
+        "spk2-5": f"{stored['spk2-5']}[0:5,0:3]",
+    }
+    write_table(tmp_path / "feats.scp", stored | bad)
+    said = fails(embed.main, "--model", folder / "model", tmp_path / "feats.scp", tmp_path / "out.ark")
+    for key in bad:
+        assert f"cannot use {key} of {tmp_path}/feats.scp: " in said
+    assert "error: 5 of 6 recordings cannot be used (--skip-bad leaves them out)" in said
+    assert not list(tmp_path.glob("out*"))
+    found = embedded(tmp_path, folder, "--skip-bad", tmp_path / "feats.scp")
+    assert_same(found, {"spk0-0": staged[1]["spk0-0"]})
+    assert capsys.readouterr().err.count("cannot use spk") == 5
 
 
 @pytest.fixture

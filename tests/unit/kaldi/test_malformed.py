@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from sv.data.audio import BadAudio
 from sv.data.index import read_columns
 from sv.data.manifests import iter_waveforms
-from sv.embed.inputs import ARCHIVE, named_inputs
+from sv.embed.inputs import ARCHIVE
+from sv.embed.naming import named_inputs
 from sv.kaldi import DataDirError, iter_matrices, read_scores, read_table, read_trials
 from sv.kaldi.ark import iter_records
 from sv.kaldi.record import write_binary, write_compressed, write_text

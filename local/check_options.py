@@ -15,6 +15,7 @@ from pathlib import Path
 from local.download_corpora import ARCHIVES
 from local.make_noisy_test import conditions_of
 from local.noises import noise_types
+from local.own_noise import check, own_noises
 from sv.base.numbers import COUNT, COUNT_OR_NONE, POSITIVE, PROBABILITY, SEED, SHARE, whole
 
 
@@ -85,6 +86,7 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "num_copies": COUNT,
     "vad_top_db": POSITIVE,
     "noises": noise_types,
+    "noise": own_noises,
     "download": several_of("|".join(ARCHIVES), " and ".join(ARCHIVES)),
     "microphones": several_of(r"mc[0-9]{2}", "microphones as in mc01,mc05"),
     "by": several_of("room|distractor|mictype|distance|mic|angle", "room, distractor, mictype, distance, mic, angle"),
@@ -117,9 +119,14 @@ def problem(options: dict[str, str]) -> str:
         return f"--stop-stage {options['stop_stage']} comes before --stage {options.get('stage', 0)}"
     if "snrs" in options:
         try:
-            conditions_of(options["noises"], options["snrs"])
+            conditions_of(options["noises"], options["snrs"], options.get("noise", ""))
         except ValueError as error:
             return str(error).replace(": ", " ", 1)
+    if options.get("noise") and options.get("stage", "0") == "0":
+        try:
+            check(options["noise"], int(options.get("seed", 0)))
+        except (OSError, ValueError) as error:
+            return str(error)
     prepares = options.get("stage", "0") == "0" and options.get("mini") != "true"
     for name in CORPORA:
         given = options.get(name)

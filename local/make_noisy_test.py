@@ -4,7 +4,8 @@
     local/make_noisy_test.py --noises noise,music,babble,nonspeech --snrs 0,5,10,15,20 data/voxceleb1_test data
 
 Each draw is keyed by (seed, utterance, noise, SNR), so it does not depend on what else is in the set or on --nj. No audio
-is copied. The ids stay, so the clean set's trials apply.
+is copied. The ids stay, so the clean set's trials apply. --noise NAME=DIR,... adds noises of one's own, which
+local/own_noise.py has prepared.
 """
 
 import argparse
@@ -13,21 +14,22 @@ from functools import partial
 from pathlib import Path
 
 from local.noises import NOISES, noise_types
+from local.own_noise import own_noises
 from sv.base.layout import condition_name, snr_text
 from sv.base.numbers import COUNT, SEED, real
 
 decibel = real(-200, 200)
 
 
-def conditions_of(noises: str, snrs: str) -> list[tuple[str, float]]:
-    """Noise types and SNRs in dB of all conditions, from two lists separated by commas; none if either is empty.
+def conditions_of(noises: str, snrs: str, own: str = "") -> list[tuple[str, float]]:
+    """Noise types and SNRs in dB of all conditions, from lists separated by commas, noises of one's own last.
 
     Raises
     ------
     ValueError
         Naming the option and what is wrong with it.
     """
-    names = noise_types(noises)
+    names = [*noise_types(noises), *own_noises(own)]
     try:
         decibels = [decibel(number) for number in snrs.split(",")] if snrs else []
         for snr_db in decibels:
@@ -62,6 +64,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--noises", default="noise,music,babble,nonspeech", help="of " + ",".join(NOISES))
     parser.add_argument("--snrs", default="0,5,10,15,20", help="in dB")
+    parser.add_argument("--noise", default="", metavar="NAME=DIR,...", help="one's own, besides")
     parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument("--nj", type=COUNT, default=1, help="processes")
     parser.add_argument("--list", action="store_true", help="print the data directories instead of writing them")
@@ -69,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("data", type=Path, help="folder of data directories: holds the noise, gets the noisy sets")
     args = parser.parse_args(argv)
     try:
-        conditions = conditions_of(args.noises, args.snrs)
+        conditions = conditions_of(args.noises, args.snrs, args.noise)
     except ValueError as error:
         parser.error(str(error))
     if args.list:

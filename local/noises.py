@@ -2,6 +2,7 @@
 """Noise types and their data directories, one for training and one for tests; prints those for training.
 
 local/noises.py --noises noise,music,babble data      prints <type>=<data directory> lines, for `sv.bin.train --noise-dir`
+local/noises.py --noises noise,street --own street data    with a noise of one's own
 """
 
 import argparse
@@ -28,6 +29,11 @@ NOISES = {
 TRAINING = tuple(name for name, noise in NOISES.items() if noise.train)
 
 
+def own_noise(name: str) -> Noise:
+    """Data directories of a noise of one's own, which local/own_noise.py makes."""
+    return Noise(f"noise_{name}_train", f"noise_{name}_test")
+
+
 def noise_types(text: str, known: tuple[str, ...] = tuple(NOISES)) -> list[str]:
     """Noise types separated by commas; raises ValueError, naming the option, if one is not known."""
     names = text.split(",") if text else []
@@ -38,19 +44,20 @@ def noise_types(text: str, known: tuple[str, ...] = tuple(NOISES)) -> list[str]:
 
 def training_dirs(names: list[str], data: Path) -> dict[str, Path]:
     """Data directories of the noise types for training."""
-    return {name: data / NOISES[name].train for name in names}
+    return {name: data / (NOISES.get(name) or own_noise(name)).train for name in names}
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--noises", default="noise,music,babble", help="of " + ",".join(TRAINING))
+    parser.add_argument("--own", default="", help="names of one's own noises, see local/own_noise.py")
     parser.add_argument("data", type=Path, help="folder of data directories")
     args = parser.parse_args(argv)
     try:
-        names = noise_types(args.noises, TRAINING)
+        names = noise_types(args.noises, TRAINING + tuple(args.own.split(",") if args.own else ()))
     except ValueError as error:
-        sys.stderr.write(f"noises.py: {error}\n")
+        sys.stderr.write(f"noises.py: {error}; a folder of one's own is --noise NAME=DIR\n")
         sys.exit(2)
     for name, folder in training_dirs(names, args.data).items():
         print(f"{name}={folder}")

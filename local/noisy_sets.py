@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from local.noises import NOISES
+from local.noises import NOISES, own_noise
 from sv.base.files import write_text
 from sv.base.layout import SAMPLING_RATE, condition_name
 from sv.base.seeding import generator
@@ -39,7 +39,7 @@ def write_condition(condition: tuple[str, float], test_dir: Path, data: Path, se
     category, snr_db = condition
     out = data / condition_name(test_dir.name, category, snr_db)
     out.mkdir(parents=True, exist_ok=True)
-    library = NoiseLibrary({category: data / NOISES[category].test})
+    library = NoiseLibrary({category: data / (NOISES.get(category) or own_noise(category)).test})
     utterances, utt2spk = read_utterances(test_dir), read_utt2spk(test_dir / "utt2spk")
     rows = [noisy_cut(utt, spk, utterances[utt], library, category, snr_db, seed) for utt, spk in utt2spk.items()]
     write_text(

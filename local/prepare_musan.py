@@ -4,7 +4,8 @@
     local/prepare_musan.py /corpora/musan data
 
 Halves by the last four digits of the file name, as the published ExU-Net code splits it: even for training, odd for
-tests. Recordings are their own speakers. Where an earlier tool has cut them, into files `<recording>-<piece>` or into a folder
+tests; --needs says which of the three must be there. Recordings are their own speakers. Where an earlier tool has cut
+them, into files `<recording>-<piece>` or into a folder
 of pieces, all pieces of a recording are in its half.
 """
 
@@ -32,7 +33,10 @@ def recording_of(path: Path) -> str:
     """Name of the recording that a file is, or is a piece of."""
     folder, file = NUMBERED.fullmatch(path.parent.name), NUMBERED.match(path.stem)
     if not folder and not file:
-        raise DataDirError(f"{path}: expected a file name that ends in four digits, as MUSAN's do")
+        raise DataDirError(
+            f"{path}: expected a file name that ends in four digits, as MUSAN's do; "
+            "a folder of one's own is --noise NAME=DIR"
+        )
     return folder[1] if folder else file[1]
 
 
@@ -55,13 +59,18 @@ def check_root(root: Path) -> None:
     for below in sorted(path for path in root.iterdir() if path.is_dir()):
         if any((below / category).is_dir() for category in CATEGORIES):
             raise DataDirError(f"{root}: is the folder above MUSAN; give {below}")
-    raise DataDirError(f"{root}: none of the folders {', '.join(CATEGORIES)}; is this MUSAN, unpacked?")
+    raise DataDirError(
+        f"{root}: none of the folders {', '.join(CATEGORIES)}; is this MUSAN, unpacked? "
+        "A folder of one's own is --noise NAME=DIR"
+    )
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Write the six data directories."""
+    """Write two data directories for each category that is there, or has to be."""
     check_root(args.root)
     for category in CATEGORIES:
+        if category not in args.needs.split(",") and not audio_files(args.root / category):
+            continue
         halves: dict[str, list[Source]] = {"train": [], "test": []}
         for path in audio_files(args.root / category):
             source = source_of(path)
@@ -71,4 +80,8 @@ def prepare(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run_preparation(prepare, __doc__)
+    run_preparation(
+        prepare,
+        __doc__,
+        ("--needs", {"default": ",".join(CATEGORIES), "help": "categories that must be there (%(default)s)"}),
+    )

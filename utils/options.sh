@@ -7,6 +7,7 @@ model=            # models from elsewhere to score: of sv models list, folders, 
 stage=0           # first stage to run
 stop_stage=8      # last stage to run
 musan=            # MUSAN, if elsewhere
+noise=            # NAME=DIR: a folder of recordings as one more noise of the tests; again for another folder
 max_bad=0.01      # share of bad recordings that stage 0 tolerates (they go to quarantine.tsv)
 verify_audio=false # read all recordings again before stage 0, and compare them with what it read
 compress=false    # store features in two bytes per value
@@ -27,5 +28,6 @@ dry_run=false     # say what would run and why, and run nothing
 # End of options
 
 # Types and ranges of all options: OPTIONS of local/check_options.py, which utils/parse_options.sh calls.
-b_vector=0 by='' download='' noises='' # options of some recipes, which what recipes share asks for
+b_vector=0 by='' download='' noises='' snrs='' # options of some recipes, which what recipes share asks for
+repeatable_options=noise # each value is added to those before, after a comma
 common_options=${BASH_SOURCE[0]} option_checker=$(dirname "${BASH_SOURCE[0]}")/../local/check_options.py

@@ -4,8 +4,9 @@
 # The options of a script are the lines `name=default  # help` between "# Options" and "# End of options" in the script,
 # and in the file $common_options, if it is set (utils/options.sh): one place declares, documents and defaults them. Of
 # an option in both, the script's line counts. `--some-name` sets `some_name`; an option whose default is true or false
-# needs no value. `--help` prints the script's leading comment and its options. The program $option_checker, if it is
-# set, gets all values and refuses those that make no sense. No eval, no arithmetic with a value, clean under `set -u`.
+# needs no value; one of $repeatable_options may be given again. `--help` prints the script's leading comment and its
+# options. The program $option_checker, if it is set, gets all values and refuses those that make no sense. No eval, no
+# arithmetic with a value, clean under `set -u`.
 
 declared_options() { # lines of NAME|DEFAULT|HELP, the script's own first
   local line='s/^\([a-z][a-z0-9_]*\)=\([^# ]*\) *#* *\(.*\)$/\1|\2|\3/p'
@@ -56,6 +57,9 @@ while (( $# > 0 )); do
   fi
   if [[ ${!option_variable} =~ ^[0-9]+$ && ! $option_value =~ ^[0-9]+$ ]]; then
     usage_error "option --$option_name takes a whole number, got '$option_value'"
+  fi
+  if [[ " ${repeatable_options-} " == *" $option_variable "* && -n ${!option_variable} ]]; then
+    option_value=${!option_variable},$option_value
   fi
   printf -v "$option_variable" '%s' "$option_value"
 done

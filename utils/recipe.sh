@@ -2,7 +2,8 @@
 # Source me through utils/stages.sh: what recipes do around their stages. Uses the recipe's options.
 
 # What configurations say, by file; asked once, by choose_systems.
-declare -A features_of=() reads_of=() noisy_copies_of=()
+declare -A features_of=() reads_of=() noisy_copies_of=() noises_of=()
+own_noises=() own_markers=() musan_needs='' own_said='' # of --noise and --noises, by choose_noises
 declare -A names_of=() sources_of=() weights_of=() # of models from elsewhere, by configuration
 
 default() { # default OPTION VALUE MINI_VALUE: what an option is if it was not given; the latter with --mini
@@ -33,9 +34,10 @@ choose_systems() { # choose_systems CONF...: $configs, each once and without 'no
     for other in "${configs[@]}"; do if [[ $conf -ef $other ]]; then continue 2; fi; done
     [[ -f $conf || $conf != */config.json ]] || die "no trained system in $(dirname "$conf")"
     [[ -f $conf ]] || die "no system configuration $conf; there are: $(echo conf/*.toml)"
-    said=$(utils/system_info.py "$conf" features reads loss.noisy_copies=0)
+    said=$(utils/system_info.py "$conf" features reads loss.noisy_copies=0 noises)
     mapfile -t answers <<< "$said"
     features_of[$conf]=${answers[0]} reads_of[$conf]=${answers[1]} noisy_copies_of[$conf]=${answers[2]}
+    noises_of[$conf]=${answers[3]-}
     configs+=("$conf")
   done
   choose_models "$model"
@@ -53,7 +55,7 @@ choose_models() { # choose_models MODEL,...: $models, what describes each; asked
       [[ $(system_of "$other") != "$name" ]] || die "--model $model: another system is called $name, too"
     done
     names_of[$conf]=$name sources_of[$conf]=${answers[1]} weights_of[$conf]=${answers[3]}
-    features_of[$conf]='' reads_of[$conf]=waveforms noisy_copies_of[$conf]=0
+    features_of[$conf]='' reads_of[$conf]=waveforms noisy_copies_of[$conf]=0 noises_of[$conf]=''
     if [[ $conf == */config.json ]]; then features_of[$conf]=$(utils/system_info.py "$conf" features); fi
     models+=("$conf")
   done
@@ -78,17 +80,63 @@ list_conditions() { # list_conditions TEST_DIR...: $conditions, the data directo
   local test_dir said found
   conditions=()
   for test_dir in "$@"; do
-    said=$(local/make_noisy_test.py --list --noises "$noises" --snrs "$snrs" "$test_dir" "$data")
+    said=$(local/make_noisy_test.py --list --noises "$noises" ${noise:+--noise "$noise"} --snrs "$snrs" \
+      "$test_dir" "$data")
     mapfile -t found < <(printf '%s' "$said")
     conditions+=("${found[@]}")
   done
 }
 
-list_noise_dirs() { # list_noise_dirs NOISES: $noise_dirs, arguments that name the training noise of these types
-  local said found
-  said=$(local/noises.py --noises "$1" "$data")
+choose_noises() { # $own_noises, NAME=DIR of each --noise, and $musan_needs, folders of MUSAN that somebody asks for
+  # choose_noises NOISES refuses those of them that are for tests alone.
+  local said name conf wanted=$noises
+  musan_needs=''
+  local/noises.py --noises "${1-}" "$data" > /dev/null
+  said=$(local/own_noise.py --list ${noise:+--noise "$noise"} "$data")
+  mapfile -t own_noises < <(printf '%s' "$said")
+  own_markers=("${own_noises[@]%%=*}")
+  own_markers=("${own_markers[@]/#/$data/.stage0-}") own_said=${noise:+ own=${own_noises[*]%%=*}}
+  own_markers=("${own_markers[@]/%/.done}")
+  for conf in "${configs[@]}"; do wanted+=,${noises_of[$conf]}; done
+  for name in noise music babble; do
+    if [[ ,$wanted, == *,$name,* ]]; then musan_needs+=,${name/babble/speech}; fi
+  done
+  musan_needs=${musan_needs#,}
+  for conf in "${configs[@]}"; do list_noise_dirs "$conf"; done # so that an unknown type is said before any work
+}
+
+list_noise_dirs() { # list_noise_dirs CONF: $noise_dirs, arguments that name the training noise of a system; and
+  # $noise_markers, what it depends on for noises of one's own
+  local said found name own=()
+  noise_markers=()
+  for name in "${own_noises[@]%%=*}"; do
+    own+=("$name")
+    if [[ ,${noises_of[$1]}, == *,$name,* ]]; then noise_markers+=("$data/.stage0-$name.done"); fi
+  done
+  said=$(local/noises.py --noises "${noises_of[$1]}" --own "$(IFS=, && echo "${own[*]}")" "$data")
   mapfile -t found < <(printf '%s' "$said")
   noise_dirs=("${found[@]/#/--noise-dir=}")
+}
+
+# 0: noise folders of one's own -> data directories, each with a marker of its own.
+prepare_own_noises() {
+  local place name marker options="max_bad=$max_bad seed=$seed" dir
+  for place in "${own_noises[@]}"; do
+    name=${place%%=*} marker=$data/.stage0-${place%%=*}.done dir=$data/noise_${place%%=*}
+    if stage_needs_run 0 "noise $name" "$marker" "$options" "corpus:$place"; then
+      "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_noise_$name.log" local/own_noise.py \
+        --noise "$place" --seed "$seed" --nj "$nj" --max-bad "$max_bad" "$data"
+      mark_done 0 "$marker" "$options" "$dir"_{train,test}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz,reco2digest}
+    fi
+  done
+}
+
+found_sets() { # found_sets DIR...: $found, those of these data directories that are there, and $tables, what is in them
+  local set
+  found=() tables=()
+  for set in "$@"; do
+    if [[ -d $set ]]; then found+=("$set") tables+=("$set"/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz,reco2digest}); fi
+  done
 }
 
 synthesise() { # synthesise PROGRAM: the corpora of --mini
@@ -97,12 +145,17 @@ synthesise() { # synthesise PROGRAM: the corpora of --mini
 
 make_noisy_sets() { # make_noisy_sets TEST_DIR: the noisy sets of a test set, as lhotse cuts
   "${train_cmd[@]}" --num-threads "$nj" "$data/log/make_noisy_${1##*/}.log" local/make_noisy_test.py \
-    --noises "$noises" --snrs "$snrs" --seed "$seed" --nj "$nj" "$1" "$data"
+    --noises "$noises" ${noise:+--noise "$noise"} --snrs "$snrs" --seed "$seed" --nj "$nj" "$1" "$data"
 }
 
 find_corpora() { # find_corpora NAME=DIR...: $corpus_inputs, what stage 0 is made of; DIR may be empty
   local place dry=()
-  corpus_inputs=() corpus_places=("$@")
+  prepare_own_noises
+  corpus_inputs=() corpus_places=()
+  for place in "$@"; do # MUSAN only if a noise of it is asked for
+    if [[ $place != musan=* || -n $musan_needs ]]; then corpus_places+=("$place"); fi
+  done
+  set -- "${corpus_places[@]}"
   if ! runs_stage 0; then return; fi
   if [[ $mini == true ]]; then # the stage makes them
     corpus_inputs=("corpus:synthetic=$corpora")
@@ -139,6 +192,7 @@ prepare_corpora() { # prepare_corpora [NAME OPTION...]: data directories of the 
   for place in "${located[@]}"; do
     corpus=${place%%=*} options=()
     if [[ $corpus == "$special" ]]; then options=("${@:2}"); fi
+    if [[ $corpus == musan ]]; then options+=(--needs "$musan_needs"); fi
     log "stage 0: $corpus in ${place#*=}"
     "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" \
       --nj "$nj" --max-bad "$max_bad" "${options[@]}" "${place#*=}" "$data"

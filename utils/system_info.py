@@ -3,6 +3,7 @@
 
     utils/system_info.py conf/exu_net.toml features             folder of its stored features; an empty line if it has none
     utils/system_info.py conf/exu_net.toml reads                features, waveforms or embeddings
+    utils/system_info.py conf/exu_net.toml noises               types of noise that it trains with, separated by commas
     utils/system_info.py conf/embedding_mlp.toml reads loss.noisy_copies=0    value of a key, or what to print without it
 
 The file may be a TOML file or the config.json of a model folder.
@@ -17,6 +18,7 @@ from typing import Any
 from sv.base.config import ConfigError, load_json, load_toml
 from sv.base.layout import feature_set
 
+NOISES = ("noise", "music", "babble")  # of a system that does not say, as AugmentConfig has it
 READS = {"waveform": "waveforms", "embedding": "embeddings"}  # by type of the front end; all others: features
 
 
@@ -30,12 +32,22 @@ def lookup(tables: Mapping[str, Any], key: str, default: str) -> Any:
     return value
 
 
+def noises(augment: Mapping[str, Any]) -> list[str]:
+    """Types of noise of an [augment] table, each once; of a sum like "babble+music" its parts."""
+    if augment.get("noise_prob", 1) == 0:
+        return []
+    named = augment.get("noises", NOISES)
+    return list(dict.fromkeys(part for name in named for part in str(name).split("+")))
+
+
 def answer(tables: Mapping[str, Any], question: str) -> str:
-    """Answer to `features`, `reads`, `key` or `key=default`."""
+    """Answer to `features`, `reads`, `noises`, `key` or `key=default`."""
     if question == "features":
         return feature_set(tables) or ""
     if question == "reads":
         return READS.get(lookup(tables, "features.type", "waveform"), "features")
+    if question == "noises":
+        return ",".join(noises(tables.get("augment", {})))
     key, _, default = question.partition("=")
     value = lookup(tables, key, default)
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -46,7 +58,9 @@ def main() -> None:
         description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", type=Path, help="TOML file of a system, or config.json of a model folder")
-    parser.add_argument("questions", nargs="+", metavar="QUESTION", help="features, reads, or a dotted KEY[=DEFAULT]")
+    parser.add_argument(
+        "questions", nargs="+", metavar="QUESTION", help="features, reads, noises, or a dotted KEY[=DEFAULT]"
+    )
     args = parser.parse_args()
     try:
         tables = (load_json if args.config.suffix == ".json" else load_toml)(args.config)

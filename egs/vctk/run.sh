@@ -58,16 +58,13 @@ default phrase_config conf/ge2e_tdsv.toml conf/mini/ge2e_tdsv.toml
 default valid_fraction 0.1 0.2
 default note '' 'Synthetic corpus (eSpeak NG voices): compares systems with each other; not VCTK results.'
 choose_systems "$config" "$baseline" "$phrase_config"
-
-list_noise_dirs "$noises"
+choose_noises "$noises"
 list_conditions "$data"/{vctk_test,digits}
 published=("$data"/vctk_{one_recording,shared_recordings})
 test_sets=("$data"/{vctk_test,digits} "${published[@]}" "${conditions[@]}")
 eval_sets=("$data"/vctk_{valid,one_recording_valid} "${test_sets[@]}")
 data_markers=("$data"/.stage{0,1,2}.done)
-valid_set_of() { # valid_set_of CONF
-  if [[ $1 == "$phrase_config" ]]; then echo "$data/vctk_one_recording_valid"; else echo "$data/vctk_valid"; fi
-}
+valid_set_of() { [[ $1 != "$phrase_config" ]] && echo "$data/vctk_valid" || echo "$data/vctk_one_recording_valid"; }
 
 # 0: corpora -> data directories.
 marker=$data/.stage0.done
@@ -78,15 +75,16 @@ find_corpora "${places[@]}"
 if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   if [[ $mini == true ]]; then synthesise local/make_synthetic_vctk.py; fi
   prepare_corpora vctk --top-db "$vad_top_db"
-  mark_done 0 "$marker" "$options" "$data"/{vctk,vctk_phrase,digits,musan_*}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz} \
-    "$data"/*/reco2digest
+  found_sets "$data"/{vctk,vctk_phrase,digits,vctk_noise_*,musan_*}
+  mark_done 0 "$marker" "$options" "${tables[@]}"
 fi
 
 # 1: valid data; speakers for testing, validation and training; enrolled models and their trials.
 marker=$data/.stage1.done
 options="num_test=$num_test num_enrol=$num_enrol num_copies=$num_copies valid_fraction=$valid_fraction seed=$seed"
 if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done"; then
-  utils/validate_data_dir.py "$data"/{vctk,vctk_phrase,digits} "$data"/musan_*
+  found_sets "$data"/{vctk,vctk_phrase,digits,musan_*}
+  utils/validate_data_dir.py "${found[@]}"
   local/split_test.py --num-test "$num_test" "$data"/vctk{,_dev,_test}
   local/split_validation.py --fraction "$valid_fraction" --seed "$seed" "$data"/vctk_{dev,train,valid}
   for part in train valid test; do local/subset_speakers.py "$data"/vctk{_$part,_phrase,_phrase_$part}; done
@@ -101,8 +99,8 @@ if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done
 fi
 
 # 2: noisy copies of the test sets, and the published protocols, as lhotse cuts.
-marker=$data/.stage2.done options="noises=$noises snrs=$snrs num_enrol=$num_enrol seed=$seed"
-if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done; then
+marker=$data/.stage2.done options="noises=$noises snrs=$snrs num_enrol=$num_enrol seed=$seed$own_said"
+if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done "${own_markers[@]}"; then
   for set in vctk_test digits; do make_noisy_sets "$data/$set"; done
   for pair in test:vctk_one_recording valid:vctk_one_recording_valid; do
     local/make_one_recording_test.py --copies "$num_enrol" --noises "$noises" --seed "$seed" \
@@ -121,7 +119,9 @@ for conf in "${models[@]}"; do stage_link_model "$conf"; done
 for conf in "${configs[@]}"; do
   train_set=vctk_train
   if [[ $conf == "$phrase_config" ]]; then train_set=vctk_phrase_copies; fi
-  stage_train "$conf" "$data/$train_set" "$(valid_set_of "$conf")" "${data_markers[@]}" -- "${noise_dirs[@]}"
+  list_noise_dirs "$conf"
+  stage_train "$conf" "$data/$train_set" "$(valid_set_of "$conf")" "${data_markers[@]}" \
+    "${noise_markers[@]}" -- "${noise_dirs[@]}"
 done
 for conf in "${systems[@]}"; do stage_extract "$conf" "$data/vctk_train"; done
 for conf in "${systems[@]}"; do stage_backend "$conf" "$data/vctk_train"; done

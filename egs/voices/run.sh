@@ -51,6 +51,7 @@ default baseline conf/exu_net.toml none
 default valid_fraction 0.04 0.125
 default note '' 'Synthetic corpus (eSpeak NG voices in simulated rooms): not VOiCES results.'
 choose_systems "$config" "$baseline"
+choose_noises
 data_markers=("$data"/.stage{0,1}.done) score_options=(--rules voices) places=(voices="$voices") training=
 if ((${#configs[@]})); then places+=(voxceleb1="$voxceleb1" musan="$musan" rirs="$rirs") training=yes; fi
 
@@ -70,11 +71,11 @@ if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
     if [[ $set == */voices_devkit && -n $microphones ]]; then rules+=(--microphones "$microphones"); fi
     if [[ -d $set ]]; then local/make_voices_trials.py --corpus "$(place_of voices)" "${rules[@]}" "$set"; fi
   done
-  outputs=("$data"/voices_*/{wav.scp,utt2spk,utt2dur,trials} "$data"/*/reco2digest)
+  found_sets "$data"/{voices_{devkit,dev,eval},voxceleb1_dev,musan_*,rirs}
+  outputs=("$data"/voices_*/trials "${tables[@]}")
   if [[ -n $training ]]; then
     local/make_channels.py --seed "$seed" "$data"
-    outputs+=("$data"/{voxceleb1_dev,musan_*,channels}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz})
-    if [[ -d $data/rirs ]]; then outputs+=("$data/rirs/wav.scp"); fi
+    outputs+=("$data/channels/wav.scp")
   fi
   mark_done 0 "$marker" "$options" "${outputs[@]}"
 fi
@@ -93,7 +94,8 @@ if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done
   utils/validate_data_dir.py "${test_sets[@]}"
   outputs=("${test_sets[@]/%//wav.scp}")
   if [[ -n $training ]]; then
-    utils/validate_data_dir.py "$data/voxceleb1_dev" "$data"/musan_*
+    found_sets "$data"/{voxceleb1_dev,musan_*}
+    utils/validate_data_dir.py "${found[@]}"
     local/split_validation.py --fraction "$valid_fraction" --seed "$seed" "$data"/voxceleb1_{dev,train,valid}
     local/check_leak.py "$train_set" "${test_sets[@]}" "$valid_set"
     outputs+=("$data"/voxceleb1_{train,valid}/{wav.scp,utt2spk,utt2dur,reco2digest,cuts.jsonl.gz} "$valid_set/trials")
@@ -109,9 +111,9 @@ for conf in "${systems[@]}"; do stage_features "$conf"; done
 for conf in "${models[@]}"; do
   if [[ -n $training ]]; then stage_link_model "$conf"; else stage_link_model "$conf" backend calibration; fi
 done
-list_noise_dirs noise,music,babble
 for conf in "${configs[@]}"; do
-  stage_train "$conf" "$train_set" "$valid_set" "${data_markers[@]}" -- \
+  list_noise_dirs "$conf"
+  stage_train "$conf" "$train_set" "$valid_set" "${data_markers[@]}" "${noise_markers[@]}" -- \
     "${noise_dirs[@]}" --rirs "$data/rirs" --channels "$data/channels"
 done
 for conf in "${systems[@]}"; do stage_extract "$conf" "$train_set"; done

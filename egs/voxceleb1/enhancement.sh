@@ -11,7 +11,7 @@ stage_enhancement_inputs() { # stage_enhancement_inputs CONF
   marker=$inputs/.stage4.done options="seed=$seed halves=$halves ${noise_args[*]}"
   if [[ $halves == true ]]; then halve=(--halves); fi
   if stage_needs_run 4 "inputs of $system" "$marker" "$options" "$conf" "$data"/.stage{0,1}.done \
-    "$extractor/.stage5.done"; then
+    "${noise_markers[@]}" "$extractor/.stage5.done"; then
     rm -rf "$inputs"/{data,embeddings}
     "${train_cmd[@]}" --num-threads "$nj" "$exp/$system/log/make_inputs.log" python -m sv.bin.make_enhancement_inputs \
       --config "$conf" --seed "$seed" --nj "$nj" "${halve[@]}" --train-dir "$data/voxceleb1_train" \

@@ -61,11 +61,14 @@ if enhances "$config" && [[ -z $extractor ]]; then
 fi
 
 list_conditions "$data/voxceleb1_test"
-list_noise_dirs noise,music,babble
+choose_noises
 test_sets=("$data/voxceleb1_test" "${conditions[@]}")
 eval_sets=("$data/voxceleb1_valid" "${test_sets[@]}")
 data_markers=("$data"/.stage{0,1,2}.done)
-noise_args=("${noise_dirs[@]}" --rirs "$data/rirs" --channels "$data/channels")
+noise_args_of() { # noise_args_of CONF: $noise_args, of its training
+  list_noise_dirs "$1"
+  noise_args=("${noise_dirs[@]}" --rirs "$data/rirs" --channels "$data/channels")
+}
 
 # 0: corpora -> data directories.
 marker=$data/.stage0.done
@@ -75,16 +78,15 @@ if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   if [[ $mini == true ]]; then synthesise local/make_synthetic_corpus.py; fi
   prepare_corpora voxceleb1 ${trials:+--trials "$trials"}
   local/make_channels.py --seed "$seed" "$data"
-  outputs=("$data"/{voxceleb1_dev,voxceleb1_test,musan_*,channels}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz})
-  outputs+=("$data"/*/reco2digest)
-  for set in rirs nonspeech100; do if [[ -d $data/$set ]]; then outputs+=("$data/$set/wav.scp"); fi; done
-  mark_done 0 "$marker" "$options" "${outputs[@]}" "$data/voxceleb1_test/trials"
+  found_sets "$data"/{voxceleb1_{dev,test},musan_*,rirs,nonspeech100}
+  mark_done 0 "$marker" "$options" "${tables[@]}" "$data/channels/wav.scp" "$data/voxceleb1_test/trials"
 fi
 
 # 1: valid data, a speaker-disjoint validation set, no trial speaker in training.
 marker=$data/.stage1.done options="valid_fraction=$valid_fraction seed=$seed"
 if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done"; then
-  utils/validate_data_dir.py "$data"/voxceleb1_{dev,test} "$data"/musan_*
+  found_sets "$data"/{voxceleb1_{dev,test},musan_*}
+  utils/validate_data_dir.py "${found[@]}"
   local/split_validation.py --fraction "$valid_fraction" --seed "$seed" "$data"/voxceleb1_{dev,train,valid}
   local/check_leak.py "$data"/voxceleb1_{train,test,valid}
   mark_done 1 "$marker" "$options" "$data"/voxceleb1_{train,valid}/{wav.scp,utt2spk,utt2dur,reco2digest,cuts.jsonl.gz} \
@@ -92,8 +94,8 @@ if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done
 fi
 
 # 2: noisy copies of the test set, as lhotse cuts.
-marker=$data/.stage2.done options="noises=$noises snrs=$snrs seed=$seed"
-if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done; then
+marker=$data/.stage2.done options="noises=$noises snrs=$snrs seed=$seed$own_said"
+if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done "${own_markers[@]}"; then
   make_noisy_sets "$data/voxceleb1_test"
   mark_done 2 "$marker" "$options" "${conditions[@]/%//cuts.jsonl.gz}" "${conditions[@]/%//wav.scp}" \
     "${conditions[@]/%//utt2spk}" "${conditions[@]/%//trials}"
@@ -103,10 +105,12 @@ fi
 for conf in "${systems[@]}"; do stage_features "$conf"; done
 for conf in "${models[@]}"; do stage_link_model "$conf"; done
 for conf in "${configs[@]}"; do
+  noise_args_of "$conf"
   if enhances "$conf"; then
     stage_train_enhancement "$conf"
   else
-    stage_train "$conf" "$data"/voxceleb1_{train,valid} "$data"/.stage{0,1}.done -- "${noise_args[@]}"
+    stage_train "$conf" "$data"/voxceleb1_{train,valid} "$data"/.stage{0,1}.done "${noise_markers[@]}" -- \
+      "${noise_args[@]}"
   fi
 done
 for conf in "${systems[@]}"; do

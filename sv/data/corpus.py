@@ -52,13 +52,13 @@ class Checked:
     problem: str = ""
 
 
-def audio_files(folder: str | Path) -> list[Path]:
+def audio_files(folder: str | Path, suffixes: tuple[str, ...] = AUDIO_SUFFIXES) -> list[Path]:
     """Audio files anywhere below a folder, in byte order; symbolic links to folders are followed."""
     found = [
         Path(root, name)
         for root, _, names in os.walk(folder, followlinks=True)
         for name in names
-        if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith("._")
+        if name.lower().endswith(suffixes) and not name.startswith("._")
     ]
     return sorted(found, key=lambda path: byte_order(str(path)))
 

@@ -1,13 +1,14 @@
 """Content of the report as plain records; page.html.j2 says how each looks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from markupsafe import Markup
 
 from sv.report.drawing import ORANGE, colour_of
-from sv.results.conditions import is_clean, snr_label
+from sv.results.conditions import condition_label, kind_of, snr_label
+from sv.results.means import MEAN15, mean15
 from sv.results.rows import Row
 
 
@@ -83,7 +84,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Noise types down, SNRs across, means at the right; clean speech in a line of its own.
+    """Noise types down, SNRs across, means at the right; conditions without an SNR above.
 
     Attributes
     ----------
@@ -91,7 +92,8 @@ class Matrix:
         Headers, without that of the means.
     has_means : bool
         The last cell of each line is a mean.
-    clean : Cell, optional
+    plain : list of (condition, cell)
+        Conditions without an SNR, clean speech first; each in a line of its own.
     lines : list of (noise type, cells)
         A cell is None where nothing was measured.
     """
@@ -99,7 +101,7 @@ class Matrix:
     kind: ClassVar[str] = "matrix"
     columns: list[str]
     has_means: bool
-    clean: Cell | None
+    plain: list[tuple[str, Cell]]
     lines: list[tuple[str, list[Cell | None]]]
 
 
@@ -161,8 +163,8 @@ def matrix(conditions: Sequence[tuple[Row, object]], cell: Callable[[Sequence], 
     cell : callable
         Of the values of one condition, or of several for their mean.
     """
-    clean = [value for row, value in conditions if is_clean(row)]
-    noisy = {(row["noise"], row["snr_db"]): value for row, value in conditions if not is_clean(row)}
+    plain = [(condition_label(row), cell([value])) for row, value in conditions if row["snr_db"] is None]
+    noisy = {(kind_of(row), row["snr_db"]): value for row, value in conditions if row["snr_db"] is not None}
     noises = list(dict.fromkeys(noise for noise, _ in noisy))
     snrs = sorted({snr for _, snr in noisy}, reverse=True)
     has_means = len(noisy) > 1
@@ -172,9 +174,19 @@ def matrix(conditions: Sequence[tuple[Row, object]], cell: Callable[[Sequence], 
         mean = [cell([value for value in values if value is not None])] if has_means else []
         lines.append((noise, [None if value is None else cell([value]) for value in values] + mean))
     if len(noises) > 1:
-        columns = [[noisy[noise, snr] for noise in noises if (noise, snr) in noisy] for snr in snrs]
-        lines.append(("mean", [*map(cell, columns), cell(list(noisy.values()))]))
-    return Matrix([snr_label(snr) for snr in snrs], has_means, cell(clean) if clean else None, lines)
+        lines.append(_mean_line([row for row, _ in conditions], noisy, snrs, cell))
+    return Matrix([snr_label(snr) for snr in snrs], has_means, plain, lines)
+
+
+def _mean_line(
+    rows: Sequence[Row], noisy: Mapping[tuple[str, float], object], snrs: Sequence[float], cell: Callable
+) -> tuple[str, list[Cell | None]]:
+    """Last line of a matrix: mean15 where it is there, else the mean over all types of noise."""
+    papers = {(kind_of(row), row["snr_db"]) for row in mean15(rows)}
+    own = {key: value for key, value in noisy.items() if key in papers or not papers}
+    columns = [[value for (_, at), value in own.items() if at == snr] for snr in snrs]
+    cells = [cell(values) if values else None for values in columns]
+    return MEAN15 if papers else "mean", [*cells, cell(list(own.values()))]
 
 
 def brief(value: float) -> str:

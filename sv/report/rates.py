@@ -25,10 +25,23 @@ from sv.report.blocks import (
 )
 from sv.results.breakdown import tables_of
 from sv.results.comparison import Comparison, first
-from sv.results.conditions import is_clean
 from sv.results.folder import SystemResults
+from sv.results.means import NOISY, averaged, averaged_text
 from sv.results.rows import Row
-from sv.results.tables import ABSENT, BACKEND_MEASURES, EER, MIN_DCF, Measure, backend_rows, short_commit
+from sv.results.tables import (
+    ABSENT,
+    BACKEND_LEGENDS,
+    BACKEND_MEASURES,
+    COLUMNS,
+    EER,
+    MIN_DCF,
+    BackendRows,
+    Measure,
+    backend_rows,
+    mean_body,
+    mean_name,
+    short_commit,
+)
 from sv.results.verdicts import SIGNIFICANT, Verdict, outcome
 from sv.scoring.bootstrap import PairedTest
 
@@ -56,7 +69,10 @@ def rates_section(comparison: Comparison) -> Section:
     )
     eer = _rate_grid(comparison, "EER (%)", lambda row: row["eer"], lambda row: (row["eer_low"], row["eer_high"]), 1)
     costs = [_cost_grid(comparison, prior) for prior in ("0.01", "0.05")]
-    return Section("Error rates by noise condition", [eer, *costs, Text(trials)])
+    means = mean_body(comparison)
+    header = ["mean", *(f"{name} {column}".strip() for name in comparison.systems for column in COLUMNS)]
+    table = [Panel("Means", [Table(header, means)])] if means else []
+    return Section("Error rates by noise condition", [eer, *costs, *table, Text(trials)])
 
 
 def _cost_grid(comparison: Comparison, prior: str) -> Grid:
@@ -93,8 +109,8 @@ def _of_system(comparison: Comparison, index: int) -> list[tuple[Row, Row]]:
 
 def verdict_text(first_name: str, verdict: Verdict) -> str:
     """Outcome of the comparison in a sentence."""
-    test, noisy = verdict.overall, sum(not is_clean(row) for row, _ in verdict.conditions)
-    where = f"on average over {noisy} noisy conditions" if noisy else "on clean speech"
+    test, rows = verdict.overall, [row for row, _ in verdict.conditions]
+    where = f"in {averaged_text(rows)}" if averaged(rows)[1] else "on clean speech"
     bounds = f"{signed(test.low, 2)} to {signed(test.high, 2)}"
     numbers = f"{signed(test.difference, 2)} points of EER, 95 % interval {bounds}, {p_text(test.p_value)}"
     found = outcome(test.difference, test.p_value)
@@ -141,13 +157,18 @@ def snr_section(comparison: Comparison) -> Section:
 
 
 def backends_section(comparisons: Sequence[Comparison]) -> Section:
-    """Every back end on clean speech and on the mean of the noisy conditions."""
+    """Every back end on clean speech and on mean15, or on the mean of the noisy conditions without it."""
     rows = backend_rows(comparisons)
     parts = {
         "clean speech": [(own.system, own.backend, own.clean) for own in rows],
-        "mean of the noisy conditions": [(own.system, own.backend, own.noisy) for own in rows],
+        _mean_title(rows): [(own.system, own.backend, own.noisy) for own in rows],
     }
     return Section("Back ends", [panel for title, part in parts.items() for panel in _backend_panel(title, part)])
+
+
+def _mean_title(rows: Sequence[BackendRows]) -> str:
+    name = mean_name(rows)
+    return "mean of the noisy conditions" if name == NOISY else name
 
 
 def _backend_panel(title: str, part: Sequence[tuple[str, str, list[Row]]]) -> list[Panel]:
@@ -184,8 +205,13 @@ def papers_section(comparisons: Sequence[Comparison], paper_backends: Mapping[st
         [rows.system, rows.backend, *_cells(measures, rows.clean), *_cells(measures, rows.noisy)]
         for rows in sorted(own, key=lambda rows: order.index(rows.system))
     ]
-    header = ["system", "back end", *(f"{where} {name}" for where in ("clean", "noisy") for name in _headers(measures))]
-    text = "Each system scored as in the paper that proposes it. Noisy: mean of the noisy conditions."
+    header = [
+        "system",
+        "back end",
+        *(f"{where} {name}" for where in ("clean", mean_name(own)) for name in _headers(measures)),
+    ]
+    legend = BACKEND_LEGENDS[mean_name(own)]
+    text = f"Each system scored as in the paper that proposes it; {legend}."
     return Section("As each paper scores", [Table(header, lines, 2), Text(text)])
 
 

@@ -11,6 +11,11 @@ def is_clean(row: Row) -> bool:
     return row["noise"] is None
 
 
+def kind_of(row: Row) -> str:
+    """Kind of condition that a row belongs to, as tables group them: `clean`, or the noise as the user names it."""
+    return CLEAN if is_clean(row) else row["noise"]
+
+
 def snr_label(snr_db: float) -> str:
     """Signal-to-noise ratio with its unit: `5 dB`."""
     return f"{snr_text(snr_db)} dB"

@@ -14,14 +14,23 @@ from sv.results.breakdown import tables_of
 from sv.results.comparison import compare
 from sv.results.folder import ScoreLists, load_results
 from sv.results.rows import Row, check_rows, read_results
-from sv.results.tables import BACKEND_COLUMNS, LEGEND, backend_table, footnotes, markdown_rows, markdown_table
+from sv.results.tables import (
+    BACKEND_LEGENDS,
+    LEGEND,
+    backend_rows,
+    backend_table,
+    footnotes,
+    markdown_rows,
+    markdown_table,
+    mean_name,
+)
 from sv.results.versus import BACKENDS, versus, versus_notes, versus_table
 
 BLOCK = re.compile(r"<!-- (results/\S+\.json): begin -->\n(.*?)\n<!-- (results/\S+\.json): end -->", re.DOTALL)
 MARKER = re.compile(r"<!-- results/\S+: (?:begin|end) -->")
-BACKEND_LEGEND = f"{LEGEND}; noisy: mean over noise conditions"
 VERSUS_LEGEND = (
-    "noisy: mean over noise conditions; intervals by a bootstrap over speakers; differences in points of EER, same trials and "
+    "noisy: mean over all conditions but clean; mean15: over MUSAN noise, music and babble at 0, 5, 10, 15 "
+    "and 20 dB; intervals by a bootstrap over speakers; differences in points of EER, same trials and "
     "draws of speakers for both; better, worse: at the 5 % level after Holm's correction for the number of rows"
 )
 
@@ -121,9 +130,10 @@ def render(entry: dict, path: Path) -> str:
         header, *body = versus_table(entry["versus"])
         tables, notes = [markdown_rows(header, body, num_words=2)], [VERSUS_LEGEND, *versus_notes(systems)]
     else:
-        backends = markdown_rows(BACKEND_COLUMNS, backend_table(comparisons), num_words=2)
-        tables = [markdown_table(comparisons[0]), backends]
-        notes = [BACKEND_LEGEND, *footnotes(systems)]
+        header, *body = backend_table(comparisons)
+        tables = [markdown_table(comparisons[0]), markdown_rows(header, body, num_words=2)]
+        legend = BACKEND_LEGENDS[mean_name(backend_rows(comparisons))]
+        notes = [f"{LEGEND}; {legend}", *footnotes(systems)]
     parts = [
         entry["note"],
         *tables,

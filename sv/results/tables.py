@@ -7,6 +7,7 @@ from statistics import fmean
 
 from sv.results.comparison import Comparison, first
 from sv.results.conditions import condition_label, is_clean
+from sv.results.means import MEAN15, NOISY, averaged, means
 from sv.results.rows import Row
 
 ABSENT = "-"
@@ -50,11 +51,10 @@ INTERVAL = "95 %"
 
 COLUMNS = (EER.header, f"[{INTERVAL}]", MIN_DCF.header, MIN_DCF_05.header)  # per system
 BACKEND_MEASURES = (EER, MIN_DCF, ACT_DCF, CLLR, MIN_CLLR)
-BACKEND_COLUMNS = (
-    "system",
-    "back end",
-    *(f"{where} {measure.header}" for where in ("clean", "noisy") for measure in BACKEND_MEASURES),
-)
+BACKEND_LEGENDS = {
+    MEAN15: "mean15: MUSAN noise, music and babble at 0, 5, 10, 15 and 20 dB",
+    NOISY: "noisy: mean over all conditions but clean",
+}
 
 
 def interval_cell(row: Row) -> str:
@@ -63,14 +63,23 @@ def interval_cell(row: Row) -> str:
 
 
 def table_body(comparison: Comparison) -> list[list[str]]:
-    """Cells per condition: its name, then `COLUMNS` per system; last the mean over noisy conditions that all have."""
+    """Cells per condition: its name, then `COLUMNS` per system; last those of `mean_body`."""
     body = []
     for rows in comparison.conditions:
         body.append([condition_label(first(rows)), *(cell for row in rows for cell in _cells(row))])
-    noisy = [rows for rows in comparison.shared if not is_clean(first(rows))]
-    if noisy:
-        body.append([f"mean of {len(noisy)} noisy", *(cell for own in zip(*noisy) for cell in _mean_cells(own))])
-    return body
+    return body + mean_body(comparison)
+
+
+def mean_body(comparison: Comparison) -> list[list[str]]:
+    """Cells per mean, see `sv.results.means.means`: its name, then `COLUMNS` per system, `ABSENT` where it lacks a condition."""
+    tables = [{row["condition"]: row for row in rows if row} for rows in zip(*comparison.conditions)]
+    names: dict[str, list[str]] = {}
+    for table in tables:
+        names |= {name: [row["condition"] for row in own] for name, own in means(list(table.values())).items()}
+    return [
+        [name, *(cell for table in tables for cell in _mean_cells([table.get(condition) for condition in conditions]))]
+        for name, conditions in names.items()
+    ]
 
 
 def _cells(row: Row | None) -> list[str]:
@@ -79,7 +88,9 @@ def _cells(row: Row | None) -> list[str]:
     return [EER.cell([row]), interval_cell(row), MIN_DCF.cell([row]), MIN_DCF_05.cell([row])]
 
 
-def _mean_cells(rows: Sequence[Row]) -> list[str]:
+def _mean_cells(rows: Sequence[Row | None]) -> list[str]:
+    if None in rows:
+        return [ABSENT] * len(COLUMNS)
     return [EER.cell(rows), "", MIN_DCF.cell(rows), MIN_DCF_05.cell(rows)]
 
 
@@ -127,19 +138,23 @@ class BackendRows:
     Attributes
     ----------
     system, backend : str
-    clean, noisy : list of Row
+    clean : list of Row
+    name : str
+        Of the mean over `noisy`: mean15, or noisy.
+    noisy : list of Row
     """
 
     system: str
     backend: str
     clean: list[Row]
+    name: str
     noisy: list[Row]
 
 
 def backend_rows(comparisons: Sequence[Comparison]) -> list[BackendRows]:
     """Rows of the first test set, per back end and system."""
     return [
-        BackendRows(name, each.backend, [r for r in rows if is_clean(r)], [r for r in rows if not is_clean(r)])
+        BackendRows(name, each.backend, [row for row in rows if is_clean(row)], *averaged(rows))
         for each in comparisons
         if each.test_set == comparisons[0].test_set
         for name, rows in zip(each.systems, zip(*each.shared))
@@ -147,15 +162,23 @@ def backend_rows(comparisons: Sequence[Comparison]) -> list[BackendRows]:
 
 
 def backend_table(comparisons: Sequence[Comparison]) -> list[list[str]]:
-    """Cells under `BACKEND_COLUMNS`, one row per back end and system of the first test set."""
-    return [
+    """Header, and cells of one row per back end and system of the first test set."""
+    found = backend_rows(comparisons)
+    where = ("clean", mean_name(found))
+    header = ["system", "back end", *(f"{part} {measure.header}" for part in where for measure in BACKEND_MEASURES)]
+    return [header] + [
         [
             own.system,
             own.backend,
             *(measure.cell(rows) for rows in (own.clean, own.noisy) for measure in BACKEND_MEASURES),
         ]
-        for own in backend_rows(comparisons)
+        for own in found
     ]
+
+
+def mean_name(found: Sequence[BackendRows]) -> str:
+    """Name of the mean over noise in a table of back ends: `mean15` if it is that in each line, else `noisy`."""
+    return MEAN15 if {own.name for own in found} == {MEAN15} else NOISY
 
 
 def footnotes(systems: Sequence[list[Row]]) -> list[str]:

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from sv.results.conditions import is_clean
 from sv.results.folder import ScoreList
+from sv.results.means import averaged
 from sv.results.rows import Row
 from sv.scoring.bootstrap import PairedTest, paired_test
 
@@ -24,7 +24,7 @@ class Verdict:
     conditions : list of (Row, PairedTest)
         Per shared condition the first system's row and the test; p-values after Holm's correction.
     overall : PairedTest
-        Of the mean over the noisy conditions, or over all if none is noisy.
+        Of `sv.results.means.averaged`: of mean15, or of the mean over the noisy conditions, or over all if none is noisy.
     """
 
     other: str
@@ -59,13 +59,14 @@ def verdicts(lists: Sequence[Sequence[ScoreList]]) -> list[Verdict]:
     drawn = [[_replicates(item, own[0].row["seed"]) for item in own] for own in lists]
     ((_, num_speakers), *_), *_ = drawn
     rows = [own[0].row for own in lists]
-    averaged = [i for i, row in enumerate(rows) if not is_clean(row)] or range(len(rows))
+    _, noisy = averaged(rows)
+    chosen = [i for i, row in enumerate(rows) if row in noisy] or range(len(rows))
     ours, *others = ([eers for eers, _ in own] for own in zip(*drawn))
     found = []
     for item, theirs in zip(lists[0][1:], others):
         tests = [paired_test(a, b, num_speakers) for a, b in zip(ours, theirs)]
         adjusted = holm([test.p_value for test in tests])
-        means = (np.mean([eers[i] for i in averaged], axis=0) for eers in (ours, theirs))
+        means = (np.mean([eers[i] for i in chosen], axis=0) for eers in (ours, theirs))
         found.append(
             Verdict(
                 other=item.system,

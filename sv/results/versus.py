@@ -7,13 +7,14 @@ import numpy as np
 
 from sv.results.conditions import is_clean
 from sv.results.folder import ScoreLists, SystemResults
+from sv.results.means import MEAN15, NOISY, averaged
 from sv.results.rows import Row
 from sv.results.tables import EER, INTERVAL, scored_text, short_commit
 from sv.results.verdicts import holm, outcome
 from sv.scoring.bootstrap import interval, paired_test
 
 BACKENDS = ("cosine", "plda")
-PARTS = ("clean", "noisy")
+PARTS = ("clean", MEAN15, NOISY)
 Curves = dict[str, np.ndarray]  # per part the EER and its replicates, (1 + num_replicates,), in [0, 1]
 
 
@@ -31,9 +32,9 @@ def versus(results: Sequence[SystemResults], references: Sequence[str], lists: S
     Returns
     -------
     list of dict
-        Per system and back end: system, backend; clean and noisy (the mean over all noisy conditions): EER and its 95 %
-        interval; against: per reference and part the difference in points, its 95 % interval and p-value, after Holm's
-        correction for the number of records.
+        Per system and back end: system, backend; clean and mean15, or noisy (the mean over all noisy conditions) without it:
+        EER and its 95 % interval; against: per reference and part the difference in points, its 95 % interval and p-value, after
+        Holm's correction for the number of records.
 
     Raises
     ------
@@ -68,11 +69,15 @@ def versus(results: Sequence[SystemResults], references: Sequence[str], lists: S
 
 def _curves(result: SystemResults, rows: Sequence[Row], lists: ScoreLists) -> tuple[Curves, int, int]:
     parts: dict[str, list[np.ndarray]] = {}
+    name, noisy = averaged(rows)
     for row in rows:
+        part = "clean" if is_clean(row) else name
+        if part == name and row not in noisy:
+            continue
         curves = lists.of(result, row).bootstrap(row["seed"])
         eers = curves.eers()
         eers[0] = row["eer"] / 100  # exact, where long lists' curves are evaluated on fewer thresholds
-        parts.setdefault("clean" if is_clean(row) else "noisy", []).append(eers)
+        parts.setdefault(part, []).append(eers)
     means = {part: np.mean(parts[part], axis=0) for part in PARTS if part in parts}
     return means, curves.num_speakers, rows[0]["num_target"]
 

@@ -83,3 +83,14 @@ def test_the_folder_above_musan_is_named(run, speech, tmp_path):
 def test_pieces_belong_to_their_recording(path, utterance, recording):
     source = source_of(Path("musan/noise") / path)
     assert (source.utterance, source.speaker, half_of(source.speaker)) == (utterance, recording, "test")
+
+
+def test_only_the_categories_that_are_needed_have_to_be_there(run, speech, tmp_path):
+    for number in (1, 2):
+        speech(tmp_path / f"musan/noise/noise-x-000{number}.wav", seed=number)
+    done = run("local/prepare_musan.py", "--needs", "noise", tmp_path / "musan", tmp_path / "data")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "data").glob("musan_*")) == [
+        "musan_noise_test",
+        "musan_noise_train",
+    ]

@@ -60,9 +60,11 @@ def test_clean_alone_is_one_cell() -> None:
 
 
 def test_a_cell_has_a_class_or_a_background() -> None:
-    assert '<td class="better">' in html_of(Matrix([], False, Cell("1", look="better"), []))
-    assert '<td style="background:#d9730d73">' in html_of(Matrix([], False, Cell("1", background=shade(3, 3)), []))
-    assert '<td class="mean worse">' in html_of(Matrix(["a"], True, None, [("x", [None, Cell("1", look="worse")])]))
+    assert '<td class="better">' in html_of(Matrix([], False, [("x", Cell("1", look="better"))], []))
+    assert '<td style="background:#d9730d73">' in html_of(
+        Matrix([], False, [("x", Cell("1", background=shade(3, 3)))], [])
+    )
+    assert '<td class="mean worse">' in html_of(Matrix(["a"], True, [], [("x", [None, Cell("1", look="worse")])]))
     assert shade(1, 0) == "#d9730d00"
 
 
@@ -87,7 +89,12 @@ HOSTILE = "<script>alert('x')</script>"
         Command(HOSTILE, HOSTILE, HOSTILE),
         colour_key([HOSTILE]),
         Table([HOSTILE], [[HOSTILE]]),
-        Matrix([HOSTILE], False, Cell(HOSTILE, HOSTILE, HOSTILE, HOSTILE), [(HOSTILE, [Cell(HOSTILE, HOSTILE)])]),
+        Matrix(
+            [HOSTILE],
+            False,
+            [(HOSTILE, Cell(HOSTILE, HOSTILE, HOSTILE, HOSTILE))],
+            [(HOSTILE, [Cell(HOSTILE, HOSTILE)])],
+        ),
         Details(HOSTILE, HOSTILE),
         Panel(HOSTILE, [Text(HOSTILE)]),
         Grid([Panel(HOSTILE, [Text(HOSTILE)])]),

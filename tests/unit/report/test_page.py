@@ -102,12 +102,12 @@ def test_the_verdict_says_who_errs_less_and_by_how_much(folders) -> None:
     (found,) = verdicts(lists_of(folders).by_condition(results, shared))
     said = next(text for text in read_page(folders).texts if "errs less than" in text)
     assert said.startswith(
-        "ours<1> errs less than baseline on average over 4 noisy conditions: ours<1> minus baseline is \u2212"
+        "ours<1> errs less than baseline in the mean of 4 noisy conditions: ours<1> minus baseline is \u2212"
     )
     assert f"{-found.overall.difference:.2f} points of EER" in said
     assert page(results[::-1], lists_of(folders)).count("ours&lt;1&gt; errs less than baseline") == 1
     equal = verdict_text("a", replace(found, overall=replace(found.overall, p_value=0.2, low=-1.0, high=1.0)))
-    assert equal.startswith("a and baseline: no difference shown on average over 4 noisy conditions (")
+    assert equal.startswith("a and baseline: no difference shown in the mean of 4 noisy conditions (")
     assert equal.endswith("interval \u22121.00 to +1.00, p\u00a0=\u00a00.200).")
 
 
@@ -174,9 +174,8 @@ def papers_table(folders: list[Path], paper_backends: dict[str, str]) -> list[st
     if "As each paper scores" not in texts:
         return []
     found = [text for text in texts[texts.index("As each paper scores") :] if text.strip()]
-    return found[
-        : found.index("Each system scored as in the paper that proposes it. Noisy: mean of the noisy conditions.")
-    ]
+    end = "Each system scored as in the paper that proposes it; noisy: mean over all conditions but clean."
+    return found[: found.index(end)]
 
 
 def test_each_system_is_shown_by_its_papers_back_end(folders) -> None:

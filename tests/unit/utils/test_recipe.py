@@ -68,7 +68,8 @@ def shell(tmp_path):
         path.write_text(f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/calls\nprintf "{output}"\n')
         path.chmod(0o755)
 
-    program("utils/system_info.py", r"log_mel-1\nfeatures\n0\n")
+    program("utils/system_info.py", r"log_mel-1\nfeatures\n0\nnoise,babble\n")
+    program("local/own_noise.py", r"")
     program("local/check_corpora.py", r"a\t/corpora/A\nb_c\t/corpora/B\n")
     program("local/make_noisy_test.py", r"data/x-noise-snr5\ndata/x-noise-snr10")
     program("local/noises.py", "")
@@ -78,7 +79,8 @@ def shell(tmp_path):
     def run(lines):
         (tmp_path / "calls").unlink(missing_ok=True)
         text = "set -euo pipefail\nmini=false exp=exp data=data noises=noise snrs=5,10 download='' corpora=/corpora\n"
-        text += "nj=2 max_bad=0.1 stage=0 stop_stage=8 dry_run=false model='' despite=''\n. utils/stages.sh\n"
+        text += "model='' despite='' noise='' seed=0\n"
+        text += "nj=2 max_bad=0.1 stage=0 stop_stage=8 dry_run=false\n. utils/stages.sh\n"
         done = subprocess.run(["bash", "-c", text + lines], capture_output=True, text=True, cwd=tmp_path)
         calls = (tmp_path / "calls").read_text().splitlines() if (tmp_path / "calls").exists() else []
         return done, calls
@@ -91,7 +93,9 @@ def test_each_configuration_is_asked_once(shell):
     done, calls = shell(lines + "for i in 1 2 3; do feats_of one.toml; feats_of two.toml; done\n")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "one.toml two.toml\n" + 6 * "exp/feats/log_mel-1\n"
-    assert calls == [f"utils/system_info.py {name}.toml features reads loss.noisy_copies=0" for name in ("one", "two")]
+    assert calls == [
+        f"utils/system_info.py {name}.toml features reads loss.noisy_copies=0 noises" for name in ("one", "two")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -105,11 +109,12 @@ def test_a_configuration_that_is_not_there_is_named(shell, conf, message):
 
 
 def test_lists_of_programs_reach_arrays_and_their_failure_the_recipe(shell):
-    lines = "list_conditions data/x\nlist_noise_dirs noise\n"
+    lines = "choose_systems one.toml\nlist_conditions data/x\nlist_noise_dirs one.toml\n"
     done, calls = shell(lines + 'printf "%s|" "${conditions[@]}" "${#noise_dirs[@]}"\n')
     assert done.stdout == "data/x-noise-snr5|data/x-noise-snr10|0|", done.stderr
-    assert calls[0] == "local/make_noisy_test.py --list --noises noise --snrs 5,10 data/x data"
-    done, _ = shell("local=1; printf '#!/bin/sh\\nexit 4\\n' > local/noises.py\nlist_noise_dirs noise\necho on\n")
+    assert calls[1] == "local/make_noisy_test.py --list --noises noise --snrs 5,10 data/x data"
+    failing = "choose_systems one.toml\nlist_noise_dirs one.toml\necho on\n"
+    done, _ = shell("local=1; printf '#!/bin/sh\\nexit 4\\n' > local/noises.py\n" + failing)
     assert (done.returncode, done.stdout) == (4, "")
 
 
@@ -134,3 +139,24 @@ def test_options_of_one_corpus_reach_its_program_alone(shell):
     assert calls == [
         "local/check_corpora.py --names a,b_c,absent --noises noise --corpora /corpora --a  --b-c /my/B --absent "
     ]
+
+
+def test_musan_is_asked_for_only_as_far_as_noises_of_it_are(shell):
+    lines = "verify_audio=false\nchoose_systems {}\nnoises={} choose_noises\n"
+    lines += 'find_corpora a= musan=\necho "$musan_needs|${{corpus_places[*]}}"\n'
+    done, _ = shell(lines.format("one.toml", "nonspeech"))  # the stand-in trains with noise and babble
+    assert done.stdout == "noise,speech|a= musan=\n", done.stderr
+    done, _ = shell(lines.format("none", "nonspeech,music"))
+    assert done.stdout == "music|a= musan=\n"
+    done, _ = shell(lines.format("none", "nonspeech"))
+    assert done.stdout == "|a=\n"
+
+
+def test_training_depends_on_a_noise_of_one_s_own_only_if_the_system_names_it(shell):
+    lines = "printf '#!/bin/sh\\necho babble=/x\\necho street=/y\\n' > local/own_noise.py\nchoose_systems one.toml\n"
+    lines += 'choose_noises\nlist_noise_dirs one.toml\necho "${own_markers[*]}|${noise_markers[*]}|$own_said"\n'
+    done, calls = shell(lines.replace("choose_noises", "noise=x\nchoose_noises", 1))
+    assert (
+        done.stdout == "data/.stage0-babble.done data/.stage0-street.done|data/.stage0-babble.done| own=babble street\n"
+    )
+    assert calls[-1] == "local/noises.py --noises noise,babble --own babble,street data"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sv.data.augment import AugmentConfig
 from sv.kaldi import open_ark_scp, read_vectors, write_data_dir
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -279,3 +280,13 @@ def test_logs_of_an_array_in_one_screen(tmp_path):
         "# Started at noon\nx\n# Accounting: time=0 threads=1\n# Finished at noon with status 0\n"
     )
     assert run("summarize_logs.py", tmp_path / "kaldi.log").returncode == 0
+
+
+def test_the_noise_a_system_trains_with(tmp_path):
+    def noises(text):
+        (tmp_path / "a.toml").write_text(text)
+        return run("system_info.py", tmp_path / "a.toml", "noises").stdout
+
+    assert noises("") == ",".join(AugmentConfig().noises) + "\n"
+    assert noises('[augment]\nnoises = ["street", "babble+music", "music"]\n') == "street,babble,music\n"
+    assert noises("[augment]\nnoise_prob = 0.0\n") == "\n"

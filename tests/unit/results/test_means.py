@@ -1,0 +1,73 @@
+"""mean15, mean16 and the means of each kind of condition."""
+
+import pytest
+
+from sv.report.blocks import Cell, matrix
+from sv.results.comparison import compare
+from sv.results.means import averaged, averaged_text, mean15, means
+from sv.results.tables import backend_table, table_body
+
+KINDS = ("babble", "music", "noise", "nonspeech")
+
+
+@pytest.fixture
+def papers(row):
+    """papers(system): clean of EER 1, and four kinds of noise at five SNRs, EERs 10, 20, 30, 40 by kind, less SNR / 10."""
+
+    def make(system: str) -> list[dict]:
+        noisy = [
+            (kind, snr, 10 * i - snr / 10) for i, kind in enumerate(KINDS, 1) for snr in (0.0, 5.0, 10.0, 15.0, 20.0)
+        ]
+        return [row(system, eer=1.0), *(row(system, kind, snr, eer=eer) for kind, snr, eer in noisy)]
+
+    return make
+
+
+def test_means_by_hand_in_the_order_of_the_papers(papers) -> None:
+    body = {cells[0]: cells[1:] for cells in table_body(compare([papers("a")])[0])[21:]}
+    # The mean of SNR / 10 is 1. mean15: 20 - 1; mean16: (15 x 19 + 1) / 16.
+    assert {name: cells[0] for name, cells in body.items()} == {
+        "mean of noise": "29.00", "mean of music": "19.00", "mean of babble": "9.00", "mean15": "19.00", "mean16": "17.88",
+        "mean of nonspeech": "39.00",
+    }  # fmt: skip
+    assert list(body) == [
+        "mean of noise", "mean of music", "mean of babble", "mean15", "mean16", "mean of nonspeech",
+    ]  # fmt: skip
+    assert body["mean15"] == ["19.00", "", "1.900", "0.760"]
+
+
+@pytest.mark.parametrize("lost", [("babble", 5.0), ("music", 20.0), ("noise", 0.0)])
+def test_mean15_is_of_all_fifteen_or_not_there(papers, lost) -> None:
+    rows = [one for one in papers("a") if (one["noise"], one["snr_db"]) != lost]
+    assert not {"mean15", "mean16", f"mean of {lost[0]}"} & set(means(rows))
+    assert any(name.startswith(f"mean of {lost[0]} at ") for name in means(rows))
+    assert averaged_text(rows) == "the mean of 19 noisy conditions"
+
+
+def test_mean16_needs_clean_and_mean15_does_not(papers) -> None:
+    rows = papers("a")[1:]
+    assert "mean15" in means(rows) and "mean16" not in means(rows)
+
+
+def test_other_snrs_and_noises_do_not_move_mean15(papers, row) -> None:
+    rows = [*papers("a"), row("a", "babble", -5.0, eer=90.0), row("a", "street", 0.0), row("a", "street", 2.5)]
+    assert sum(one["eer"] for one in mean15(rows)) / 15 == 19
+    assert {"mean of babble at -5, 0, 5, 10, 15, 20 dB", "mean of street at 0, 2.5 dB"} <= set(means(rows))
+    assert averaged(rows)[0] == "mean15" and averaged_text(rows) == "mean15"
+
+
+def test_a_system_without_all_conditions_does_not_hide_the_means_of_another(papers, row) -> None:
+    (line,) = [cells for cells in table_body(compare([[row("b")], papers("a")])[0]) if cells[0] == "mean15"]
+    assert line[1:] == ["-", "-", "-", "-", "19.00", "", "1.900", "0.760"]
+
+
+def test_back_ends_are_averaged_over_mean15(papers) -> None:
+    header, line = backend_table(compare([papers("a")]))
+    assert (header[7], line[7]) == ("mean15 EER %", "19.00")
+
+
+def test_the_last_line_of_a_matrix_is_mean15(papers) -> None:
+    found = matrix([(one, one["eer"]) for one in papers("a")], lambda values: Cell(f"{sum(values) / len(values):.2f}"))
+    name, cells = found.lines[-1]
+    assert (name, [cell.text for cell in cells]) == ("mean15", ["18.00", "18.50", "19.00", "19.50", "20.00", "19.00"])
+    assert [(label, cell.text) for label, cell in found.plain] == [("clean", "1.00")]

@@ -15,11 +15,11 @@ from sv.embed.opening import ModelSource, find_source, open_model
 from sv.embed.utterances import UtteranceEmbedder
 from sv.embed.verification import Verdict, cosine, judge, read_own_calibration
 from sv.features.segments import compute_features
+from sv.models.precision import ASKED
 from sv.scoring import OperatingPoint
 
 Path_ = str | PathLike
 Audio = np.ndarray | torch.Tensor | Path_
-PRECISIONS, RUNTIMES = ("float32",), ("torch", "onnxruntime")
 FULL_SCALE = {np.dtype(np.int16): 1 << 15, np.dtype(np.int32): 1 << 31}
 
 
@@ -40,7 +40,8 @@ def load(
         weights; an .onnx file with its description beside it; the .toml file of a program.
     device : str or torch.device, optional
         The first GPU by default, or the CPU.
-    precision : "float32"
+    precision : "float32", "bf16" or "auto"
+        Of systems of ours: bf16 is faster on processors that have it, and moves scores by about 0.01.
     runtime : "torch" or "onnxruntime", optional
         The one that the model is for, by default; no other computes it yet.
     system : str, optional
@@ -67,8 +68,8 @@ def load(
     >>> model.verify(low, high, rate=16_000).calibrated       # no calibration: a score, no decision
     False
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be {' or '.join(PRECISIONS)}, got {precision!r}")
+    if precision not in ASKED:
+        raise ValueError(f"precision must be {', '.join(ASKED[:-1])} or {ASKED[-1]}, got {precision!r}")
     source = find_source(model, system)
     own = {"onnx": "onnxruntime", "command": None}.get(source.kind, "torch")
     if runtime not in (None, own):
@@ -79,7 +80,7 @@ def load(
         raise ValueError(f"{model}: computed on the CPU, got device {str(device)!r}")
     try:
         chosen = None if device is None else torch.device(device)
-        return SpeakerModel(source, open_model(source, chosen))
+        return SpeakerModel(source, open_model(source, chosen, precision))
     except (RuntimeError, AssertionError) as error:  # of PyTorch, for a device that it has not
         raise ValueError(f"device {str(device)!r}: {str(error).splitlines()[0]}") from error
 

@@ -11,6 +11,7 @@ from sv.base.files import sha256_of
 from sv.base.layout import ModelFolder
 from sv.embed.command_model import WHOLE as WHOLE_BY_COMMAND
 from sv.embed.command_model import CommandDescription, CommandEmbedder
+from sv.embed.computing import TorchNetwork, said_precision
 from sv.embed.embedder import Embedder
 from sv.embed.onnx_model import WHOLE, OnnxDescription, OnnxFeatures, OnnxModel, check_model
 from sv.embed.utterances import UtteranceEmbedder
@@ -106,7 +107,9 @@ def find_folder(model: str | Path) -> Path:
     return source.path
 
 
-def open_model(source: ModelSource | str | Path, device: torch.device | str | None = None) -> UtteranceEmbedder:
+def open_model(
+    source: ModelSource | str | Path, device: torch.device | str | None = None, precision: str = "float32"
+) -> UtteranceEmbedder:
     """Read a model.
 
     Parameters
@@ -115,6 +118,8 @@ def open_model(source: ModelSource | str | Path, device: torch.device | str | No
         As `find_source` takes it.
     device : torch.device or str, optional
         The first GPU by default, or the CPU. ONNX models and programs do not ask for it.
+    precision : "float32", "bf16" or "auto"
+        Of systems of ours.
 
     Raises
     ------
@@ -123,10 +128,12 @@ def open_model(source: ModelSource | str | Path, device: torch.device | str | No
     """
     source = source if isinstance(source, ModelSource) else find_source(source)
     device = device or device_of_job()
-    if source.kind == "folder":
-        return UtteranceEmbedder.of_model(*load_model(source.path, device))
-    if source.kind == "checkpoint":
-        return UtteranceEmbedder.of_model(*_published(source, device))
+    if source.kind in ("folder", "checkpoint"):
+        read = load_model(source.path, device) if source.kind == "folder" else _published(source, device)
+        system, frontend, model = read
+        return UtteranceEmbedder.of_model(system, frontend, TorchNetwork(model, said_precision(precision, device)))
+    if precision == "bf16":
+        raise ConfigError(f"{source.path}: computed as it is, not in bf16; leave --precision float32 or auto")
     if source.kind == "onnx":
         return _of_onnx(source)
     system = _foreign_system(source, WHOLE_BY_COMMAND)

@@ -3,14 +3,14 @@
 sv extract --model exp/exu_net --feats exp/feats/x --job 1 --num-jobs 4 --out exp/exu_net/embeddings data/test
 
 Writes <out>/<set>/xvector.<job>.{ark,scp}, one vector per utterance, segments.<job>.{ark,scp}, one matrix of its segments,
-and computed.json, the precision, which stage 7 puts into the results.
+and computed.json, precision and runtime, which stage 7 puts into the results.
 """
 
 from pathlib import Path
 
 from sv.base.config import write_json
 from sv.bin.common import allow_pipes_option, command_parser, fail_in_one_line, job_options
-from sv.bin.options import model_option, precision_option
+from sv.bin.options import model_option, precision_option, runtime_option
 from sv.embed.inputs import set_features
 from sv.embed.opening import open_model
 from sv.kaldi import open_ark_scp, read_utt2spk, split_keys
@@ -23,13 +23,14 @@ def main(argv: list[str] | None = None) -> None:
     parser = command_parser("extract", __doc__)
     model_option(parser)
     precision_option(parser)
+    runtime_option(parser)
     parser.add_argument("--feats", type=Path, help="folder of stored features; without it they are computed here")
     parser.add_argument("--out", type=Path, required=True, help="folder of the embeddings")
     allow_pipes_option(parser)
     job_options(parser)
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR")
     args = parser.parse_args(argv)
-    embedder = open_model(args.model, device_of_job(args.job), args.precision)
+    embedder = open_model(args.model, device_of_job(args.job), args.precision, args.runtime)
     for data_dir in args.data_dirs:
         utts = split_keys(list(read_utt2spk(data_dir / "utt2spk")), args.num_jobs, args.job)
         features = set_features(embedder.system, embedder.frontend, data_dir, args.feats, utts, args.allow_pipes)

@@ -72,6 +72,7 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "num_gpus": unset_or(whole(0, 1024)),
     "num_nodes": whole(1, 10_000),
     "num_ranks": unset_or(whole(1, 100_000)),
+    "precision": one_of("float32", "bf16", "auto"),
     "launcher": one_of("local", "slurm", "sge"),
     "seed": SEED,
     "max_bad": SHARE,

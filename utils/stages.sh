@@ -73,10 +73,11 @@ stage_extract() { # stage_extract CONF TRAIN_DIR: of $eval_sets and of TRAIN_DIR
   system=$(system_of "$conf") feats=$(feats_of "$conf") folder=$exp/$(system_of "$conf")
   all=("${eval_sets[@]}" ${train_dir:+"$train_dir"})
   marker=$folder/.stage5.done options="sets=${all[*]##*/}"
+  if [[ $precision != float32 ]]; then options+=" precision=$precision"; fi
   if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
   if stage_needs_run 5 "extract $system" "$marker" "$options" "$folder/.stage4.done" "${inputs[@]}"; then
     extract=(python -m sv.bin.extract --model "${sources_of[$conf]-$folder}" --job JOB --num-jobs "$num_tasks"
-      --out "$folder/embeddings")
+      --precision "$precision" --out "$folder/embeddings")
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" "$folder/log/extract.JOB.log" \
       "${extract[@]}" ${feats:+--feats "$feats"} "${eval_sets[@]}"
     if [[ -n $train_dir ]]; then

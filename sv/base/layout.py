@@ -79,6 +79,10 @@ class ModelFolder:
         """Folder of a set's embeddings."""
         return self.path / "embeddings" / set_name
 
+    def computed(self, set_name: str) -> Path:
+        """Precision and runtime of a set's embeddings; not there if they are older than this record: float32 by torch."""
+        return self.embeddings(set_name) / "computed.json"
+
     def vectors(self, set_name: str) -> Path:
         """Index of a set's embeddings, one vector per utterance."""
         return self.embeddings(set_name) / "xvector.scp"

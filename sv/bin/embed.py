@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from sv.bin.common import allow_pipes_option, command_parser, fail_in_one_line
-from sv.bin.options import model_option, speech_options
+from sv.bin.options import model_option, precision_option, runtime_option, speech_options
 from sv.data.audio import BadAudio
 from sv.embed.inputs import refuse_stored
 from sv.embed.naming import named_inputs
@@ -31,6 +31,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out recordings that cannot be used, instead of failing"
     )
+    precision_option(parser)
+    runtime_option(parser)
     speech_options(parser, 0.0)
     allow_pipes_option(parser)
     parser.add_argument("inputs", type=Path, nargs="+", help="audio files, folders of them, wav.scp or feats.scp files")
@@ -50,7 +52,9 @@ def main(argv: list[str] | None = None) -> None:
     inputs = named_inputs(args.inputs)
     if args.vad == "silero":
         refuse_stored(inputs)
-    embedder = open_model(args.model).listening(args.vad, args.min_speech)
+    embedder = open_model(args.model, precision=args.precision, runtime=args.runtime).listening(
+        args.vad, args.min_speech
+    )
     dim = 0
     reader, out = embedder.reader(args.allow_pipes), args.out.absolute()
     with open_ark_scp(out, out.with_suffix(".scp")) as write:

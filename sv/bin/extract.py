@@ -2,13 +2,15 @@
 
 sv extract --model exp/exu_net --feats exp/feats/x --job 1 --num-jobs 4 --out exp/exu_net/embeddings data/test
 
-Writes <out>/<set>/xvector.<job>.{ark,scp}, one vector per utterance, and segments.<job>.{ark,scp}, one matrix of its segments.
+Writes <out>/<set>/xvector.<job>.{ark,scp}, one vector per utterance, segments.<job>.{ark,scp}, one matrix of its segments,
+and computed.json, precision and runtime, which stage 7 puts into the results.
 """
 
 from pathlib import Path
 
+from sv.base.config import write_json
 from sv.bin.common import allow_pipes_option, command_parser, fail_in_one_line, job_options
-from sv.bin.options import model_option
+from sv.bin.options import model_option, precision_option, runtime_option
 from sv.embed.inputs import set_features
 from sv.embed.opening import open_model
 from sv.kaldi import open_ark_scp, read_utt2spk, split_keys
@@ -20,13 +22,15 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and embed."""
     parser = command_parser("extract", __doc__)
     model_option(parser)
+    precision_option(parser)
+    runtime_option(parser)
     parser.add_argument("--feats", type=Path, help="folder of stored features; without it they are computed here")
     parser.add_argument("--out", type=Path, required=True, help="folder of the embeddings")
     allow_pipes_option(parser)
     job_options(parser)
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR")
     args = parser.parse_args(argv)
-    embedder = open_model(args.model, device_of_job(args.job))
+    embedder = open_model(args.model, device_of_job(args.job), args.precision, args.runtime)
     for data_dir in args.data_dirs:
         utts = split_keys(list(read_utt2spk(data_dir / "utt2spk")), args.num_jobs, args.job)
         features = set_features(embedder.system, embedder.frontend, data_dir, args.feats, utts, args.allow_pipes)
@@ -38,6 +42,7 @@ def main(argv: list[str] | None = None) -> None:
             for utt, vector, segments in embedder(features):
                 write(utt, vector)
                 write_segments(utt, segments)
+        write_json(args.out / data_dir.name / "computed.json", embedder.computing.to_dict())
         print(f"{data_dir.name}: {len(utts)} utterances", flush=True)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from sv.base.numbers import NOT_NEGATIVE, SEED
 from sv.data.augment import NoiseLibrary
 from sv.data.dataset import TrainingSet, UtteranceIndex
+from sv.embed.runtimes import RUNTIMES
+from sv.models.precision import ASKED
 from sv.system.config import SystemConfig
 from sv.train import distributed
 from sv.train.loop import NonFiniteError
@@ -17,6 +19,21 @@ def model_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", required=True, help="model folder, name of sv models list, published checkpoint, .onnx or .toml file"
     )
+
+
+def runtime_option(parser: argparse.ArgumentParser) -> None:
+    """Add --runtime, for `sv.embed.opening.open_model`."""
+    parser.add_argument(
+        "--runtime", choices=RUNTIMES, help="what computes the network (default: what the model is for)"
+    )
+
+
+def precision_option(parser: argparse.ArgumentParser) -> None:
+    """Add --precision, for `sv.embed.opening.open_model`."""
+    parser.add_argument(
+        "--precision", choices=ASKED, default="float32",
+        help="of multiplications; auto: bf16 if the processor has it (default: %(default)s)",
+    )  # fmt: skip
 
 
 def speech_options(parser: argparse.ArgumentParser, least: float) -> None:

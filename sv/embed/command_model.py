@@ -13,6 +13,7 @@ import soundfile
 
 from sv.base.config import ConfigError
 from sv.base.layout import SAMPLING_RATE
+from sv.embed.computing import Computing
 from sv.features.segments import SegmentConfig
 from sv.kaldi.ark import iter_ark
 from sv.kaldi.scp import DataDirError, write_table
@@ -63,7 +64,7 @@ class CommandEmbedder:
     """
 
     def __init__(self, path: Path, config: CommandDescription) -> None:
-        self.path, self.config = path, config
+        self.path, self.config, self.computing = path, config, Computing()
 
     def __call__(
         self, features: Iterable[tuple[str, np.ndarray]], refused: list[str] | None = None

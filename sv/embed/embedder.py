@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
+from torch import nn
 
+from sv.embed.computing import Network, TorchNetwork
 from sv.features.segments import TINY
-from sv.models.folding import for_inference
 from sv.models.protocol import Model
 
 
@@ -18,17 +19,18 @@ class Embedder:
 
     Parameters
     ----------
-    model : Model
-        A copy of it, made for inference, runs.
+    model : Model or Network
+        Of a model, a copy made for inference runs, in float32 by torch; a `Network` runs as it is.
     num_frames : int or None
         Frames per segment; None if each utterance is one segment, which is then embedded by itself.
     batch_size : int
         Segments.
     """
 
-    def __init__(self, model: Model, num_frames: int | None, batch_size: int) -> None:
-        self.model, self.num_frames, self.batch_size = for_inference(model), num_frames, batch_size
-        self.device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
+    def __init__(self, model: Model | Network, num_frames: int | None, batch_size: int) -> None:
+        self.network: Network = TorchNetwork(model) if isinstance(model, nn.Module) else model
+        self.num_frames, self.batch_size = num_frames, batch_size
+        self.computing = self.network.computing
 
     def __call__(
         self, features: Iterable[tuple[str, np.ndarray]], refused: list[str] | None = None
@@ -74,7 +76,7 @@ class Embedder:
     def _embed(self, segments: list[np.ndarray], batch_size: int) -> np.ndarray:
         batch = torch.zeros(batch_size, *segments[0].shape)
         batch[: len(segments)] = torch.from_numpy(np.stack(segments))
-        embeddings = self.model.embed(batch.to(self.device).transpose(1, 2))
+        embeddings = self.network.embed(batch.to(self.network.device).transpose(1, 2))
         return embeddings[: len(segments)].float().cpu().numpy()
 
     @staticmethod

@@ -13,6 +13,7 @@ from sv.embed.command_model import WHOLE as WHOLE_BY_COMMAND
 from sv.embed.command_model import CommandDescription, CommandEmbedder
 from sv.embed.embedder import Embedder
 from sv.embed.onnx_model import WHOLE, OnnxDescription, OnnxFeatures, OnnxModel, check_model
+from sv.embed.runtimes import RUNTIMES, Shape, make_network
 from sv.embed.utterances import UtteranceEmbedder
 from sv.features.segments import frames_per_segment
 from sv.features.waveform import Waveform, WaveformConfig
@@ -107,7 +108,12 @@ def find_folder(model: str | Path) -> Path:
     return source.path
 
 
-def open_model(source: ModelSource | str | Path, device: torch.device | str | None = None) -> UtteranceEmbedder:
+def open_model(
+    source: ModelSource | str | Path,
+    device: torch.device | str | None = None,
+    precision: str = "float32",
+    runtime: str | None = None,
+) -> UtteranceEmbedder:
     """Read a model.
 
     Parameters
@@ -116,6 +122,10 @@ def open_model(source: ModelSource | str | Path, device: torch.device | str | No
         As `find_source` takes it.
     device : torch.device or str, optional
         The first GPU by default, or the CPU. ONNX models and programs do not ask for it.
+    precision : "float32", "bf16" or "auto"
+        Of systems of ours.
+    runtime : str, optional
+        Of `sv.embed.runtimes.RUNTIMES`; all but torch compute on the CPU. By default the one that the model is for.
 
     Raises
     ------
@@ -123,15 +133,37 @@ def open_model(source: ModelSource | str | Path, device: torch.device | str | No
         If there are no weights, or they do not fit their description.
     """
     source = source if isinstance(source, ModelSource) else find_source(source)
+    check_runtime(source, runtime)
     device = device or device_of_job()
-    if source.kind == "folder":
-        return UtteranceEmbedder.of_model(*load_model(source.path, device))
-    if source.kind == "checkpoint":
-        return UtteranceEmbedder.of_model(*_published(source, device))
+    if source.kind in ("folder", "checkpoint"):
+        device = device if runtime in (None, "torch") else torch.device("cpu")
+        read = load_model(source.path, device) if source.kind == "folder" else _published(source, device)
+        return _of_system(*read, precision, runtime or "torch")
+    if precision == "bf16":
+        raise ConfigError(f"{source.path}: computed as it is, not in bf16; leave --precision float32 or auto")
     if source.kind == "onnx":
         return _of_onnx(source)
     system = _foreign_system(source, WHOLE_BY_COMMAND)
     return UtteranceEmbedder(system, Waveform(WaveformConfig()), CommandEmbedder(source.path, source.description))
+
+
+def check_runtime(source: ModelSource, runtime: str | None) -> None:
+    """Raise ConfigError for a runtime that a model is not for."""
+    own = {"onnx": ("onnxruntime",), "command": ()}.get(source.kind, RUNTIMES)
+    if runtime is None or runtime in own:
+        return
+    if not own:
+        raise ConfigError(f"{source.path}: a program has no runtime")
+    known = " or ".join(filter(None, (", ".join(own[:-1]), own[-1])))
+    raise ConfigError(f"{source.path}: runtime must be {known}, got {runtime!r}")
+
+
+def _of_system(system: SystemConfig, frontend: Any, model: Any, precision: str, runtime: str) -> UtteranceEmbedder:
+    num_frames = frames_per_segment(frontend, system.extract)
+    batch_size, rows = system.extract.batch_size if num_frames else 1, model.config.num_mel_bins or 1
+    shape = Shape(batch_size=batch_size, rows=rows, num_frames=num_frames)
+    network = make_network(model, precision, runtime, shape)
+    return UtteranceEmbedder(system, frontend, Embedder(network, num_frames, batch_size))
 
 
 def _in_folder(path: Path) -> ModelSource:

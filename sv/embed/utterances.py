@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from torch import nn
 
+from sv.embed.computing import Computing, Network
 from sv.embed.embedder import Embedder, utterance_embedding
 from sv.embed.inputs import FeatureReader
 from sv.features.segments import frames_per_segment
@@ -23,17 +24,22 @@ class UtteranceEmbedder:
     frontend : torch.nn.Module
     embedder : callable
         From (key, features) to (key, (num_segments, dim) embeddings), in order, and a list for the keys that are refused, or
-        None: an `Embedder`, or another program.
+        None: an `Embedder`, or another program; its `computing` says how.
     """
 
     def __init__(self, system: SystemConfig, frontend: nn.Module, embedder: SegmentEmbedder) -> None:
         self.system, self.frontend, self.embedder = system, frontend, embedder
 
     @classmethod
-    def of_model(cls, system: SystemConfig, frontend: nn.Module, model: nn.Module) -> "UtteranceEmbedder":
+    def of_model(cls, system: SystemConfig, frontend: nn.Module, model: nn.Module | Network) -> "UtteranceEmbedder":
         """Embed by a network; front end and model are on one device."""
         num_frames = frames_per_segment(frontend, system.extract)
         return cls(system, frontend, Embedder(model, num_frames, system.extract.batch_size))
+
+    @property
+    def computing(self) -> Computing:
+        """Precision and runtime of the embeddings."""
+        return self.embedder.computing
 
     def listening(self, vad: str | None, min_speech: float | None, least: float = 0.0) -> "UtteranceEmbedder":
         """The same with another detector of speech ("none": without one) and another `min_speech`.

@@ -14,6 +14,7 @@ from sv.base.config import require
 from sv.models.folding import Foldable, fold_parts
 from sv.models.frame_layers import FrameNorm, TimeConv, cat_channels, folded_norm
 from sv.models.network import Network
+from sv.models.pooling import widened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +206,7 @@ class Context(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Mean and deviation of (batch, channels, frames): (batch, 2 * channels)."""
-        variance, mean = torch.var_mean(values, dim=2, correction=self.correction)
+        variance, mean = torch.var_mean(widened(values), dim=2, correction=self.correction)
         return torch.cat([mean, (variance + self.variance_floor).sqrt()], dim=1)
 
 
@@ -266,6 +267,7 @@ class ECAPATDNN(Network):
 
     def pool(self, values: Tensor, weights: Tensor) -> Tensor:
         """Mean and deviation of (batch, channels, frames) under weights over frames: (batch, 2 * channels)."""
+        values, weights = widened(values), widened(weights)
         mean = (values * weights).sum(dim=2)
         if self.config.population_deviation:
             variance = ((values - mean[:, :, None]).square() * weights).sum(dim=2)

@@ -79,8 +79,8 @@ class SameConv(TimeConv):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (batch, in_channels, frames) to (batch, out_channels, frames)."""
-        if maps.device.type != "cpu" or is_traced():
-            return super().forward(maps)
+        if maps.device.type != "cpu" or is_traced() or torch.is_autocast_enabled("cpu"):
+            return super().forward(maps)  # the last: whose gradients PyTorch takes in its own number formats
         return FrameConvolution.apply(maps, self.weight, self.bias)
 
 

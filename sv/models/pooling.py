@@ -7,6 +7,11 @@ BOTTLENECK_REDUCTION = 8
 VARIANCE_FLOOR = 1e-5
 
 
+def widened(values: Tensor) -> Tensor:
+    """Values in float32 if they are in half of it, else as they are: sums over an utterance need its digits."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
+
+
 def attention_layers(channels: int, hidden: int | None = None) -> nn.Sequential:
     """Layers that turn (batch, channels, positions) into weights of the same shape, which sum to 1 over positions.
 
@@ -34,7 +39,7 @@ def self_attention(values: Tensor, linear: nn.Linear, query: Tensor) -> Tensor:
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean over positions, (batch, channels); arguments as of `weighted_statistics`."""
-    return (values * weights).sum(dim=-1)
+    return (widened(values) * widened(weights)).sum(dim=-1)
 
 
 def weighted_statistics(values: Tensor, weights: Tensor, variance_floor: float = VARIANCE_FLOOR) -> Tensor:
@@ -53,6 +58,7 @@ def weighted_statistics(values: Tensor, weights: Tensor, variance_floor: float =
     (batch, 2 * channels) torch.Tensor
         Means, then standard deviations.
     """
+    values, weights = widened(values), widened(weights)
     weighted = values * weights
     mean = weighted.sum(dim=-1)
     variance = (weighted * values).sum(dim=-1) - mean.square()
@@ -74,5 +80,5 @@ def mean_and_deviation(values: Tensor, variance_floor: float = 0.0) -> Tensor:
     (batch, 2 * channels) torch.Tensor
         Means, then deviations.
     """
-    variance, mean = torch.var_mean(values, dim=-1)
+    variance, mean = torch.var_mean(widened(values), dim=-1)
     return torch.cat([mean, (variance + variance_floor).sqrt()], dim=1)

@@ -27,7 +27,7 @@ from sv.results.breakdown import tables_of
 from sv.results.comparison import Comparison, first
 from sv.results.folder import SystemResults
 from sv.results.means import NOISY, averaged, averaged_text
-from sv.results.rows import Row
+from sv.results.rows import Row, stamped
 from sv.results.tables import (
     ABSENT,
     BACKEND_LEGENDS,
@@ -272,6 +272,7 @@ def training_text(result: SystemResults) -> str:
 FACTS: dict[str, Callable[[Row], str]] = {
     "trials": lambda row: f"{row['trials_sha256'][:12]}, {row['num_dropped']} dropped",
     "crops": lambda row: row["crop_scheme"],
+    "computed in": lambda row: f"{stamped(row, 'precision')} by {stamped(row, 'runtime')}",
     "normalisation": lambda row: row["normalisation"],
     "priors and costs": lambda row: "; ".join(row["operating_points"]),
     "checkpoint": lambda row: row["checkpoint_sha256"][:12],

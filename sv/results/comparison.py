@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sv.results.conditions import condition_order, is_clean
-from sv.results.rows import COMPARED, OF_ONE_SYSTEM, Row
+from sv.results.rows import COMPARED, OF_ONE_SYSTEM, Row, stamped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def compare(systems: Sequence[list[Row]], despite: Collection[str] = ()) -> list
 
 def _check_one_run(rows: Sequence[Row]) -> None:
     for field in OF_ONE_SYSTEM:
-        values = list(dict.fromkeys(str(row[field]) for row in rows))
+        values = list(dict.fromkeys(str(stamped(row, field)) for row in rows))
         if len(values) > 1:
             raise ValueError(
                 f"rows of {rows[0]['system']} cannot share a table: {field} is {values[0]} and {values[1]}; run stage 7 again"
@@ -93,7 +93,7 @@ def _check_one_run(rows: Sequence[Row]) -> None:
 
 def _compared(row: Row, field: str) -> object:
     """Value of a field; of the normalisation without the cohort's id, a hash of the system's own embeddings."""
-    return re.sub(r", cohort \w+$", "", row[field]) if field == "normalisation" else row[field]
+    return re.sub(r", cohort \w+$", "", row[field]) if field == "normalisation" else stamped(row, field)
 
 
 def _check_comparable(rows: Sequence[Row | None], despite: Collection[str]) -> None:
@@ -103,5 +103,5 @@ def _check_comparable(rows: Sequence[Row | None], despite: Collection[str]) -> N
             if row is not None and _compared(row, field) != _compared(reference, field) and field not in despite:
                 raise ValueError(
                     f"{reference['system']} and {row['system']} cannot share a table: on {row['test_set']} {row['condition']} "
-                    f"({row['backend']}) {field} is {reference[field]} and {row[field]}"
+                    f"({row['backend']}) {field} is {stamped(reference, field)} and {stamped(row, field)}"
                 )

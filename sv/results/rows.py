@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,9 @@ class Stamp:
         Of the code; a release where there is no checkout.
     seed : int
         Of the run, and of the intervals.
+    precision, runtime : str
+        Of the embeddings, as `sv.embed.computing.Computing` has them. Rows from before they were recorded lack them: they
+        are those of the defaults.
     """
 
     trials_sha256: str = field(metadata=COMPARABLE)
@@ -69,12 +72,14 @@ class Stamp:
     checkpoint_sha256: str = field(metadata=ONE_RUN)
     commit: str = field(metadata=ONE_RUN)
     seed: int = field(metadata=ONE_RUN)
+    precision: str = field(default="float32", metadata=COMPARABLE | ONE_RUN)
+    runtime: str = field(default="torch", metadata=COMPARABLE | ONE_RUN)
 
     def __post_init__(self) -> None:
         for name in ("trials_sha256", "checkpoint_sha256"):
             if not re.fullmatch("[0-9a-f]{64}", getattr(self, name)):
                 raise ValueError(f"stamp: {name} must be 64 hexadecimal digits, got {getattr(self, name)!r}")
-        for name in ("crop_scheme", "normalisation", "calibration", "commit"):
+        for name in ("crop_scheme", "normalisation", "calibration", "commit", "precision", "runtime"):
             if not getattr(self, name):
                 raise ValueError(f"stamp: {name} must be said, {NONE!r} if there is none")
         if self.num_dropped < 0:
@@ -82,7 +87,8 @@ class Stamp:
 
 
 BESIDES = ("num_target", "num_nontarget", "operating_points")  # of a row, besides its stamp
-REQUIRED = (*KEY, *(item.name for item in fields(Stamp)), *BESIDES)
+LATER = {item.name: item.default for item in fields(Stamp) if item.default is not MISSING}  # than the oldest rows
+REQUIRED = (*KEY, *(item.name for item in fields(Stamp) if item.name not in LATER), *BESIDES)
 OF_ONE_SYSTEM = (*(item.name for item in fields(Stamp) if "one_run" in item.metadata), "operating_points")
 COMPARED = (*(item.name for item in fields(Stamp) if "comparable" in item.metadata), *BESIDES)
 
@@ -100,7 +106,35 @@ def stamp_of(model: Path, data_dir: Path, seed: int, normalisation: str = NONE, 
         checkpoint_sha256=sha256_of(folder.weights),
         commit=code_version(Path(__file__).parent),
         seed=seed,
+        **computed_by(folder.computed(data_dir.name)),
     )
+
+
+def computed_by(record: Path) -> dict[str, str]:
+    """Precision and runtime of embeddings, from the record beside them; none of the keys without a record.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file, if it holds something else.
+    """
+    if not record.is_file():
+        return {}
+    found = load_json_table(record)
+    if found.keys() != LATER.keys() or not all(isinstance(value, str) for value in found.values()):
+        raise ConfigError(f"{record}: expected {' and '.join(LATER)}; run stage 5 again")
+    return found
+
+
+def stamped(row: Row, name: str) -> Any:
+    """Value of a field of a row, or its default where the row is older than the field."""
+    return row.get(name, LATER[name]) if name in LATER else row[name]
+
+
+def computed_text(row: Row) -> str:
+    """Precision and runtime, for footnotes: ", bf16 by torch"; empty if they are the usual ones."""
+    values = {name: stamped(row, name) for name in LATER}
+    return "" if values == LATER else f", {values['precision']} by {values['runtime']}"
 
 
 # Schemes in which an [extract] option matters; an empty tuple means never.
@@ -226,7 +260,7 @@ def merge_rows(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
 
 
 def _run(row: Row) -> tuple:
-    return tuple(str(row[name]) for name in OF_ONE_SYSTEM)
+    return tuple(str(stamped(row, name)) for name in OF_ONE_SYSTEM)
 
 
 def update_results(path: str | Path, rows: Iterable[Row]) -> None:

@@ -8,7 +8,7 @@ from statistics import fmean
 from sv.results.comparison import Comparison, first
 from sv.results.conditions import condition_label, is_clean
 from sv.results.means import MEAN15, NOISY, averaged, means
-from sv.results.rows import Row
+from sv.results.rows import Row, computed_text
 
 ABSENT = "-"
 LEGEND = "minDCF normalised, c_miss 1, c_fa 1; intervals by a bootstrap over speakers"
@@ -184,8 +184,8 @@ def mean_name(found: Sequence[BackendRows]) -> str:
 def footnotes(systems: Sequence[list[Row]]) -> list[str]:
     """Facts that the numbers depend on, one line per system."""
     lines = [
-        f"{row['system']}: {scored_text(row)}, {row['crop_scheme']}, checkpoint {row['checkpoint_sha256'][:12]}, "
-        f"commit {short_commit(row['commit'])}, seed {row['seed']}"
+        f"{row['system']}: {scored_text(row)}, {row['crop_scheme']}{computed_text(row)}, "
+        f"checkpoint {row['checkpoint_sha256'][:12]}, commit {short_commit(row['commit'])}, seed {row['seed']}"
         for row in (rows[0] for rows in systems)
     ]
     return lines + rule_notes(systems)

@@ -8,7 +8,7 @@ import numpy as np
 from sv.results.conditions import is_clean
 from sv.results.folder import ScoreLists, SystemResults
 from sv.results.means import MEAN15, NOISY, averaged
-from sv.results.rows import Row
+from sv.results.rows import Row, computed_text
 from sv.results.tables import EER, INTERVAL, scored_text, short_commit
 from sv.results.verdicts import holm, outcome
 from sv.scoring.bootstrap import interval, paired_test
@@ -115,7 +115,8 @@ def versus_notes(systems: Sequence[Sequence[Row]]) -> list[str]:
     """Facts that the numbers depend on, one line for all systems that have them in common."""
     alike: dict[str, list[str]] = {}
     for row in (rows[0] for rows in systems):
-        text = f"{scored_text(row)}, {row['crop_scheme']}, commit {short_commit(row['commit'])}, seed {row['seed']}"
+        how = f"{row['crop_scheme']}{computed_text(row)}"
+        text = f"{scored_text(row)}, {how}, commit {short_commit(row['commit'])}, seed {row['seed']}"
         alike.setdefault(text, []).append(f"{row['system']} {row['checkpoint_sha256'][:12]}")
     return [f"{text}; checkpoints: {', '.join(names)}" for text, names in alike.items()]
 

@@ -39,8 +39,9 @@ class TrainConfig:
         Parameters with weight decay: every one; those without `bn` in their name, as in the published RawNet code; or
         those with more than one row and column, that is no biases, gains or cut-off frequencies.
     max_grad_norm : float, optional
-    precision : "float32", "bf16" or "fp16"
-        The last two on GPUs only.
+    precision : "float32", "bf16", "fp16" or "auto"
+        "bf16": multiplications in bfloat16, everything else in float32; "fp16" on GPUs only. "auto": bf16 where the
+        processor has instructions for it, else float32.
     num_workers : int
         Reading processes per rank.
     log_interval : int
@@ -74,7 +75,7 @@ class TrainConfig:
     weight_decay: float = 1e-4
     decayed: Literal["all", "all_but_bn", "matrices"] = "all"
     max_grad_norm: float | None = None
-    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    precision: Literal["float32", "bf16", "fp16", "auto"] = "float32"
     num_workers: int = field(default=2, metadata=FREE)
     log_interval: int = field(default=10, metadata=FREE)
     checkpoint_interval: int = field(default=0, metadata=FREE)

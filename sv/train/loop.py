@@ -18,13 +18,14 @@ from sv.base.files import write_text
 from sv.base.layout import ModelFolder
 from sv.base.log import get_logger
 from sv.base.seeding import derive_seed
+from sv.models.precision import choose_precision
 from sv.train import best, checkpoint
 from sv.train.config import TrainConfig
 from sv.train.distributed import World, any_rank, barrier, mean_over_ranks
 from sv.train.schedules import learning_rate
 from sv.train.steps.protocol import Batch, Step
 
-PRECISIONS = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"float32": None, "bf16": torch.bfloat16}
 
 
 class NonFiniteError(RuntimeError):
@@ -79,10 +80,7 @@ class Trainer:
 
     def __init__(self, step_module: Step, config: TrainConfig, world: World, seed: int = 0) -> None:
         self.config, self.world, self.seed = config, world, seed
-        dtype = PRECISIONS[config.precision]
-        if dtype is not None and world.device.type != "cuda":
-            raise ValueError(f"[train] precision {config.precision!r} needs a GPU; use float32 here")
-        self.dtype = dtype
+        self.dtype = dtype_of(config.precision, world.device)
         step_module.to(world.device)
         if world.device.type == "cuda" or _is_wide(step_module):
             step_module.model.to(memory_format=torch.channels_last)
@@ -94,7 +92,7 @@ class Trainer:
             device_ids = [world.device] if world.device.type == "cuda" else None
             self.parallel = DistributedDataParallel(step_module, device_ids=device_ids)
         self.optimizer = make_optimizer(step_module, config)
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=config.precision == "fp16")
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.dtype == torch.float16)
         self.step = 0
         self.best_eer = float("inf")
         self.best: dict[str, Any] | None = None  # what checkpoints tell of best.pt
@@ -141,7 +139,7 @@ class Trainer:
         self.module.after_backward()
         gradients = [parameter.grad for parameter in self.module.parameters() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        if self.config.precision != "fp16":  # there the scaler skips an overflown step and lowers its scale
+        if self.dtype != torch.float16:  # there the scaler skips an overflown step and lowers its scale
             self._refuse(not bool(torch.isfinite(norm)), "gradient", batch)
         if self.config.max_grad_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self.module.parameters(), self.config.max_grad_norm, norm)
@@ -154,6 +152,24 @@ class Trainer:
         if any_rank(bad_here, self.world.device):
             where = f"rank {self.world.rank}, utterances {' '.join(batch.utterances)}" if bad_here else "another rank"
             raise NonFiniteError(f"step {self.step}: the {what} is not finite ({where}); stopped before the update")
+
+
+def dtype_of(precision: str, device: torch.device) -> torch.dtype | None:
+    """Number format of a training's autocast; None without. Weights, gradients, norms and losses are float32 in all.
+
+    Raises
+    ------
+    ValueError
+        For "fp16" elsewhere than on a GPU.
+    """
+    if precision == "fp16":
+        if device.type != "cuda":
+            raise ValueError("[train] precision 'fp16' needs a GPU; use bf16, float32 or auto here")
+        return torch.float16
+    chosen, why = choose_precision(precision, device)
+    if why:
+        get_logger("train").info("%s", why)
+    return DTYPES[chosen]
 
 
 def make_optimizer(step_module: Step, config: TrainConfig) -> torch.optim.Optimizer:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sv.models.folding import ChannelAffine, Foldable
 from sv.models.frame_layers import FrameConv, TimeConv, cat_channels, is_on_cpu, max_pool
 from sv.models.network import Network
+from sv.models.pooling import widened
 from sv.models.rawnet.blocks import AlphaScaling, encode, waveforms_of
 from sv.models.rawnet.sincnet import LENGTH, sinc_pairs
 
@@ -172,7 +173,7 @@ class ContextAttention(nn.Sequential):
     def forward(self, maps: Tensor) -> Tensor:
         """Weights of (batch, channels, frames), of the same shape, that sum to 1 over frames."""
         (first, *others), channels = self, maps.shape[1]
-        variance, mean = torch.var_mean(maps, dim=-1)  # unbiased
+        variance, mean = torch.var_mean(widened(maps), dim=-1)  # unbiased
         context = torch.cat([mean, variance.clamp(*VARIANCE_RANGE).sqrt()], dim=1)
         of_frame, of_context = first.weight[:, :channels], first.weight[:, channels:, 0]
         hidden = F.conv1d(maps, of_frame) + F.linear(context, of_context, first.bias)[:, :, None]
@@ -215,7 +216,7 @@ class RawNet3(Network):
 
     def pool(self, maps: Tensor) -> Tensor:
         """Weighted means and deviations over frames, (batch, 2 * pooled_channels)."""
-        weights = self.attention(maps)
+        maps, weights = widened(maps), widened(self.attention(maps))
         weighted = maps * weights
         mean = weighted.sum(dim=-1)
         variance = (weighted * maps).sum(dim=-1) - mean.square()

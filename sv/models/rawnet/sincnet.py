@@ -216,7 +216,8 @@ class FrozenSincFilters(nn.Module):
 
     def pooled_magnitude(self, waveforms: Tensor, pool: int) -> Tensor:
         """Largest magnitudes, see `SincFilters.pooled_magnitude`; maps lie frame by frame."""
-        return pooled_products(self.product, waveforms[:, 0], pool).transpose(1, 2)
+        with torch.autocast("cpu", enabled=False):
+            return pooled_products(self.product, waveforms[:, 0], pool).transpose(1, 2)
 
 
 class FrozenSincPairs(nn.Module):

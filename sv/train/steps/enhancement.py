@@ -128,7 +128,7 @@ class EnhancementStep(StepModule):
 
     def forward(self, batch: EmbeddingBatch, epoch: float = 0.0) -> dict[str, Tensor]:
         """Losses of a batch: each term by name, unweighted, and their weighted sum as `loss`."""
-        outputs = self.model.embed(self.frontend(batch.embeddings))
+        outputs = self.model.embed(self.read(batch.embeddings))
         with torch.autocast(outputs.device.type, enabled=False):
             losses = {name: self._term(name, outputs.float(), batch) for name, _ in self.config.terms}
         return {"loss": sum(weight * losses[name] for name, weight in self.config.terms), **losses}

@@ -78,7 +78,7 @@ class PairStep(StepModule):
 
     def forward(self, batch: WaveformBatch, epoch: float = 0.0) -> dict[str, Tensor]:
         """Losses of a batch: each weighted term by name, unweighted, and their weighted sum as `loss`."""
-        features = self.frontend(batch.waveforms)
+        features = self.read(batch.waveforms)
         embedded = self.model(features) if self.config.feature_mse else Embedded(self.model.embed(features), None)
         with torch.autocast(features.device.type, enabled=False):
             losses = self._losses(embedded, batch)
@@ -92,7 +92,7 @@ class PairStep(StepModule):
         if self.config.feature_mse:
             if embedded.enhanced is None:
                 raise ValueError("[loss] feature_mse is set, but this model does not enhance features; set it to 0")
-            losses["feature_mse"] = F.mse_loss(embedded.enhanced.float(), self.frontend(batch.references))
+            losses["feature_mse"] = F.mse_loss(embedded.enhanced.float(), self.read(batch.references))
         if self.config.angular_prototypical:
             clean, augmented = (gather_rows(half) for half in embeddings.chunk(2))
             losses["angular_prototypical"] = self.criteria["angular_prototypical"](augmented, clean)

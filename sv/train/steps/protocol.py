@@ -104,6 +104,11 @@ class StepModule(nn.Module):
     def check(cls, loss: Any, batches: Any, train: Any) -> None:
         """Raise ValueError naming the keys, if the [loss], [batches] and [train] records do not go together."""
 
+    def read(self, inputs: Tensor) -> Tensor:
+        """Features of waveforms, or embeddings as they are, by the front end: in float32 whatever the network computes in."""
+        with torch.autocast(inputs.device.type, enabled=False):
+            return self.frontend(inputs)
+
     def parameter_groups(self, decayed: str = "all") -> list[dict[str, Any]]:
         """All parameters, with and without weight decay; see `TrainConfig.decayed`."""
         return decay_groups(self, decayed)

@@ -32,7 +32,7 @@ class NormSoftmaxStep(StepModule):
 
     def forward(self, batch: WaveformBatch, epoch: float = 0.0) -> dict[str, Tensor]:
         """Loss of a batch of waveforms."""
-        embeddings = self.model.embed(self.frontend(batch.waveforms))
+        embeddings = self.model.embed(self.read(batch.waveforms))
         with torch.autocast(embeddings.device.type, enabled=False):
             return {"loss": self.criterion(embeddings.float(), batch.speaker_ids)}
 
@@ -84,7 +84,7 @@ class RawNet1Step(StepModule):
 
     def forward(self, batch: WaveformBatch, epoch: float = 0.0) -> dict[str, Tensor]:
         """Losses of waveforms: each term by name, unweighted, and their weighted sum as `loss`."""
-        embeddings, speaker_ids = self.model.embed(self.frontend(batch.waveforms)), batch.speaker_ids
+        embeddings, speaker_ids = self.model.embed(self.read(batch.waveforms)), batch.speaker_ids
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings = embeddings.float()
             losses = {"speaker": F.cross_entropy(self.classifier(embeddings), speaker_ids)}

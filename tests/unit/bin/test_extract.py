@@ -37,6 +37,19 @@ def test_the_library_embeds_as_the_command_does(folder, staged) -> None:
         np.testing.assert_array_equal(segments, stored[utt])
 
 
+def test_bf16_is_recorded_beside_the_embeddings_and_float32_again(folder, staged, tmp_path) -> None:
+    def run(*options: str) -> dict[str, np.ndarray]:
+        extract.main(["--model", str(folder / "model"), "--out", str(tmp_path), *options, str(folder / "data/test")])
+        return dict(iter_matrices(tmp_path / "test" / "segments.1.scp"))
+
+    record = tmp_path / "test" / "computed.json"
+    rounded = run("--precision", "bf16")
+    assert json.loads(record.read_text()) == {"precision": "bf16", "runtime": "torch"}
+    exact = run()
+    assert json.loads(record.read_text()) == {"precision": "float32", "runtime": "torch"}
+    assert all(not np.array_equal(exact[utt], rounded[utt]) for utt in exact)
+
+
 def test_features_of_another_system_are_refused(folder, staged, fails, tmp_path) -> None:
     feats = staged[0] / "feats"
     stored = json.loads((feats / "config.json").read_text()) | {"segment_samples": 8000, "num_mel_bins": 32}

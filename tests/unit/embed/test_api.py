@@ -170,12 +170,24 @@ def test_onnx_models_load_as_ours_do(voices, export_onnx, tmp_path) -> None:
         sv.load(path, device="cuda")
 
 
+def test_precision_of_a_loaded_model(voices, export_onnx, tmp_path) -> None:
+    exact, rounded = (sv.load(voices / "model", precision=name).embed(voices / "c.wav") for name in ("float32", "bf16"))
+    assert rounded.dtype == np.float32 and not np.array_equal(exact, rounded)
+    assert exact @ rounded > 0.99 * np.linalg.norm(exact) * np.linalg.norm(rounded)
+    path = export_onnx(tmp_path / "powers.onnx", "powers", input='"waveform"', embedding_dim=3)
+    with pytest.raises(ConfigError, match="computed as it is, not in bf16; leave --precision float32 or auto"):
+        sv.load(path, precision="bf16")
+    sv.load(path, precision="auto")
+
+
 def test_what_cannot_be_loaded_is_said(voices) -> None:
     folder = voices / "model"
-    with pytest.raises(ValueError, match="precision must be float32, got 'bfloat16'"):
+    with pytest.raises(ValueError, match="precision must be float32, bf16 or auto, got 'bfloat16'"):
         sv.load(folder, precision="bfloat16")
-    with pytest.raises(ValueError, match="runtime must be torch, got 'openvino'"):
-        sv.load(folder, runtime="openvino")
+    with pytest.raises(ValueError, match="runtime must be torch, onnxruntime or openvino, got 'tensorrt'"):
+        sv.load(folder, runtime="tensorrt")
+    with pytest.raises(ValueError, match="computed on the CPU, got device 'cuda'"):
+        sv.load(folder, runtime="openvino", device="cuda")
     with pytest.raises(ValueError, match=r"^device 'nonsense': "):
         sv.load(folder, device="nonsense")
     with pytest.raises(ConfigError, match="neither a file or folder nor a name of sv models list"):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from sv.embed.computing import TorchNetwork
 from sv.embed.embedder import Embedder, utterance_embedding
 from sv.features.log_mel import LogMel, LogMelConfig
 from sv.features.segments import (
@@ -253,6 +254,24 @@ def test_an_embedding_does_not_depend_on_its_company_to_the_bit(frontend, model,
     found = [next(embedder([("one", features["utt3"]), ("other", features[other])])) for other in features]
     for _, embedding in found[1:]:
         np.testing.assert_array_equal(embedding, found[0][1])
+
+
+def test_bf16_embeddings_do_not_depend_on_batches_beyond_its_rounding(frontend, model, features) -> None:
+    frames = frames_per_segment(frontend, CONFIG)
+    exact = dict(Embedder(model, frames, 4)(features.items()))
+    for batch_size in (1, 3, 8):
+        embedder = Embedder(TorchNetwork(model, "bf16"), frames, batch_size)
+        assert (embedder.computing.precision, embedder.computing.runtime) == ("bf16", "torch")
+        together, backwards = dict(embedder(features.items())), dict(embedder(reversed(features.items())))
+        for utt, matrix in features.items():
+            (alone,) = (found for _, found in embedder([(utt, matrix)]))
+            length = np.linalg.norm(alone, axis=1).max()
+            for other in (together[utt], backwards[utt]):
+                # Another row of a product may round otherwise, to 8 binary digits, and later layers amplify that.
+                assert np.linalg.norm(alone - other, axis=1).max() < 2**-8 * length
+            assert not np.array_equal(alone, exact[utt])
+            cosines = (alone * exact[utt]).sum(1) / np.linalg.norm(alone, axis=1) / np.linalg.norm(exact[utt], axis=1)
+            assert cosines.min() > 0.99
 
 
 def test_nothing_in_nothing_out(frontend, model) -> None:

@@ -5,6 +5,7 @@ from importlib.metadata import version
 import numpy as np
 import pytest
 
+from sv.base.config import ConfigError
 from sv.base.files import sha256_of
 from sv.kaldi import Trials
 from sv.results.rows import (
@@ -13,6 +14,7 @@ from sv.results.rows import (
     POINTS,
     Stamp,
     code_version,
+    computed_text,
     crop_scheme,
     make_row,
     merge_rows,
@@ -20,6 +22,7 @@ from sv.results.rows import (
     read_results,
     speakers_of,
     stamp_of,
+    stamped,
     update_results,
 )
 from sv.scoring import compute_act_dcf, compute_cllr, compute_eer, compute_min_dcf
@@ -104,6 +107,7 @@ def test_there_is_no_stamp_without_all_of_it(name) -> None:
         ("checkpoint_sha256", "", "checkpoint_sha256 must be 64 hexadecimal digits, got ''"),
         ("commit", "", "commit must be said, 'none' if there is none"),
         ("crop_scheme", "", "crop_scheme must be said"),
+        ("precision", "", "precision must be said"),
         ("num_dropped", -1, "num_dropped must not be negative, got -1"),
     ],
 )
@@ -216,9 +220,40 @@ def test_commit_of_a_checkout_says_if_it_was_changed(tmp_path) -> None:
     assert code_version(tmp_path) == f"{commit}-dirty"
 
 
+def test_the_stamp_has_what_computed_the_embeddings(tmp_path) -> None:
+    model, data = tmp_path / "model", tmp_path / "data" / "test"
+    for folder in (model / "checkpoints", model / "embeddings" / "test", data):
+        folder.mkdir(parents=True)
+    (model / "checkpoints" / "best.pt").write_bytes(b"weights")
+    (model / "config.json").write_text("{}")
+    (data / "trials").write_text("a b target\n")
+    before = stamp_of(model, data, 0)  # embeddings from before this was recorded
+    assert (before.precision, before.runtime) == ("float32", "torch")
+    record = model / "embeddings" / "test" / "computed.json"
+    record.write_text('{"precision": "bf16", "runtime": "torch"}')
+    assert (stamp_of(model, data, 0).precision, stamp_of(model, data, 0).runtime) == ("bf16", "torch")
+    for odd in ('{"precision": "bf16"}', '{"precision": "bf16", "runtime": 3}'):
+        record.write_text(odd)
+        with pytest.raises(ConfigError, match=r"computed.json: expected precision and runtime; run stage 5 again"):
+            stamp_of(model, data, 0)
+
+
+def test_rows_without_precision_are_float32_by_torch_and_say_nothing_of_it() -> None:
+    old = {"system": "a", "crop_scheme": "x"}
+    assert (stamped(old, "precision"), stamped(old, "runtime"), stamped(old, "crop_scheme")) == (
+        "float32",
+        "torch",
+        "x",
+    )
+    assert computed_text(old) == computed_text(old | {"precision": "float32", "runtime": "torch"}) == ""
+    assert computed_text(old | {"precision": "bf16"}) == ", bf16 by torch"
+
+
 def test_fields_that_have_to_be_alike_are_those_that_the_stamp_marks() -> None:
-    assert OF_ONE_SYSTEM == ("crop_scheme", "checkpoint_sha256", "commit", "seed", "operating_points")
     assert (
-        *("trials_sha256", "num_dropped", "crop_scheme", "normalisation", "calibration"),
+        *("crop_scheme", "checkpoint_sha256", "commit", "seed", "precision", "runtime", "operating_points"),
+    ) == OF_ONE_SYSTEM
+    assert (
+        *("trials_sha256", "num_dropped", "crop_scheme", "normalisation", "calibration", "precision", "runtime"),
         *("num_target", "num_nontarget", "operating_points"),
     ) == COMPARED

@@ -208,9 +208,55 @@ def test_a_step_can_scale_rates_and_gradients(optimizer):
     torch.testing.assert_close(step.model.bias, bias - 0.1)
 
 
-def test_half_precision_needs_a_gpu():
-    with pytest.raises(ValueError, match="precision 'bf16' needs a GPU"):
-        Trainer(Step(), replace(CONFIG, precision="bf16"), World())
+def test_fp16_needs_a_gpu():
+    with pytest.raises(ValueError, match="precision 'fp16' needs a GPU; use bf16, float32 or auto here"):
+        Trainer(Step(), replace(CONFIG, precision="fp16"), World())
+
+
+class Observed(Step):
+    def __init__(self):
+        super().__init__()
+        self.frontend, self.formats = Doubling(), []
+
+    def forward(self, batch, epoch):
+        read = self.read(batch.rows)
+        outputs = self.model(read)
+        self.formats += [read.dtype, outputs.dtype]
+        return {"loss": (outputs.float() - read.sum(dim=1, keepdim=True)).square().mean()}
+
+
+class Doubling(nn.Module):
+    def forward(self, rows):
+        return rows @ (2 * torch.eye(3))
+
+
+@pytest.mark.parametrize(("has", "expected"), [({"avx512_bf16": True}, torch.bfloat16), ({}, torch.float32)])
+def test_auto_trains_in_bf16_where_the_processor_can(monkeypatch, capsys, has, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    step = Observed()
+    trainer = Trainer(step, replace(CONFIG, precision="auto"), World())
+    assert capsys.readouterr().err.count("INFO precision auto: ") == 1
+    losses, _ = trainer.train_step(next(iter(Plan().batches(0, 0))), 0.1)
+    assert step.formats == [torch.float32, expected]  # features are never narrowed
+    assert losses["loss"].dtype == torch.float32
+    state = trainer.state({})
+    assert {weight.dtype for weight in state["system"].values()} == {torch.float32}
+    assert {value.dtype for values in state["optimizer"]["state"].values() for value in values.values()} == {
+        torch.float32
+    }
+
+
+def test_a_bf16_step_is_a_float32_step_rounded():
+    def updated(precision):
+        step = Step()
+        Trainer(step, replace(CONFIG, precision=precision, optimizer="sgd"), World()).train_step(
+            next(iter(Plan().batches(0, 0))), 0.1
+        )
+        return step.model.weight.detach()
+
+    exact, rounded = updated("float32"), updated("bf16")
+    assert not torch.equal(exact, rounded)
+    torch.testing.assert_close(rounded, exact, rtol=0, atol=0.02)  # 8 binary digits of numbers up to 4, times the rate
 
 
 class Layers(StepModule):

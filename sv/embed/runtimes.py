@@ -1,0 +1,221 @@
+"""Runtimes that compute our networks in torch's place: ONNX Runtime and OpenVINO, from one exported graph.
+
+The graph is exported once, checked against torch, and kept in $XDG_CACHE_HOME/sv/runtimes.
+"""
+
+import hashlib
+import io
+import logging
+import warnings
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import sv.models
+from sv.base.config import ConfigError
+from sv.base.files import atomic_write
+from sv.base.log import get_logger
+from sv.embed.computing import Computing, Network, TorchNetwork, said_precision
+from sv.embed.onnx_model import one_line, open_session
+from sv.published.registry import cache_dir
+
+PACKAGES = {"onnxruntime": "onnx", "openvino": "openvino"}  # runtimes, each the name of its package, and their extras
+RUNTIMES = ("torch", *PACKAGES)
+EXPORTERS = ("onnx", "onnxscript")
+TOLERANCE = 1e-3  # of an embedding's length, between the graph and the model, both in float32
+TRIED_FRAMES = (300, 413)  # of a graph that reads any length; the first is exported
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """Input of a network.
+
+    Attributes
+    ----------
+    batch_size, rows : int
+        Rows are mels, or 1 of a waveform.
+    num_frames : int, optional
+        None if a graph must read any number.
+    """
+
+    batch_size: int
+    rows: int
+    num_frames: int | None
+
+    def examples(self) -> list[Tensor]:
+        """Noise of this shape, of two lengths if it may have any."""
+        lengths = [self.num_frames] if self.num_frames else TRIED_FRAMES
+        generator = torch.Generator().manual_seed(0)
+        return [torch.randn(self.batch_size, self.rows, length, generator=generator) for length in lengths]
+
+
+class Embedding(nn.Module):
+    """A model whose `forward` is its `embed`, for the exporter."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Embed (batch, mels, frames): (batch, embedding_dim)."""
+        return self.model.embed(features)
+
+
+class OnnxRuntimeNetwork:
+    """A graph that ONNX Runtime computes on the CPU, in float32."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, graph: Path, computing: Computing) -> None:
+        self.session, self.computing = open_session(graph), computing
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Embed (batch, mels, frames): (batch, embedding_dim)."""
+        return torch.from_numpy(self.session.run(None, {"features": np.ascontiguousarray(features.numpy())})[0])
+
+
+class OpenVinoNetwork:
+    """A graph that OpenVINO computes on the CPU."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, graph: Path, computing: Computing) -> None:
+        import openvino
+
+        hint = {"float32": "f32", "bf16": "bf16"}[computing.precision]
+        options = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,  # jobs share the machine
+        }
+        self.compiled = openvino.Core().compile_model(graph, "CPU", options)
+        found = self.compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        if found == "f32" and hint == "bf16":
+            get_logger("embed").info("precision float32: OpenVINO has no bf16 on this processor")
+            computing = replace(computing, precision="float32")
+        self.request, self.computing = self.compiled.create_infer_request(), computing
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Embed (batch, mels, frames): (batch, embedding_dim)."""
+        (found,) = self.request.infer([np.ascontiguousarray(features.numpy())]).values()
+        return torch.from_numpy(np.array(found))  # the request writes its next result in the same place
+
+
+NETWORKS = {"onnxruntime": OnnxRuntimeNetwork, "openvino": OpenVinoNetwork}
+
+
+def make_network(model: Any, precision: str, runtime: str, shape: Shape) -> Network:
+    """Make a model of ours ready to embed.
+
+    Parameters
+    ----------
+    model : Model
+        On the CPU, unless the runtime is torch.
+    precision : "float32", "bf16" or "auto"
+    runtime : str
+        Of `RUNTIMES`. Where another than torch cannot take the network, torch computes it and one line of the log says so.
+    shape : Shape
+
+    Raises
+    ------
+    ConfigError
+        If a package is missing, naming the extra that brings it; or for bf16 by ONNX Runtime, which has none.
+    """
+    device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
+    if runtime == "torch":
+        return TorchNetwork(model, said_precision(precision, device))
+    _check(runtime, precision)
+    if runtime == "onnxruntime":
+        computing = Computing(runtime=runtime)
+        if precision == "auto":
+            get_logger("embed").info("precision auto: float32, the only one of onnxruntime on a CPU")
+    else:
+        computing = Computing(runtime=runtime, precision=said_precision(precision, device))
+    try:
+        return NETWORKS[runtime](graph_of(model, runtime, shape), computing)
+    except Exception as error:  # of three packages, which document none
+        get_logger("embed").warning("%s cannot take this network, torch computes it: %s", runtime, one_line(error))
+        return TorchNetwork(model, computing.precision)
+
+
+def _check(runtime: str, precision: str) -> None:
+    if missing := [name for name in (runtime, *EXPORTERS) if find_spec(name) is None]:
+        extra = PACKAGES[runtime]
+        raise ConfigError(f"--runtime {runtime} needs {', '.join(missing)}: pip install 'sv[{extra}]'")
+    if (runtime, precision) == ("onnxruntime", "bf16"):
+        raise ConfigError("--runtime onnxruntime computes in float32 only; for bf16 choose openvino or torch")
+
+
+def graph_of(model: Any, runtime: str, shape: Shape) -> Path:
+    """Path of a model's graph as an .onnx file, exported and checked if it is not in the cache.
+
+    Raises
+    ------
+    ValueError
+        If the graph computes something else than the model.
+    """
+    path = cache_dir() / "runtimes" / f"{digest_of(model, shape)}.onnx"
+    checked = path.with_suffix(f".{runtime}-{version(runtime)}.checked")
+    module, examples = Embedding(model).eval(), shape.examples()
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = _exported(module, examples[0], any_length=shape.num_frames is None)
+        with atomic_write(path, "wb") as file:
+            file.write(data)
+    if not checked.is_file():
+        _compare(NETWORKS[runtime](path, Computing(runtime=runtime)), module, examples)
+        checked.touch()
+    return path
+
+
+def _exported(module: nn.Module, example: Tensor, any_length: bool) -> bytes:
+    axes = {2: torch.export.Dim.DYNAMIC} if any_length else {}
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(
+        logging.ERROR
+    )  # torchvision is not needed
+    with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module, (example,), dynamo=True, dynamic_shapes=(axes,), verbose=False,
+            input_names=["features"], output_names=["embeddings"],
+        )  # fmt: skip
+    return program.model_proto.SerializeToString()
+
+
+@torch.no_grad()
+def _compare(network: Network, module: nn.Module, examples: list[Tensor]) -> None:
+    for features in examples:
+        expected, found = module(features), network.embed(features)
+        worst = float((found - expected).norm(dim=1).max() / expected.norm(dim=1).max())
+        if not worst < TOLERANCE:
+            raise ValueError(
+                f"embeddings of {features.shape[2]} frames differ from torch's by {worst:.1e} of their length"
+            )
+
+
+def digest_of(model: Any, shape: Shape) -> str:
+    """Hash of everything that a graph depends on: weights, the networks' code, shape, and versions of the exporters."""
+    digest = hashlib.sha256(repr((type(model), model.config, shape)).encode())
+    digest.update(repr([version(name) for name in ("torch", *EXPORTERS)]).encode())
+    digest.update(_code_of_networks())
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@cache
+def _code_of_networks() -> bytes:
+    digest = hashlib.sha256()
+    for path in sorted(Path(sv.models.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.digest()

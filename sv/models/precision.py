@@ -1,0 +1,90 @@
+"""Number formats that networks compute in: float32, or bfloat16 where nothing is summed over a whole utterance."""
+
+import copy
+from typing import Literal
+
+import torch
+from torch import nn
+
+from sv.models.blocks import FoldedBlock
+from sv.models.folding import ChannelAffine
+from sv.models.frame_layers import FrameConv
+from sv.models.rawnet.sincnet import FrozenSincFilters, FrozenSincPairs, SincFilters
+
+Precision = Literal["float32", "bf16"]
+PRECISIONS = ("float32", "bf16")
+ASKED = (*PRECISIONS, "auto")  # of a user
+KEPT = (SincFilters, FrozenSincFilters, FrozenSincPairs)  # a waveform's filters, outside autocast as in training
+# Their weights are only ever multiplied with maps, which autocast gives them in the same format.
+MULTIPLYING = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear, FrameConv, ChannelAffine)
+
+
+def choose_precision(asked: str, device: torch.device | str = "cpu") -> tuple[Precision, str]:
+    """Choose what "auto" leaves to the processor.
+
+    Parameters
+    ----------
+    asked : "float32", "bf16" or "auto"
+    device : torch.device or str
+        That computes.
+
+    Returns
+    -------
+    str
+        "float32" or "bf16".
+    str
+        One line for the user that says why; empty if there is nothing to say.
+
+    Raises
+    ------
+    ValueError
+        For another precision.
+    """
+    if asked not in ASKED:
+        raise ValueError(f"precision must be {', '.join(ASKED[:-1])} or {ASKED[-1]}, got {asked!r}")
+    unit = bf16_unit(torch.device(device))
+    if asked == "auto":
+        if unit:
+            return "bf16", f"precision auto: bf16, this processor has {unit}"
+        return "float32", "precision auto: float32, this processor has no instructions for bf16"
+    if asked == "bf16" and not unit:
+        return "bf16", "precision bf16: this processor has no instructions for it, float32 is faster here"
+    return asked, ""
+
+
+def bf16_unit(device: torch.device) -> str:
+    """Name of what multiplies bfloat16 numbers in a device, or an empty string without."""
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        return f"CUDA capability {major}.{minor}" if major >= 8 and torch.cuda.is_bf16_supported() else ""
+    if device.type != "cpu":
+        return ""
+    has = torch.cpu.get_capabilities()  # of the processor, as torch's own kernels ask for them
+    units = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16", "bf16": "Arm's bfloat16"}
+    return next((name for key, name in units.items() if has.get(key)), "")
+
+
+def autocast(device: torch.device | str, precision: Precision) -> torch.autocast:
+    """Context in which the multiplications of a network have a precision."""
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def narrowed(model: nn.Module) -> nn.Module:
+    """Return a copy of a network for inference, to run in `autocast`, whose weights need no rounding at every pass.
+
+    Norms keep float32 parameters, and statistics over frames widen their values themselves.
+    """
+    model = copy.deepcopy(model)
+    _narrow(model)
+    return model
+
+
+def _narrow(module: nn.Module) -> None:
+    if isinstance(module, KEPT):
+        return
+    if isinstance(module, MULTIPLYING):
+        module.to(torch.bfloat16)
+    elif isinstance(module, FoldedBlock):
+        module.floor = module.floor.bfloat16()
+    for part in module.children():
+        _narrow(part)

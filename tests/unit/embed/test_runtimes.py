@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sv.base.config import ConfigError
+from sv.embed import runtimes
+from sv.embed.embedder import Embedder
+from sv.embed.runtimes import Shape, make_network
+from sv.models import MODELS
+
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+WAYS = [("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bf16")]
+FIXED = Shape(batch_size=3, rows=16, num_frames=24)
+ROUNDING = {"float32": 1e-5, "bf16": 2**-6}  # of an embedding's length, in another place of a batch
+
+
+def small(name: str, **options: object) -> nn.Module:
+    torch.manual_seed(0)
+    config, model = MODELS[name]
+    return model(config(num_mel_bins=16, embedding_dim=12, **options)).eval()
+
+
+@pytest.fixture(scope="module")
+def se_resnet() -> nn.Module:
+    return small("se_resnet", channels=(4, 4, 8, 8), blocks=(1, 1, 1, 1))
+
+
+@pytest.fixture(scope="module")
+def ecapa() -> nn.Module:
+    return small("ecapa_tdnn", channels=16, aggregated_channels=24, dilations=(2,))
+
+
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory):
+    """A cache that the tests of this file share, so that each graph is exported once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder := tmp_path_factory.mktemp("cache")))
+        yield folder
+
+
+def batches(model: nn.Module, way: tuple[str, str]) -> Embedder:
+    pytest.importorskip(way[0])
+    return Embedder(make_network(model, way[1], way[0], FIXED), FIXED.num_frames, FIXED.batch_size)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_runtime_embeds_as_torch_does_whatever_the_batch(cached, se_resnet, way) -> None:
+    embedder, rng = batches(se_resnet, way), np.random.default_rng(0)
+    found = embedder.computing
+    assert (found.runtime, found.precision) == way or (way[1] == "bf16" and found.precision == "float32")
+    features = {f"utt{n}": rng.standard_normal((24 * n, 16)).astype(np.float32) for n in (1, 2, 4)}
+    exact = dict(Embedder(se_resnet, 24, 3)(features.items()))
+    together, backwards = dict(embedder(features.items())), dict(embedder(reversed(features.items())))
+    for utt, expected in exact.items():
+        lengths = np.linalg.norm(expected, axis=1)
+        cosines = (expected * together[utt]).sum(1) / lengths / np.linalg.norm(together[utt], axis=1)
+        assert cosines.min() > (0.98 if way[1] == "bf16" else 1 - 1e-6)  # random weights amplify rounding
+        moved = np.linalg.norm(together[utt] - backwards[utt], axis=1) / lengths
+        assert moved.max() <= ROUNDING[way[1]]
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_graph_of_whole_utterances_reads_any_length(cached, ecapa, runtime) -> None:
+    pytest.importorskip(runtime)
+    network = make_network(ecapa, "float32", runtime, Shape(batch_size=1, rows=16, num_frames=None))
+    assert network.computing.runtime == runtime
+    for length in (31, 300, 500):
+        features = torch.randn(1, 16, length)
+        with torch.no_grad():
+            torch.testing.assert_close(network.embed(features), ecapa.embed(features), rtol=1e-4, atol=1e-5)
+
+
+def test_a_graph_is_exported_once_and_anew_for_other_weights(cached, se_resnet, monkeypatch, capsys) -> None:
+    batches(se_resnet, WAYS[0])
+
+    def fail(*_: object, **__: object) -> bytes:
+        raise RuntimeError("an export")
+
+    monkeypatch.setattr(runtimes, "_exported", fail)
+    assert batches(se_resnet, WAYS[0]).computing.runtime == "onnxruntime"
+    other = small("se_resnet", channels=(4, 4, 8, 8), blocks=(1, 1, 1, 1))
+    with torch.no_grad():
+        other.conv1.weight[0, 0, 0, 0] += 1
+    assert batches(other, WAYS[0]).computing.runtime == "torch"
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and said[0].endswith(
+        "WARNING onnxruntime cannot take this network, torch computes it: an export"
+    )
+
+
+class Drawing(nn.Module):
+    """A network that no graph can repeat."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config, self.weight = MODELS["se_resnet"][0](num_mel_bins=16), nn.Parameter(torch.ones(1))
+
+    def embed(self, features):
+        return features.mean(dim=2) * self.weight + torch.randn(len(features), 16)
+
+    def folded(self):
+        return self
+
+
+def test_a_graph_that_computes_something_else_is_not_used(cached, capsys) -> None:
+    network = make_network(Drawing(), "float32", "onnxruntime", FIXED)
+    assert network.computing.runtime == "torch"
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and "embeddings of 24 frames differ from torch's by" in said[0]
+
+
+def test_what_is_missing_or_impossible_is_one_line(se_resnet, monkeypatch) -> None:
+    with pytest.raises(ConfigError, match="onnxruntime computes in float32 only; for bf16 choose openvino or torch"):
+        make_network(se_resnet, "bf16", "onnxruntime", FIXED)
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: None if name == "openvino" else "there")
+    with pytest.raises(ConfigError, match=r"--runtime openvino needs openvino: pip install 'sv\[openvino\]'"):
+        make_network(se_resnet, "auto", "openvino", FIXED)

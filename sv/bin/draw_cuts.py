@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sv.base.numbers import COUNT_OR_NONE
 from sv.bin.common import command_parser, fail_in_one_line
-from sv.bin.options import data_options, make_training_set
+from sv.bin.training import data_options, make_training_set
 from sv.data.dataset import write_drawn_cuts
 from sv.system.config import load_system, with_speakers
 from sv.system.run import build_sampler

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sv.base.numbers import COUNT
 from sv.bin.common import command_parser, fail_in_one_line
-from sv.bin.options import data_options, noise_library
+from sv.bin.training import data_options, noise_library
 from sv.enhancement.copies import Copies
 from sv.system.config import load_system
 

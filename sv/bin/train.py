@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from sv.bin.common import command_parser, fail_in_one_line
-from sv.bin.options import augmentation_dirs, data_options, make_training_set, on_all_ranks
+from sv.bin.training import augmentation_dirs, data_options, make_training_set, on_all_ranks
 from sv.data.dataset import load_batches
 from sv.data.sampler import EpochPlan
 from sv.embed.evaluation import check_held_out, make_evaluation

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sv.base.numbers import SEED
 from sv.bin.common import command_parser, fail_in_one_line
-from sv.bin.options import on_all_ranks
+from sv.bin.training import on_all_ranks
 from sv.enhancement.archive import EmbeddingArchive
 from sv.enhancement.lists import read_test_list
 from sv.enhancement.training import EnhancementData, train_enhancement

@@ -88,9 +88,12 @@ def convert_checkpoint(
     return found.notes
 
 
+MADE_HERE = ("train.jsonl", "results.json", "backend", "calibration", "embeddings", "scores")  # with a folder's weights
+
+
 def check_free(folder: Path) -> None:
     """Raise CheckpointError if a folder holds more than a conversion made: a system that was trained, calibrated or scored."""
-    others = sorted(path.name for path in folder.glob("*") if path.name not in ("config.json", "checkpoints"))
+    others = [name for name in MADE_HERE if (folder / name).exists()]
     others += sorted(path.name for path in folder.glob("checkpoints/*") if path.name != "best.pt")
     if not others and (folder / "checkpoints/best.pt").is_file() and not _is_published(folder):
         others = ["checkpoints/best.pt"]

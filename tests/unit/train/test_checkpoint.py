@@ -46,7 +46,7 @@ def test_a_full_disk_is_told_and_the_old_file_stays(tmp_path, room):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
     try:
-        with pytest.raises(OSError, match="could not write: .*/best.pt'"):
+        with pytest.raises(OSError, match=r"could not write: .*/best\.pt'"):
             checkpoint.save(tmp_path / "best.pt", {"model": {"w": torch.ones(30_000)}})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -81,7 +81,8 @@ GOOD = pickled({"model": {"w": torch.ones(3)}})
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n", b"\0" * 64, b"<html>", b"a inf\n", b"[" * 100_000, b"PK\3\4", GOOD[:100], GOOD[:-30], b"-rf /", b"{}", b"\x80\x02."],
+    [b"", b"\n", b"\0" * 64, b"<html>",
+     b"a inf\n", b"[" * 100_000, b"PK\3\4", GOOD[:100], GOOD[:-30], b"-rf /", b"{}", b"\x80\x02."],
 )  # fmt: skip
 def test_weights_that_cannot_be_read_are_named_in_one_line(tmp_path, content):
     (tmp_path / "best.pt").write_bytes(content)
@@ -90,7 +91,10 @@ def test_weights_that_cannot_be_read_are_named_in_one_line(tmp_path, content):
     assert "\n" not in str(raised.value) and "weights_only" not in str(raised.value)
 
 
-@pytest.mark.parametrize("value", [None, [1], 3, {}, {"w": torch.ones(1)}, {"model": [1]}, {"model": {"w": 1}}, {"model": {1: torch.ones(1)}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [None, [1], 3, {}, {"w": torch.ones(1)}, {"model": [1]}, {"model": {"w": 1}}, {"model": {1: torch.ones(1)}}],
+)
 def test_what_holds_no_weights_is_named_in_one_line(tmp_path, value):
     (tmp_path / "best.pt").write_bytes(pickled(value))
     with pytest.raises(ConfigError, match=r"/best.pt: it holds no weights by name under 'model'; sv convert"):
@@ -98,7 +102,7 @@ def test_what_holds_no_weights_is_named_in_one_line(tmp_path, value):
 
 
 def test_weights_that_are_not_there_or_a_folder_are_the_systems_own_words(tmp_path):
-    with pytest.raises(FileNotFoundError, match="none.pt"):
+    with pytest.raises(FileNotFoundError, match=r"none\.pt"):
         checkpoint.load_weights(tmp_path / "none.pt")
     with pytest.raises(IsADirectoryError, match=str(tmp_path)):
         checkpoint.load_weights(tmp_path)

@@ -65,7 +65,8 @@ def copy_table(
 ) -> int:
     """Copy a table; says how many, and fails if there was nothing."""
     count = 0
-    with open_records(args.output, method, args.allow_pipes) as write, frame_counts(args) as count_frames:
+    # An archive's full disk is told by the archive, which is closed first.
+    with frame_counts(args) as count_frames, open_records(args.output, method, args.allow_pipes) as write:
         for key, array in read_records(args.input, args.allow_pipes, ndim):
             write(key, change(key, array))
             count_frames(key, len(array))

@@ -124,9 +124,9 @@ def create(path: Path, holder: dict[str, Any]) -> None:
         try:
             json.dump(holder, file)
             file.flush()
-        except OSError:
+        except OSError as error:
             path.unlink()
-            raise
+            raise OSError(error.errno, f"could not write: {error.strerror}", str(path)) from error
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -33,11 +33,13 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
             sync(file)
             refuse_other(file, temporary)
         temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise write_error(error, path, temporary) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        # Of a failed write PyTorch tells that a position is not the expected one.
+        cause = error.__context__ if isinstance(error, RuntimeError) else error
+        if isinstance(cause, OSError):
+            raise write_error(cause, path, temporary) from error
         raise
 
 

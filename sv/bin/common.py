@@ -46,8 +46,8 @@ def fail_in_one_line(main: Callable[..., Any]) -> Callable[..., Any]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at its end
             sys.exit(1)
         except EXPECTED as error:
-            text = error.args[0] if isinstance(error, KeyError) else error
-            sys.exit(f"error: {text}")
+            text = str(error.args[0] if isinstance(error, KeyError) else error)
+            sys.exit(f"error: {text if len(text) <= 1500 else f'{text[:1000]} ... {text[-300:]}'}")
         return result
 
     return guarded

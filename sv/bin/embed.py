@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
             dim = len(vector)
         bad = [*reader.bad, *(f"{inputs[key][0]}: its embedding is not finite" for key in refused)]
         for line in bad:
-            print(f"cannot use {line}", file=sys.stderr)
+            print("cannot use", line.replace("\n", "\\n"), file=sys.stderr)
         # Raised in here so that nothing is published.
         if refused and len(bad) == len(inputs):
             raise BadAudio(f"no recording has a finite embedding; is {args.model} a model that works?")

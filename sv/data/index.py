@@ -12,6 +12,7 @@ from sv.kaldi.segments import parse_segment
 
 _NEWLINE, _PIPE = b"\n|"
 _IS_BLANK = np.isin(np.arange(256), list(b" \t\r\n\f\v"))
+_FEW_BLANKS = 2  # around a value, for which all rows are looked at together
 _ROWS_AT_ONCE = 1 << 16  # of a table, where strings are copied
 
 
@@ -108,12 +109,14 @@ def _check_text(raw: bytes, path: Path) -> None:
 def _without_blanks(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The stretches without the blanks around them; a stretch of blanks alone becomes empty."""
     starts, ends = starts.copy(), ends.copy()
-    rows = np.arange(len(starts))
-    while (rows := rows[(starts[rows] < ends[rows]) & _IS_BLANK[data[starts[rows]]]]).size:
-        starts[rows] += 1
-    rows = np.arange(len(starts))
-    while (rows := rows[(starts[rows] < ends[rows]) & _IS_BLANK[data[ends[rows] - 1]]]).size:
-        ends[rows] -= 1
+    for _ in range(_FEW_BLANKS):
+        starts += (starts < ends) & _IS_BLANK[data[np.minimum(starts, len(data) - 1)]]
+        ends -= (starts < ends) & _IS_BLANK[data[ends - 1]]
+    wide = (starts < ends) & (_IS_BLANK[data[np.minimum(starts, len(data) - 1)]] | _IS_BLANK[data[ends - 1]])
+    for row in np.flatnonzero(wide):
+        text = data[starts[row] : ends[row]].tobytes()
+        starts[row] += len(text) - len(text.lstrip())
+        ends[row] = starts[row] + len(text.strip())
     return starts, ends
 
 

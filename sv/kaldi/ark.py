@@ -10,7 +10,7 @@ import numpy as np
 
 from sv.base.files import open_new, refuse_other, sync, write_error
 from sv.kaldi.record import read_binary, read_header, read_text, write_binary, write_compressed
-from sv.kaldi.scp import DataDirError, byte_order, check_key, read_scp
+from sv.kaldi.scp import DataDirError, byte_order, check_key, check_value, read_scp
 
 Write = Callable[[str, np.ndarray], None]
 
@@ -29,10 +29,12 @@ def open_ark_scp(ark: str | Path, scp: str | Path, compression_method: int | Non
     Raises
     ------
     ValueError
-        For keys out of byte order or repeated, and for arrays with NaN or infinity, naming the key.
+        For keys out of byte order or repeated, and for arrays with NaN or infinity, naming the key; for an ark whose name
+        no line of an scp can hold.
     OSError
         When the disk is full, naming the file; nothing is left behind.
     """
+    check_value(str(ark), scp)
     ark, scp = Path(ark), Path(scp)
     ark.parent.mkdir(parents=True, exist_ok=True)
     scp.parent.mkdir(parents=True, exist_ok=True)

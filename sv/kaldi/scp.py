@@ -14,7 +14,13 @@ MAX_SECONDS = 1e9  # 32 years; what is longer is no duration, and its samples wo
 
 
 class DataDirError(ValueError):
-    """Bad input data; the message names file and line."""
+    """Bad input data; the message names file and line.
+
+    Of a long one, which quotes a line of some damaged file, the middle is left out.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message if len(message) <= 1000 else f"{message[:700]} ... {message[-250:]}")
 
 
 @contextmanager
@@ -203,9 +209,27 @@ def check_key(key: str, path: str | Path) -> None:
         raise DataDirError(f"{path}: {key!r} cannot be a key: it must be one word without spaces")
 
 
+def check_value(value: str, path: str | Path) -> None:
+    """Raise DataDirError unless `value` can stand on a table's line: the name of a file may be any bytes but NUL."""
+    if "\n" in value or "\0" in value or value.strip() != value or (not value.isascii() and not _is_utf8(value)):
+        raise DataDirError(
+            f"{str(path)!r}: {value[:200]!r} cannot stand on a line of a table: a line end, NUL, blanks at an end, or not UTF-8; "
+            "rename the folder or file"
+        )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # of a name that was no UTF-8
+        return False
+    return True
+
+
 def write_table(path: str | Path, table: Mapping[str, str]) -> None:
-    """Write `<key> <value>` lines in byte order, whole or not at all."""
+    """Write `<key> <value>` lines in byte order, whole or not at all; raises DataDirError for what no line can hold."""
     with atomic_write(path) as file:
         for key in sorted(table, key=byte_order):
             check_key(key, path)
+            check_value(table[key], path)
             file.write(f"{key} {table[key]}\n")

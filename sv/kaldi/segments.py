@@ -33,9 +33,8 @@ def parse_segment(text: str, any_channel: bool = False) -> Segment:
     if end == -1:
         raise ValueError("end -1, which means the recording's; local/import_data_dir.py writes the seconds")
     if not 0 <= start < end <= MAX_SECONDS:
-        raise ValueError(
-            f"it must have 0 <= start < end <= {MAX_SECONDS:.0f}, got {fields[1][:40]} and {fields[2][:40]}"
-        )
+        limit = f"; at most {MAX_SECONDS:.0f} s" if end > MAX_SECONDS else ""
+        raise ValueError(f"it must have 0 <= start < end, got {fields[1][:40]} and {fields[2][:40]}{limit}")
     if round(end * SAMPLING_RATE) == round(start * SAMPLING_RATE):
         raise ValueError(f"no sample lies between {fields[1][:40]} and {fields[2][:40]}")
     channel = int(fields[3]) if fields[3:] else None

@@ -22,7 +22,7 @@ import numpy as np
 from sv.base.files import atomic_write
 from sv.kaldi.ark import iter_records, read_any, read_object, read_shape
 from sv.kaldi.record import write_binary, write_compressed, write_text
-from sv.kaldi.scp import DataDirError, byte_order, check_key, check_last_line, iter_lines, split_line
+from sv.kaldi.scp import DataDirError, byte_order, check_key, check_last_line, check_value, iter_lines, split_line
 
 Write = Callable[[str, np.ndarray], None]
 _OPTIONS = ("t", "b", "s", "ns", "cs", "ncs", "o", "no", "p", "np", "bg", "f", "nf")
@@ -222,6 +222,8 @@ def open_records(wspecifier: str, compression_method: int | None = None, allow_p
     if specifier.kinds not in (("ark",), ("ark", "scp")):
         raise DataDirError(f"{wspecifier!r}: expected ark:FILE or ark,scp:FILE,FILE to write")
     text = "t" in specifier.options
+    if len(specifier.files) == 2:
+        check_value(specifier.files[0], specifier.files[1])
     with ExitStack() as stack:
         # The ark is closed first: its scp must not be there before it is.
         scp = stack.enter_context(open_write(specifier.files[1], allow_pipes)) if len(specifier.files) == 2 else None

@@ -4,6 +4,7 @@ import random
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +106,15 @@ def save_step(folder: Path, step: int, state: State, keep: int) -> None:
     """Write step-NNNNNNN.pt, point last.pt at it, and remove all but the newest `keep`."""
     path = folder / f"step-{step:07d}.pt"
     save(path, state)
-    link = folder / "last.pt.tmp"
-    link.unlink(missing_ok=True)
-    link.symlink_to(path.name)
-    link.replace(folder / "last.pt")
+    link, last = folder / "last.pt.tmp", folder / "last.pt"
+    try:
+        link.unlink(missing_ok=True)
+        link.symlink_to(path.name)
+        link.replace(last)
+    except OSError as error:
+        with suppress(OSError):
+            link.unlink(missing_ok=True)
+        raise OSError(error.errno, f"could not write: {error.strerror}", str(last)) from error
     for old in step_checkpoints(folder)[:-keep]:
         old.unlink()
 

@@ -95,3 +95,27 @@ def test_the_umask_holds(tmp_path):
     finally:
         os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_pytorch_says_of_a_full_disk_is_told_as_that(tmp_path):
+    def write(file):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        finally:
+            raise RuntimeError("unexpected pos 64 vs 0")
+
+    write_text(tmp_path / "file", "old")
+    message = r"could not write: No space left on device: '.*/file'"
+    with pytest.raises(OSError, match=message), atomic_write(tmp_path / "file", "wb") as file:
+        write(file)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"] and (tmp_path / "file").read_text() == "old"
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
+    write_text(tmp_path / "file", "x")
+    with pytest.raises(OSError, match=r"/file'|/file/out'"):
+        write_text(tmp_path / "file" / "out", "x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match=r"could not write: Is a directory: '.*/folder'"):
+        write_text(tmp_path / "folder", "x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]

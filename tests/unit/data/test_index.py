@@ -26,7 +26,15 @@ def test_agrees_with_the_readers_of_the_tables(data_dir):
     np.testing.assert_array_equal(index.num_samples, np.round(seconds * 16_000))
 
 
-@pytest.mark.parametrize("text", ["a-1 x y\nb-1 z\n", "a-1  x y \nb-1\tz\n", "a-1 \t x y\t\r\nb-1 z\r\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a-1 x y\nb-1 z\n",
+        "a-1  x y \nb-1\tz\n",
+        "a-1 \t x y\t\r\nb-1 z\r\n",
+        f"a-1{' ' * 9}x y{' ' * 99}\nb-1{' ' * 200_000}z\n",
+    ],
+)
 def test_blanks_around_values_are_no_part_of_them(tmp_path, text):
     (tmp_path / "table").write_bytes(text.encode())
     keys, values = read_columns(tmp_path / "table")

@@ -119,3 +119,15 @@ def test_a_pipe_file_or_device_is_no_recording(tmp_path):
     for path in (tmp_path / "fifo.wav", Path("/dev/zero")):
         with pytest.raises(BadAudio, match="not a file"):
             load_speech(path)
+
+
+def test_a_flac_whose_header_does_not_know_its_length_is_read_whole_or_refused(path):
+    data = bytearray(FILES[2])
+    assert data[:4] == b"fLaC"
+    data[21] &= 0xF0  # STREAMINFO's 36 bits of the number of samples, as encoders that write to a pipe leave them
+    data[22:26] = bytes(4)
+    speech, message = attempt(lambda: load_speech(written(path, data)))
+    if speech is None:
+        assert message.startswith("unreadable: ")
+    else:
+        np.testing.assert_allclose(speech.samples, SAMPLES, atol=1 / 32768)

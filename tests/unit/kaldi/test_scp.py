@@ -1,6 +1,7 @@
 import pytest
 
-from sv.kaldi import DataDirError, read_spk2utt, read_table, read_utt2dur, write_table
+from sv.kaldi import DataDirError, open_ark_scp, read_spk2utt, read_table, read_utt2dur, read_utt2spk, write_table
+from sv.kaldi.specifiers import open_records
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,45 @@ def test_a_key_of_several_words_is_refused(tmp_path, key):
 def test_spk2utt(tmp_path):
     (tmp_path / "spk2utt").write_text("s s-1 s-2\n")
     assert read_spk2utt(tmp_path / "spk2utt") == {"s": ["s-1", "s-2"]}
+
+
+@pytest.mark.parametrize("value", ["/a\nb 1.wav", " x.wav", "x.wav ", "a\0b", "/a/\udcff.wav", "x\r"])
+def test_a_value_that_would_break_its_line_is_refused(tmp_path, value):
+    with pytest.raises(DataDirError, match=r"/table'.*cannot stand on a line of a table"):
+        write_table(tmp_path / "table", {"a": "fine", "b": value})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_ark_that_no_scp_can_name_is_refused(tmp_path):
+    for name in ("two\nlines", "\udcff"):
+        folder = tmp_path / name
+        with (
+            pytest.raises(DataDirError, match="cannot stand on a line of a table"),
+            open_ark_scp(folder / "x.ark", folder / "x.scp"),
+        ):
+            pass
+        with (
+            pytest.raises(DataDirError, match="cannot stand on a line of a table"),
+            open_records(f"ark,scp:{folder}/x.ark,{tmp_path}/x.scp"),
+        ):
+            pass
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_the_middle_of_a_long_message_is_left_out(tmp_path):
+    (tmp_path / "utt2dur").write_text("a " + "x " * 200_000 + "\n")
+    (tmp_path / "utt2spk").write_text("a " + "x " * 200_000 + "\n")
+    for read, message in (
+        (read_utt2dur, "utt2dur:1: duration of 'a'"),
+        (read_utt2spk, "utt2spk:1: the speaker of 'a' must be one word"),
+    ):
+        with pytest.raises(DataDirError, match=message) as raised:
+            read(tmp_path / message.partition(":")[0])
+        assert len(str(raised.value)) < 1200
+
+
+@pytest.mark.parametrize("text", ["1e10", "1e300", "1e400"])
+def test_a_duration_of_centuries_is_none(tmp_path, text):
+    (tmp_path / "utt2dur").write_text(f"a {text}\n")
+    with pytest.raises(DataDirError, match="utt2dur:1: duration of 'a' must be positive seconds, got"):
+        read_utt2dur(tmp_path / "utt2dur")

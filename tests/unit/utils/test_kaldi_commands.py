@@ -171,6 +171,8 @@ def test_a_full_disk_and_a_bad_record_leave_the_old_output_whole(shell):
         1,
         "copy-feats: [Errno 28] could not write: No space left on device: '/dev/full'\n",
     )
+    done = shell("copy-feats --write-num-frames=ark,t:frames scp:x.scp ark,scp:/dev/full,new.scp")
+    assert "No space left on device: '/dev/full'" in done.stderr and not (shell.dir / "frames").exists()
     (shell.dir / "old.ark").write_text("old")
     (shell.dir / "link.ark").symlink_to("old.ark")
     (shell.dir / "bad.txt").write_text("a [ 1 2 ]\nb [ 1 two ]\n")

@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sv.results.conditions import condition_order, is_clean
-from sv.results.rows import COMPARED, OF_ONE_SYSTEM, Row
+from sv.results.conditions import condition_order, is_clean, kind_of
+from sv.results.rows import COMPARED, NONE, OF_ONE_SYSTEM, Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +32,9 @@ class Comparison:
 
     @property
     def noises(self) -> list[str]:
-        """Noise types, in the order of the table."""
-        return list(dict.fromkeys(first(rows)["noise"] for rows in self.conditions if not is_clean(first(rows))))
+        """Kinds of condition that have SNRs, in the order of the table."""
+        found = (first(rows) for rows in self.conditions)
+        return list(dict.fromkeys(kind_of(row) for row in found if row["snr_db"] is not None))
 
     @property
     def shown(self) -> list[list[Row]]:
@@ -93,7 +94,9 @@ def _check_one_run(rows: Sequence[Row]) -> None:
 
 def _compared(row: Row, field: str) -> object:
     """Value of a field; of the normalisation without the cohort's id, a hash of the system's own embeddings."""
-    return re.sub(r", cohort \w+$", "", row[field]) if field == "normalisation" else row[field]
+    if field == "normalisation":
+        return re.sub(r", cohort \w+$", "", row[field])
+    return row.get(field, NONE)  # a field of newer rows
 
 
 def _check_comparable(rows: Sequence[Row | None], despite: Collection[str]) -> None:
@@ -103,5 +106,5 @@ def _check_comparable(rows: Sequence[Row | None], despite: Collection[str]) -> N
             if row is not None and _compared(row, field) != _compared(reference, field) and field not in despite:
                 raise ValueError(
                     f"{reference['system']} and {row['system']} cannot share a table: on {row['test_set']} {row['condition']} "
-                    f"({row['backend']}) {field} is {reference[field]} and {row[field]}"
+                    f"({row['backend']}) {field} is {reference.get(field, NONE)} and {row.get(field, NONE)}"
                 )

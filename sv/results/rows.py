@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ class Stamp:
         Of the code; a release where there is no checkout.
     seed : int
         Of the run, and of the intervals.
+    encoder : str
+        Library, and its version, that the audio of a codec's condition has passed; "none".
     """
 
     trials_sha256: str = field(metadata=COMPARABLE)
@@ -69,6 +71,7 @@ class Stamp:
     checkpoint_sha256: str = field(metadata=ONE_RUN)
     commit: str = field(metadata=ONE_RUN)
     seed: int = field(metadata=ONE_RUN)
+    encoder: str = field(default=NONE, metadata=COMPARABLE)
 
     def __post_init__(self) -> None:
         for name in ("trials_sha256", "checkpoint_sha256"):
@@ -82,7 +85,7 @@ class Stamp:
 
 
 BESIDES = ("num_target", "num_nontarget", "operating_points")  # of a row, besides its stamp
-REQUIRED = (*KEY, *(item.name for item in fields(Stamp)), *BESIDES)
+REQUIRED = (*KEY, *(item.name for item in fields(Stamp) if item.default is MISSING), *BESIDES)
 OF_ONE_SYSTEM = (*(item.name for item in fields(Stamp) if "one_run" in item.metadata), "operating_points")
 COMPARED = (*(item.name for item in fields(Stamp) if "comparable" in item.metadata), *BESIDES)
 
@@ -90,6 +93,7 @@ COMPARED = (*(item.name for item in fields(Stamp) if "comparable" in item.metada
 def stamp_of(model: Path, data_dir: Path, seed: int, normalisation: str = NONE, calibration: str = NONE) -> Stamp:
     """Stamp of a model folder's scores on a data directory; dropped trials are those of its clean set."""
     folder = ModelFolder(model)
+    encoder = data_dir / "encoder"
     dropped = data_dir.parent / parse_condition(data_dir.name).test_set / "trials.dropped"
     return Stamp(
         trials_sha256=sha256_of(data_dir / "trials"),
@@ -100,6 +104,7 @@ def stamp_of(model: Path, data_dir: Path, seed: int, normalisation: str = NONE, 
         checkpoint_sha256=sha256_of(folder.weights),
         commit=code_version(Path(__file__).parent),
         seed=seed,
+        encoder=encoder.read_text(encoding="utf-8").strip() if encoder.exists() else NONE,
     )
 
 

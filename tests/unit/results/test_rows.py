@@ -219,6 +219,6 @@ def test_commit_of_a_checkout_says_if_it_was_changed(tmp_path) -> None:
 def test_fields_that_have_to_be_alike_are_those_that_the_stamp_marks() -> None:
     assert OF_ONE_SYSTEM == ("crop_scheme", "checkpoint_sha256", "commit", "seed", "operating_points")
     assert (
-        *("trials_sha256", "num_dropped", "crop_scheme", "normalisation", "calibration"),
+        *("trials_sha256", "num_dropped", "crop_scheme", "normalisation", "calibration", "encoder"),
         *("num_target", "num_nontarget", "operating_points"),
     ) == COMPARED

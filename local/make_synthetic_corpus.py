@@ -346,6 +346,7 @@ def run_synthesis(
     parser.add_argument("out", type=Path, help="folder to write; complete, or not there")
     args = parser.parse_args()
     options = {key: value for key, value in vars(args).items() if key not in ("out", "nj")}
+    options["rooms"] = len(ROOMS)  # a corpus of an earlier release, without them, is made anew
     publish(args.out, json.dumps(options, sort_keys=True), lambda out: make(out, args))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local.download_corpora import ARCHIVES
+from local.kinds import kinds_of
 from local.make_noisy_test import conditions_of
 from local.noises import noise_types
 from local.own_noise import check, own_noises
@@ -88,6 +89,7 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "vad_top_db": POSITIVE,
     "noises": noise_types,
     "noise": own_noises,
+    "conditions": kinds_of,
     "download": several_of("|".join(ARCHIVES), " and ".join(ARCHIVES)),
     "microphones": several_of(r"mc[0-9]{2}", "microphones as in mc01,mc05"),
     "by": several_of("room|distractor|mictype|distance|mic|angle", "room, distractor, mictype, distance, mic, angle"),

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Write noisy copies of a test set as lhotse cuts: one data directory per noise type and signal-to-noise ratio.
+"""Write copies of a test set under conditions as lhotse cuts: one data directory per noise type and SNR, room, codec, ...
 
     local/make_noisy_test.py --noises noise,music,babble,nonspeech --snrs 0,5,10,15,20 data/voxceleb1_test data
 
-Each draw is keyed by (seed, utterance, noise, SNR), so it does not depend on what else is in the set or on --nj. No audio
+--conditions noise,reverb,codec,clip,far adds kinds without additive noise; by default there is noise alone.
+Each draw is keyed by (seed, utterance, condition), so it does not depend on what else is in the set or on --nj. No audio
 is copied. The ids stay, so the clean set's trials apply. --noise NAME=DIR,... adds noises of one's own, which
 local/own_noise.py has prepared.
 """
@@ -13,9 +14,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from local.kinds import KNOWN, kinds_of
 from local.noises import NOISES, noise_types
 from local.own_noise import own_noises
-from sv.base.layout import condition_name, snr_text
+from sv.base.layout import FAR, condition_name, snr_text
 from sv.base.numbers import COUNT, SEED, real
 
 decibel = real(-200, 200)
@@ -44,7 +46,18 @@ def conditions_of(noises: str, snrs: str, own: str = "") -> list[tuple[str, floa
     return conditions
 
 
-def write_conditions(conditions: list[tuple[str, float]], args: argparse.Namespace) -> None:
+def set_names(test_set: str, kinds: str, noises: str, snrs: str, own: str = "") -> list[str]:
+    """Names of the data directories of a test set under all conditions; raises ValueError as `conditions_of` and `kinds_of`."""
+    noisy, names = conditions_of(noises, snrs, own), []
+    for kind in kinds_of(kinds):
+        if kind in ("noise", FAR):
+            names += [condition_name(test_set, noise, snr_db, kind) for noise, snr_db in noisy]
+        else:
+            names.append(condition_name(test_set, kind=kind))
+    return names
+
+
+def write_conditions(names: list[str], args: argparse.Namespace) -> None:
     """Write every condition's data directory, in --nj processes."""
     from concurrent.futures import ProcessPoolExecutor  # late, as all that follows: --list is asked for by every run
 
@@ -54,14 +67,15 @@ def write_conditions(conditions: list[tuple[str, float]], args: argparse.Namespa
 
     work = partial(write_condition, test_dir=args.test_dir, data=args.data, seed=args.seed)
     with ProcessPoolExecutor(args.nj) as pool:
-        done = pool.map(work, conditions)
-        for _ in tqdm(done, total=len(conditions), desc="conditions", unit="set", disable=None):
+        done = pool.map(work, names)
+        for _ in tqdm(done, total=len(names), desc="conditions", unit="set", disable=None):
             pass
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and write every condition."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--conditions", default="noise", help="of " + ",".join(KNOWN))
     parser.add_argument("--noises", default="noise,music,babble,nonspeech", help="of " + ",".join(NOISES))
     parser.add_argument("--snrs", default="0,5,10,15,20", help="in dB")
     parser.add_argument("--noise", default="", metavar="NAME=DIR,...", help="one's own, besides")
@@ -72,15 +86,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("data", type=Path, help="folder of data directories: holds the noise, gets the noisy sets")
     args = parser.parse_args(argv)
     try:
-        conditions = conditions_of(args.noises, args.snrs, args.noise)
+        names = set_names(args.test_dir.name, args.conditions, args.noises, args.snrs, args.noise)
     except ValueError as error:
         parser.error(str(error))
     if args.list:
-        for noise, snr_db in conditions:
-            print(args.data / condition_name(args.test_dir.name, noise, snr_db))
+        for name in names:
+            print(args.data / name)
         return
     try:
-        write_conditions(conditions, args)
+        write_conditions(names, args)
     except (OSError, ValueError) as error:
         sys.exit(f"make_noisy_test.py: {error}")
 

@@ -280,6 +280,10 @@ def room(rng: np.random.Generator) -> np.ndarray:
     return 0.7 * tail / np.abs(tail).max()
 
 
+# One of each size can be held out for tests.
+ROOMS = ("smallroom/Room002", "mediumroom/Room001", "mediumroom/Room002", "largeroom/Room001", "largeroom/Room002")
+
+
 def write_noises(out: Path, args: argparse.Namespace) -> None:
     """MUSAN's noise and music, Nonspeech100 and room responses."""
     kinds = (
@@ -287,6 +291,7 @@ def write_noises(out: Path, args: argparse.Namespace) -> None:
         ("musan/music/fma/music-fma-{:04d}.wav", 12, lambda rng: music(rng, rng.uniform(10, 20))),
         ("Nonspeech100/n{}.wav", 20, lambda rng: event(rng, rng.uniform(0.8, 4))),
         ("RIRS_NOISES/simulated_rirs/smallroom/Room001/Room001-{:05d}.wav", 20, room),
+        *((f"RIRS_NOISES/simulated_rirs/{name}/{name[-7:]}-{{:05d}}.wav", 4, room) for name in ROOMS),
     )
     for pattern, count, make in kinds:
         for i in range(1, count + 1):
@@ -341,6 +346,7 @@ def run_synthesis(
     parser.add_argument("out", type=Path, help="folder to write; complete, or not there")
     args = parser.parse_args()
     options = {key: value for key, value in vars(args).items() if key not in ("out", "nj")}
+    options["rooms"] = len(ROOMS)  # a corpus of an earlier release, without them, is made anew
     publish(args.out, json.dumps(options, sort_keys=True), lambda out: make(out, args))
 
 

@@ -51,7 +51,7 @@ def replay(source: np.ndarray, rir: np.ndarray, distractor: np.ndarray | None, s
 def write_devkit(corpora: Path, seed: int) -> int:
     """Write source and distant recordings; returns the number of the latter."""
     files = audio_files(corpora / "voxceleb1" / "test" / "wav")
-    rirs = audio_files(corpora / "RIRS_NOISES" / "simulated_rirs")
+    rirs = audio_files(corpora / "RIRS_NOISES" / "simulated_rirs" / "smallroom" / "Room001")
     if not files or not rirs:
         raise DataDirError(
             f"{corpora}: no voxceleb1/test/wav or RIRS_NOISES/simulated_rirs; run make_synthetic_corpus.py first"

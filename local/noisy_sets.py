@@ -1,11 +1,13 @@
-"""Noisy copies of a test set: draws of noise, and their data directories of lhotse cuts."""
+"""Copies of a test set under a condition: draws of noise, and their data directories of lhotse cuts."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 from local.noises import NOISES, own_noise
+from local.processed_sets import ROOMS, encoder_of, processed_cut
 from sv.base.files import write_text
-from sv.base.layout import SAMPLING_RATE, condition_name
+from sv.base.layout import FAR, SAMPLING_RATE, Condition, parse_condition
 from sv.base.seeding import generator
 from sv.data.audio import BadAudio
 from sv.data.augment import Draw, NoiseLibrary
@@ -34,18 +36,29 @@ def noisy_cut(
     return cut.to_dict(), f"{utt}\t{snr_db:g}\t{gain:.9g}\t{noises}"
 
 
-def write_condition(condition: tuple[str, float], test_dir: Path, data: Path, seed: int) -> int:
-    """Write one noisy data directory; returns its number of utterances."""
-    category, snr_db = condition
-    out = data / condition_name(test_dir.name, category, snr_db)
+def library_of(condition: Condition, data: Path) -> NoiseLibrary:
+    """Noise and rooms that a condition draws from."""
+    noise, needs_rooms = condition.noise, condition.name.startswith(("reverb-", f"{FAR}-"))
+    noises = {noise: data / (NOISES.get(noise) or own_noise(noise)).test} if noise else {}
+    return NoiseLibrary(noises, data / ROOMS if needs_rooms else None)
+
+
+def write_condition(name: str, test_dir: Path, data: Path, seed: int) -> int:
+    """Write the data directory of this name, of a test set under a condition; returns its number of utterances."""
+    condition, out = parse_condition(name), data / name
     out.mkdir(parents=True, exist_ok=True)
-    library = NoiseLibrary({category: data / (NOISES.get(category) or own_noise(category)).test})
+    library = library_of(condition, data)
     utterances, utt2spk = read_utterances(test_dir), read_utt2spk(test_dir / "utt2spk")
-    rows = [noisy_cut(utt, spk, utterances[utt], library, category, snr_db, seed) for utt, spk in utt2spk.items()]
-    write_text(
-        out / "draws.tsv",
-        "utterance\tsnr_db\tgain\tnoise:start+samples@offset\n" + "".join(f"{line}\n" for _, line in rows),
-    )
+    if condition.kind == condition.noise:
+        header = "utterance\tsnr_db\tgain\tnoise:start+samples@offset\n"
+        draw = partial(noisy_cut, library=library, category=condition.noise, snr_db=condition.snr_db, seed=seed)
+    else:
+        header = "utterance\tdrawn\n"
+        draw = partial(processed_cut, library=library, condition=condition, data=data, seed=seed)
+    rows = [draw(utt, speaker, utterances[utt]) for utt, speaker in utt2spk.items()]
+    write_text(out / "draws.tsv", header + "".join(f"{line}\n" for _, line in rows))
+    if encoder := encoder_of(condition):
+        write_text(out / "encoder", f"{encoder}\n")
     genders = test_dir / "spk2gender"
     write_rendered_dir(
         out,

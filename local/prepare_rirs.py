@@ -16,6 +16,7 @@ CORPUS = Corpus(
     how_to_get="local/download_corpora.py DIR rirs, or ./run.sh --download rirs (https://www.openslr.org/28, 1.3 GB)",
     layouts=(("simulated_rirs/*", "as published"),),
     optional=True,
+    needed_for="rooms",
 )
 
 FOLDERS = ("simulated_rirs", "real_rirs_isotropic_noises")

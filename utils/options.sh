@@ -29,6 +29,7 @@ dry_run=false     # say what would run and why, and run nothing
 # End of options
 
 # Types and ranges of all options: OPTIONS of local/check_options.py, which utils/parse_options.sh calls.
-b_vector=0 by='' download='' noises='' snrs='' # options of some recipes, which what recipes share asks for
+# Options of some recipes, which what recipes share asks for:
+b_vector=0 by='' download='' noises='' snrs='' conditions=noise
 repeatable_options=noise # each value is added to those before, after a comma
 common_options=${BASH_SOURCE[0]} option_checker=$(dirname "${BASH_SOURCE[0]}")/../local/check_options.py

@@ -2,7 +2,7 @@
 # Source me through utils/stages.sh: what recipes do around their stages. Uses the recipe's options.
 
 # What configurations say, by file; asked once, by choose_systems.
-declare -A features_of=() reads_of=() noisy_copies_of=() noises_of=()
+declare -A features_of=() reads_of=() noisy_copies_of=() noises_of=() reverb_of=()
 own_noises=() own_markers=() musan_needs='' own_said='' # of --noise and --noises, by choose_noises
 declare -A names_of=() sources_of=() weights_of=() # of models from elsewhere, by configuration
 
@@ -34,10 +34,11 @@ choose_systems() { # choose_systems CONF...: $configs, each once and without 'no
     for other in "${configs[@]}"; do if [[ $conf -ef $other ]]; then continue 2; fi; done
     [[ -f $conf || $conf != */config.json ]] || die "no trained system in $(dirname "$conf")"
     [[ -f $conf ]] || die "no system configuration $conf; there are: $(echo conf/*.toml)"
-    said=$(utils/system_info.py "$conf" features reads loss.noisy_copies=0 noises)
+    said=$(utils/system_info.py "$conf" features reads loss.noisy_copies=0 noises \
+      augment.reverb_prob=0)
     mapfile -t answers <<< "$said"
     features_of[$conf]=${answers[0]} reads_of[$conf]=${answers[1]} noisy_copies_of[$conf]=${answers[2]}
-    noises_of[$conf]=${answers[3]-}
+    noises_of[$conf]=${answers[3]} reverb_of[$conf]=${answers[4]}
     configs+=("$conf")
   done
   choose_models "$model"
@@ -76,14 +77,14 @@ feats_of() { # feats_of CONF: where a system's stored features lie; nothing if i
   if [[ -n ${features_of[$1]} ]]; then echo "$exp/feats/${features_of[$1]}"; fi
 }
 
-list_conditions() { # list_conditions TEST_DIR...: $conditions, the data directories of the noisy sets of these
+list_conditions() { # list_conditions TEST_DIR...: $noisy_sets, the data directories of the noisy sets of these
   local test_dir said found
-  conditions=()
+  noisy_sets=()
   for test_dir in "$@"; do
-    said=$(local/make_noisy_test.py --list --noises "$noises" ${noise:+--noise "$noise"} --snrs "$snrs" \
-      "$test_dir" "$data")
+    said=$(local/make_noisy_test.py --list --conditions "$conditions" --noises "$noises" --snrs "$snrs" \
+      ${noise:+--noise "$noise"} "$test_dir" "$data")
     mapfile -t found < <(printf '%s' "$said")
-    conditions+=("${found[@]}")
+    noisy_sets+=("${found[@]}")
   done
 }
 
@@ -102,13 +103,20 @@ choose_noises() { # $own_noises, NAME=DIR of each --noise, and $musan_needs, fol
     if [[ ,$wanted, == *,$name,* ]]; then musan_needs+=,${name/babble/speech}; fi
   done
   musan_needs=${musan_needs#,}
+  if [[ $conditions != noise ]]; then own_said+=" conditions=$conditions"; fi
+  if tests_rooms; then own_markers+=("$data/.stage0-rooms.done"); fi
   for conf in "${configs[@]}"; do list_noise_dirs "$conf"; done # so that an unknown type is said before any work
 }
 
+tests_rooms() { [[ ,$conditions =~ ,(reverb|far) ]]; } # true if rooms of RIRS_NOISES are held out for tests
+
 list_noise_dirs() { # list_noise_dirs CONF: $noise_dirs, arguments that name the training noise of a system; and
-  # $noise_markers, what it depends on for noises of one's own
+  # $noise_markers, what it depends on for these; and $training_rooms
   local said found name own=()
-  noise_markers=()
+  noise_markers=() training_rooms=$data/rirs
+  if tests_rooms && [[ ! ${reverb_of[$1]-0} =~ ^0?(\.0*)?$ ]]; then # it does not hear the rooms of the tests
+    noise_markers=("$data/.stage0-rooms.done") training_rooms=$data/rirs_train
+  fi
   for name in "${own_noises[@]%%=*}"; do
     own+=("$name")
     if [[ ,${noises_of[$1]}, == *,$name,* ]]; then noise_markers+=("$data/.stage0-$name.done"); fi
@@ -131,6 +139,14 @@ prepare_own_noises() {
   done
 }
 
+hold_out_rooms() { # data/rirs -> data/rirs_{train,test}, if there are tests in rooms
+  local marker=$data/.stage0-rooms.done
+  if tests_rooms && stage_needs_run 0 "held-out rooms" "$marker" '' "$data/.stage0.done"; then
+    local/hold_out_rooms.py "$data"
+    mark_done 0 "$marker" '' "$data"/rirs_{train,test}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz}
+  fi
+}
+
 found_sets() { # found_sets DIR...: $found, those of these data directories that are there, and $tables, what is in them
   local set
   found=() tables=()
@@ -145,7 +161,8 @@ synthesise() { # synthesise PROGRAM: the corpora of --mini
 
 make_noisy_sets() { # make_noisy_sets TEST_DIR: the noisy sets of a test set, as lhotse cuts
   "${train_cmd[@]}" --num-threads "$nj" "$data/log/make_noisy_${1##*/}.log" local/make_noisy_test.py \
-    --noises "$noises" ${noise:+--noise "$noise"} --snrs "$snrs" --seed "$seed" --nj "$nj" "$1" "$data"
+    --conditions "$conditions" --noises "$noises" --snrs "$snrs" ${noise:+--noise "$noise"} --seed "$seed" \
+    --nj "$nj" "$1" "$data"
 }
 
 find_corpora() { # find_corpora NAME=DIR...: $corpus_inputs, what stage 0 is made of; DIR may be empty
@@ -176,11 +193,12 @@ find_corpora() { # find_corpora NAME=DIR...: $corpus_inputs, what stage 0 is mad
 }
 
 locate_corpora() { # locate_corpora NAME=DIR...: $located, NAME=DIR of those that are there
-  local place names=() folders=() said
+  local place names=() folders=() said needs=''
   for place in "$@"; do
     names+=("${place%%=*}") folders+=("--$(tr _ - <<< "${place%%=*}")" "${place#*=}")
   done
-  said=$(local/check_corpora.py --names "$(IFS=, && echo "${names[*]}")" --noises "$noises" --corpora "$corpora" \
+  if tests_rooms; then needs=,rooms; fi
+  said=$(local/check_corpora.py --names "$(IFS=, && echo "${names[*]}")" --noises "$noises$needs" --corpora "$corpora" \
     "${folders[@]}")
   mapfile -t located < <(printf '%s' "$said" | tr '\t' =)
 }

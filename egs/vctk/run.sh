@@ -61,7 +61,7 @@ choose_systems "$config" "$baseline" "$phrase_config"
 choose_noises "$noises"
 list_conditions "$data"/{vctk_test,digits}
 published=("$data"/vctk_{one_recording,shared_recordings})
-test_sets=("$data"/{vctk_test,digits} "${published[@]}" "${conditions[@]}")
+test_sets=("$data"/{vctk_test,digits} "${published[@]}" "${noisy_sets[@]}")
 eval_sets=("$data"/vctk_{valid,one_recording_valid} "${test_sets[@]}")
 data_markers=("$data"/.stage{0,1,2}.done)
 valid_set_of() { [[ $1 != "$phrase_config" ]] && echo "$data/vctk_valid" || echo "$data/vctk_one_recording_valid"; }
@@ -110,7 +110,7 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done 
   for set in "$data/vctk_one_recording_valid" "${published[@]}"; do
     local/make_enrolment.py --num-enrol "$num_enrol" "$set"
   done
-  mark_done 2 "$marker" "$options" "${conditions[@]/%//cuts.jsonl.gz}" "${published[@]/%//cuts.jsonl.gz}" \
+  mark_done 2 "$marker" "$options" "${noisy_sets[@]/%//cuts.jsonl.gz}" "${published[@]/%//cuts.jsonl.gz}" \
     "${published[@]/%//trials}"
 fi
 

@@ -37,6 +37,7 @@ nonspeech100=     # Nonspeech100, if elsewhere
 download=         # fetch these freely available corpora into --corpora first: musan,rirs
 trials=           # trial list within VoxCeleb1; default: veri_test2.txt (cleaned), else veri_test.txt
 noises=noise,music,babble,nonspeech # noise types of the test conditions
+conditions=noise  # kinds of test condition, of noise,reverb,codec,clip,far; or some alone: reverb-small,codec-opus
 snrs=0,5,10,15,20 # their signal-to-noise ratios in dB
 valid_fraction=   # share of the training speakers held out for validation: 0.04, or 0.125 with --mini
 b_vector=0        # epochs of RawNet1's b-vector network as one more back end; 0: none; as published: 1000
@@ -62,12 +63,12 @@ fi
 
 list_conditions "$data/voxceleb1_test"
 choose_noises
-test_sets=("$data/voxceleb1_test" "${conditions[@]}")
+test_sets=("$data/voxceleb1_test" "${noisy_sets[@]}")
 eval_sets=("$data/voxceleb1_valid" "${test_sets[@]}")
 data_markers=("$data"/.stage{0,1,2}.done)
 noise_args_of() { # noise_args_of CONF: $noise_args, of its training
   list_noise_dirs "$1"
-  noise_args=("${noise_dirs[@]}" --rirs "$data/rirs" --channels "$data/channels")
+  noise_args=("${noise_dirs[@]}" --rirs "$training_rooms" --channels "$data/channels")
 }
 
 # 0: corpora -> data directories.
@@ -81,6 +82,7 @@ if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   found_sets "$data"/{voxceleb1_{dev,test},musan_*,rirs,nonspeech100}
   mark_done 0 "$marker" "$options" "${tables[@]}" "$data/channels/wav.scp" "$data/voxceleb1_test/trials"
 fi
+hold_out_rooms
 
 # 1: valid data, a speaker-disjoint validation set, no trial speaker in training.
 marker=$data/.stage1.done options="valid_fraction=$valid_fraction seed=$seed"
@@ -97,8 +99,8 @@ fi
 marker=$data/.stage2.done options="noises=$noises snrs=$snrs seed=$seed$own_said"
 if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done "${own_markers[@]}"; then
   make_noisy_sets "$data/voxceleb1_test"
-  mark_done 2 "$marker" "$options" "${conditions[@]/%//cuts.jsonl.gz}" "${conditions[@]/%//wav.scp}" \
-    "${conditions[@]/%//utt2spk}" "${conditions[@]/%//trials}"
+  mark_done 2 "$marker" "$options" "${noisy_sets[@]/%//cuts.jsonl.gz}" "${noisy_sets[@]/%//wav.scp}" \
+    "${noisy_sets[@]/%//utt2spk}" "${noisy_sets[@]/%//trials}"
 fi
 
 # 3 to 8: utils/stages.sh, and enhancement.sh for systems that read an extractor's embeddings.

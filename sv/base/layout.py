@@ -11,6 +11,9 @@ from urllib.parse import quote, unquote
 
 SAMPLING_RATE = 16_000  # Hz; of all audio after stage 0
 CLEAN = "clean"
+FAR = "far"  # a room, then noise at an SNR, at a lower level
+REVERB_SIZES = ("small", "medium", "large")  # of simulated rooms
+PROCESSED = re.compile(rf"reverb-(?:{'|'.join(REVERB_SIZES)})|codec-(?!snr)[a-z0-9]+|clip")  # conditions without noise
 # Options of [extract] that change what stage 3 stores.
 FEATURE_KEYS = ("segment_samples", "scheme", "num_segments", "step_samples", "peak_normalise", "raise_to_dbfs")
 VAD_KEYS = ("vad", "min_speech")  # likewise, but only of a system with a detector of speech
@@ -107,9 +110,9 @@ class Condition(NamedTuple):
     ----------
     test_set : str
     name : str
-        "clean", or `<noise>-snr<db>` as in the data directory's name.
+        "clean", or as in the data directory's name: `<noise>-snr<db>`, `far-<noise>-snr<db>`, or one of `PROCESSED`.
     noise : str, optional
-        Type of the noise, as the user calls it; None if clean.
+        Type of the noise, as the user calls it; None without noise.
     snr_db : float, optional
     """
 
@@ -118,22 +121,42 @@ class Condition(NamedTuple):
     noise: str | None
     snr_db: float | None
 
+    @property
+    def kind(self) -> str:
+        """Group of conditions in tables: clean, the noise, "far <noise>", reverb, codec or clip."""
+        if self.noise is None:
+            return self.name.partition("-")[0]
+        return f"{FAR} {self.noise}" if re.match(rf"{FAR}-[^-]+-snr", self.name) else self.noise
 
-def condition_name(test_set: str, noise: str, snr_db: float) -> str:
-    """Name of the data directory of a noisy test set, `<test>-<noise>-snr<db>`.
+
+def condition_name(test_set: str, noise: str | None = None, snr_db: float | None = None, kind: str = "noise") -> str:
+    """Name of the data directory of a test set under a condition: `<test>-<noise>-snr<db>`, or `<test>-<kind>`.
 
     Any noise name will do: what is not a letter, digit, `_`, `.`, `+` or `~` is percent-encoded, dashes included, so that
     `parse_condition` finds the parts again.
 
+    Parameters
+    ----------
+    test_set : str
+    noise : str, optional
+    snr_db : float, optional
+        Of noise.
+    kind : str
+        "noise"; "far", which has noise too: `<test>-far-<noise>-snr<db>`; or one of `PROCESSED`.
+
     Raises
     ------
     ValueError
-        If the noise has no name, or the SNR is not a finite number.
+        If the kind is not known, the noise has no name, or the SNR is not a finite number.
     """
-    if not noise:
+    if PROCESSED.fullmatch(kind):
+        return f"{test_set}-{kind}"
+    if kind not in ("noise", FAR):
+        raise ValueError(f"unknown kind of condition {kind!r}")
+    if not noise or snr_db is None:
         raise ValueError("a noise type needs a name")
     encoded = quote(noise, safe="+").replace("-", "%2D")
-    return f"{test_set}-{encoded}-snr{snr_text(snr_db)}"
+    return f"{test_set}-{'far-' * (kind == FAR)}{encoded}-snr{snr_text(snr_db)}"
 
 
 def snr_text(snr_db: float) -> str:
@@ -146,11 +169,14 @@ def snr_text(snr_db: float) -> str:
 
 def parse_condition(set_name: str) -> Condition:
     """Parts of a data directory's name; a name that `condition_name` cannot have made is a clean set's."""
-    match = re.fullmatch(r"(.+)-([^-]+)-snr(-?\d+(?:\.\d+)?)", set_name)
+    if match := re.fullmatch(rf"(.+?)-({PROCESSED.pattern})", set_name):
+        return Condition(match[1], match[2], None, None)
+    match = re.fullmatch(r"(.+?)(-far)?-([^-]+)-snr(-?\d+(?:\.\d+)?)", set_name)
     if not match:
         return Condition(set_name, CLEAN, None, None)
-    test_set, encoded, snr = match.groups()
-    return Condition(test_set, f"{encoded}-snr{snr}", unquote(encoded), float(snr))
+    test_set, far, encoded, snr = match.groups()
+    name = f"{f'{FAR}-' if far else ''}{encoded}-snr{snr}"
+    return Condition(test_set, name, unquote(encoded), float(snr))
 
 
 def set_of(test_set: str, condition: str) -> str:

@@ -131,8 +131,8 @@ def _sources(cut) -> set[tuple[str, int, int]]:
         return set().union(*(_sources(track.cut) for track in cut.tracks))
     num_samples, tolerance = cut.recording.num_samples, 0
     for transform in cut.recording.transforms or []:
-        if factor := getattr(transform, "factor", None):  # a change of speed; lhotse rounded the new length
-            num_samples, tolerance = round(num_samples * factor), tolerance + 1
+        if type(transform).__name__ in ("Speed", "Tempo"):  # lhotse rounded the new length
+            num_samples, tolerance = round(num_samples * transform.factor), tolerance + 1
     return {(source.source, num_samples, tolerance) for source in cut.recording.sources}
 
 

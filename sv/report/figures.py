@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from sv.report.drawing import BLUE, LIGHT_GREY, MIDDLE_GREY, NUM_BINS, ORANGE, colour_of, new_axes, to_svg
 from sv.results.comparison import Comparison
-from sv.results.conditions import is_clean
+from sv.results.conditions import is_clean, kind_of
 from sv.results.folder import ScoreList
 from sv.results.rows import Row
 from sv.scoring.errors import SpeakerErrors, bayes_error_curve
@@ -39,7 +39,7 @@ def eer_over_snr(comparison: Comparison, noise: str) -> Markup:
 
 
 def _eer_line(axis: Axes, rows: list[Row], noise: str, colour: str) -> None:
-    own = sorted((row for row in rows if row["noise"] == noise), key=lambda row: row["snr_db"])
+    own = sorted((row for row in rows if kind_of(row) == noise), key=lambda row: row["snr_db"])
     snrs = [row["snr_db"] for row in own]
     axis.plot(snrs, [row["eer"] for row in own], marker="o", color=colour)
     low, high = ([row[name] for row in own] for name in ("eer_low", "eer_high"))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sv.results.conditions import condition_order, is_clean
+from sv.results.conditions import condition_order, is_clean, kind_of
 from sv.results.rows import COMPARED, OF_ONE_SYSTEM, Row, stamped
 
 
@@ -32,8 +32,9 @@ class Comparison:
 
     @property
     def noises(self) -> list[str]:
-        """Noise types, in the order of the table."""
-        return list(dict.fromkeys(first(rows)["noise"] for rows in self.conditions if not is_clean(first(rows))))
+        """Kinds of condition that have SNRs, in the order of the table."""
+        found = (first(rows) for rows in self.conditions)
+        return list(dict.fromkeys(kind_of(row) for row in found if row["snr_db"] is not None))
 
     @property
     def shown(self) -> list[list[Row]]:

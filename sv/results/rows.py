@@ -62,6 +62,8 @@ class Stamp:
     precision, runtime : str
         Of the embeddings, as `sv.embed.computing.Computing` has them. Rows from before they were recorded lack them: they
         are those of the defaults.
+    encoder : str
+        Library, and its version, that the audio of a codec's condition has passed; "none".
     """
 
     trials_sha256: str = field(metadata=COMPARABLE)
@@ -74,6 +76,7 @@ class Stamp:
     seed: int = field(metadata=ONE_RUN)
     precision: str = field(default="float32", metadata=COMPARABLE | ONE_RUN)
     runtime: str = field(default="torch", metadata=COMPARABLE | ONE_RUN)
+    encoder: str = field(default=NONE, metadata=COMPARABLE)
 
     def __post_init__(self) -> None:
         for name in ("trials_sha256", "checkpoint_sha256"):
@@ -96,6 +99,7 @@ COMPARED = (*(item.name for item in fields(Stamp) if "comparable" in item.metada
 def stamp_of(model: Path, data_dir: Path, seed: int, normalisation: str = NONE, calibration: str = NONE) -> Stamp:
     """Stamp of a model folder's scores on a data directory; dropped trials are those of its clean set."""
     folder = ModelFolder(model)
+    encoder = data_dir / "encoder"
     dropped = data_dir.parent / parse_condition(data_dir.name).test_set / "trials.dropped"
     return Stamp(
         trials_sha256=sha256_of(data_dir / "trials"),
@@ -107,6 +111,7 @@ def stamp_of(model: Path, data_dir: Path, seed: int, normalisation: str = NONE, 
         commit=code_version(Path(__file__).parent),
         seed=seed,
         **computed_by(folder.computed(data_dir.name)),
+        encoder=encoder.read_text(encoding="utf-8").strip() if encoder.exists() else NONE,
     )
 
 

@@ -104,3 +104,27 @@ def test_an_id_makes_a_file_name_of_its_own_within_the_folder(key) -> None:
 def test_plain_ids_are_their_files_names() -> None:
     assert file_stem("id10001-1zcIwhmdeo4-00001") == "id10001-1zcIwhmdeo4-00001"
     assert file_stem("../a") == "%2E.%2Fa"
+
+
+def test_conditions_without_noise_and_from_afar_are_named_and_parsed() -> None:
+    for kind, group in (
+        ("reverb-small", "reverb"),
+        ("codec-opus", "codec"),
+        ("codec-telephone", "codec"),
+        ("clip", "clip"),
+    ):
+        name = condition_name("my-test", kind=kind)
+        assert name == f"my-test-{kind}"
+        assert parse_condition(name) == ("my-test", kind, None, None) and parse_condition(name).kind == group
+    name = condition_name("my-test", "a-b", -2.5, "far")
+    assert parse_condition(name) == ("my-test", "far-a%2Db-snr-2.5", "a-b", -2.5)
+    assert parse_condition(name).kind == "far a-b" and parse_condition("x-far-snr-5").kind == "far"
+    assert parse_condition("t-codec-snr5") == ("t", "codec-snr5", "codec", 5.0)
+    assert [parse_condition(name).kind for name in ("test", "t-babble-snr0", "t-reverb-huge")] == [
+        "clean",
+        "babble",
+        "clean",
+    ]
+    for wrong in (lambda: condition_name("t", kind="reverb-huge"), lambda: condition_name("t", kind="far")):
+        with pytest.raises(ValueError, match=r"unknown kind of condition|needs a name"):
+            wrong()

@@ -63,7 +63,7 @@ def test_training_noise_is_listed_with_its_folders(run):
     assert done.stdout == "babble=data/musan_speech_train\ndemand=data/vctk_noise_train\n"
     assert run("local/noises.py", "--noises", "", "data").stdout == ""
     done = run("local/noises.py", "--noises", "noise,nonspeech", "data")  # which is kept for tests
-    assert done.returncode == 1
+    assert done.returncode == 2
     known = "noises.py: --noises: unknown noise type nonspeech; known are noise, music, babble, demand\n"
     assert done.stderr == known
 

@@ -71,3 +71,20 @@ def test_the_last_line_of_a_matrix_is_mean15(papers) -> None:
     name, cells = found.lines[-1]
     assert (name, [cell.text for cell in cells]) == ("mean15", ["18.00", "18.50", "19.00", "19.50", "20.00", "19.00"])
     assert [(label, cell.text) for label, cell in found.plain] == [("clean", "1.00")]
+
+
+def test_other_kinds_have_means_of_their_own_and_are_not_clean(papers, row) -> None:
+    rows = papers("a")
+    for name, eer in (("reverb-small", 4.0), ("reverb-large", 6.0), ("codec-opus", 3.0), ("clip", 2.0)):
+        rows.append(row("a", eer=eer) | {"condition": name})
+    rows += [row("a", "babble", snr, eer=50.0) | {"condition": f"far-babble-snr{snr:g}"} for snr in (0.0, 5.0)]
+    body = {cells[0]: cells[1] for cells in table_body(compare([rows])[0])}
+    assert (body["clean"], body["mean15"], body["mean16"]) == ("1.00", "19.00", "17.88")
+    assert (body["codec-opus"], body["far babble 5 dB"]) == ("3.00", "50.00")
+    assert body["mean of far babble at 0, 5 dB"] == "50.00"
+    assert body["mean of reverb-large, reverb-small"] == "5.00"
+    assert not [name for name in body if name.startswith(("mean of codec", "mean of clip"))]
+    found = matrix([(one, one["eer"]) for one in rows], lambda values: Cell(f"{sum(values) / len(values):.2f}"))
+    assert [label for label, _ in found.plain] == ["clean", "reverb-small", "reverb-large", "codec-opus", "clip"]
+    assert [name for name, _ in found.lines][-2:] == ["far babble", "mean15"]
+    assert compare([rows])[0].noises == ["noise", "music", "babble", "nonspeech", "far babble"]

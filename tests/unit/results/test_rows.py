@@ -254,6 +254,15 @@ def test_fields_that_have_to_be_alike_are_those_that_the_stamp_marks() -> None:
         *("crop_scheme", "checkpoint_sha256", "commit", "seed", "precision", "runtime", "operating_points"),
     ) == OF_ONE_SYSTEM
     assert (
-        *("trials_sha256", "num_dropped", "crop_scheme", "normalisation", "calibration", "precision", "runtime"),
+        *(
+            "trials_sha256",
+            "num_dropped",
+            "crop_scheme",
+            "normalisation",
+            "calibration",
+            "precision",
+            "runtime",
+            "encoder",
+        ),
         *("num_target", "num_nontarget", "operating_points"),
     ) == COMPARED

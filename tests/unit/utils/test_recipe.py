@@ -68,7 +68,7 @@ def shell(tmp_path):
         path.write_text(f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/calls\nprintf "{output}"\n')
         path.chmod(0o755)
 
-    program("utils/system_info.py", r"log_mel-1\nfeatures\n0\nnoise,babble\n")
+    program("utils/system_info.py", r"log_mel-1\nfeatures\n0\nnoise,babble\n0.5\n")
     program("local/own_noise.py", r"")
     program("local/check_corpora.py", r"a\t/corpora/A\nb_c\t/corpora/B\n")
     program("local/make_noisy_test.py", r"data/x-noise-snr5\ndata/x-noise-snr10")
@@ -79,7 +79,7 @@ def shell(tmp_path):
     def run(lines):
         (tmp_path / "calls").unlink(missing_ok=True)
         text = "set -euo pipefail\nmini=false exp=exp data=data noises=noise snrs=5,10 download='' corpora=/corpora\n"
-        text += "model='' despite='' noise='' seed=0\n"
+        text += "model='' despite='' noise='' seed=0 conditions=noise\n"
         text += "nj=2 max_bad=0.1 stage=0 stop_stage=8 dry_run=false\n. utils/stages.sh\n"
         done = subprocess.run(["bash", "-c", text + lines], capture_output=True, text=True, cwd=tmp_path)
         calls = (tmp_path / "calls").read_text().splitlines() if (tmp_path / "calls").exists() else []
@@ -93,9 +93,8 @@ def test_each_configuration_is_asked_once(shell):
     done, calls = shell(lines + "for i in 1 2 3; do feats_of one.toml; feats_of two.toml; done\n")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "one.toml two.toml\n" + 6 * "exp/feats/log_mel-1\n"
-    assert calls == [
-        f"utils/system_info.py {name}.toml features reads loss.noisy_copies=0 noises" for name in ("one", "two")
-    ]
+    asked = "features reads loss.noisy_copies=0 noises augment.reverb_prob=0"
+    assert calls == [f"utils/system_info.py {name}.toml {asked}" for name in ("one", "two")]
 
 
 @pytest.mark.parametrize(
@@ -110,9 +109,9 @@ def test_a_configuration_that_is_not_there_is_named(shell, conf, message):
 
 def test_lists_of_programs_reach_arrays_and_their_failure_the_recipe(shell):
     lines = "choose_systems one.toml\nlist_conditions data/x\nlist_noise_dirs one.toml\n"
-    done, calls = shell(lines + 'printf "%s|" "${conditions[@]}" "${#noise_dirs[@]}"\n')
+    done, calls = shell(lines + 'printf "%s|" "${noisy_sets[@]}" "${#noise_dirs[@]}"\n')
     assert done.stdout == "data/x-noise-snr5|data/x-noise-snr10|0|", done.stderr
-    assert calls[1] == "local/make_noisy_test.py --list --noises noise --snrs 5,10 data/x data"
+    assert calls[1] == "local/make_noisy_test.py --list --conditions noise --noises noise --snrs 5,10 data/x data"
     failing = "choose_systems one.toml\nlist_noise_dirs one.toml\necho on\n"
     done, _ = shell("local=1; printf '#!/bin/sh\\nexit 4\\n' > local/noises.py\n" + failing)
     assert (done.returncode, done.stdout) == (4, "")

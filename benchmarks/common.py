@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sv.train.config import TrainConfig
 from sv.train.loop import make_optimizer
+from sv.train.steps.protocol import StepModule
 
 NUM_ROUNDS = 15
 MATRIX_SIZE = 2048
@@ -48,7 +49,8 @@ def training_step(module: nn.Module, loss_of: Callable[[], Tensor], *, plain: bo
     """
     config = TrainConfig(lr=1e-4)
     common = {"lr": config.lr, "weight_decay": config.weight_decay, "amsgrad": True}
-    optimizer = torch.optim.Adam(module.parameters(), **common) if plain else make_optimizer(module, config)
+    ours = make_optimizer(StepModule(nn.Identity(), module), config)
+    optimizer = torch.optim.Adam(module.parameters(), **common) if plain else ours
 
     def step() -> Tensor:
         optimizer.zero_grad(set_to_none=True)

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from sv.bin.common import allow_pipes_option, command_parser, fail_in_one_line
-from sv.bin.options import model_option, precision_option, runtime_option, speech_options
+from sv.bin.options import computing_options, model_option, speech_options
 from sv.data.audio import BadAudio
 from sv.embed.inputs import refuse_stored
 from sv.embed.naming import named_inputs
@@ -31,8 +31,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out recordings that cannot be used, instead of failing"
     )
-    precision_option(parser)
-    runtime_option(parser)
+    computing_options(parser)
     speech_options(parser, 0.0)
     allow_pipes_option(parser)
     parser.add_argument("inputs", type=Path, nargs="+", help="audio files, folders of them, wav.scp or feats.scp files")

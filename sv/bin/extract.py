@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sv.base.config import write_json
 from sv.bin.common import allow_pipes_option, command_parser, fail_in_one_line, job_options
-from sv.bin.options import model_option, precision_option, runtime_option
+from sv.bin.options import computing_options, model_option
 from sv.embed.inputs import set_features
 from sv.embed.opening import open_model
 from sv.kaldi import open_ark_scp, read_utt2spk, split_keys
@@ -22,8 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and embed."""
     parser = command_parser("extract", __doc__)
     model_option(parser)
-    precision_option(parser)
-    runtime_option(parser)
+    computing_options(parser)
     parser.add_argument("--feats", type=Path, help="folder of stored features; without it they are computed here")
     parser.add_argument("--out", type=Path, required=True, help="folder of the embeddings")
     allow_pipes_option(parser)

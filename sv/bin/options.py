@@ -14,19 +14,11 @@ def model_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def runtime_option(parser: argparse.ArgumentParser) -> None:
-    """Add --runtime, for `sv.embed.opening.open_model`."""
-    parser.add_argument(
-        "--runtime", choices=RUNTIMES, help="what computes the network (default: what the model is for)"
-    )
-
-
-def precision_option(parser: argparse.ArgumentParser) -> None:
-    """Add --precision, for `sv.embed.opening.open_model`."""
-    parser.add_argument(
-        "--precision", choices=ASKED, default="float32",
-        help="of multiplications; auto: bf16 if the processor has it (default: %(default)s)",
-    )  # fmt: skip
+def computing_options(parser: argparse.ArgumentParser) -> None:
+    """Add --precision and --runtime, for `sv.embed.opening.open_model`."""
+    auto = "of multiplications; auto: bf16 if the processor has it (default: %(default)s)"
+    parser.add_argument("--precision", choices=ASKED, default="float32", help=auto)
+    parser.add_argument("--runtime", choices=RUNTIMES, help="what computes the network (default: the model's own)")
 
 
 def speech_options(parser: argparse.ArgumentParser, least: float) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from sv.base.config import to_dict
 from sv.base.numbers import POSITIVE, PROBABILITY
 from sv.bin.common import command_parser, fail_in_one_line
-from sv.bin.options import model_option, precision_option, speech_options
+from sv.bin.options import computing_options, model_option, speech_options
 from sv.embed.opening import find_source, open_model
 from sv.embed.verification import (
     LEAST,
@@ -46,7 +46,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     by = parser.add_mutually_exclusive_group()
     by.add_argument("--calibration", type=Path, help="file of sv calibrate fit, instead of the model's own")
     by.add_argument("--threshold", type=Path, help="file of sv threshold: decide by the score itself")
-    precision_option(parser)
+    computing_options(parser)
     speech_options(parser, LEAST)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("recordings", type=Path, nargs=2, metavar="AUDIO", help="wav, flac, m4a, mp3, ogg")
@@ -60,7 +60,9 @@ def main(argv: list[str] | None = None) -> None:
     point, source = OperatingPoint(args.p_target, args.c_miss, args.c_fa), find_source(args.model)
     threshold = read_threshold(args.threshold, source) if args.threshold else None
     calibration = None if args.threshold else read_own_calibration(source, args.calibration)
-    embedder = open_model(source, precision=args.precision).listening(args.vad, args.min_speech, LEAST)
+    embedder = open_model(source, precision=args.precision, runtime=args.runtime).listening(
+        args.vad, args.min_speech, LEAST
+    )
     vectors, seconds = embed_files(embedder, args.recordings)
     for line in warn_of_short(args.recordings, seconds):
         print(line, file=sys.stderr)

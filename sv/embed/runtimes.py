@@ -30,7 +30,7 @@ from sv.published.registry import cache_dir
 PACKAGES = {"onnxruntime": "onnx", "openvino": "openvino"}  # runtimes, each the name of its package, and their extras
 RUNTIMES = ("torch", *PACKAGES)
 EXPORTERS = ("onnx", "onnxscript")
-TOLERANCE = 1e-3  # of an embedding's length, between the graph and the model, both in float32
+TOLERANCE = 5e-3  # of an embedding's length, between graph and model in float32; random deep networks reach 2e-3
 TRIED_FRAMES = (300, 413)  # of a graph that reads any length; the first is exported
 
 

@@ -1,0 +1,56 @@
+"""Networks of the extraction benchmarks, in every precision and by every runtime that is here."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sv.embed.computing import Computing, Network
+from sv.embed.runtimes import Shape, make_network
+from sv.models import MODELS
+
+SHAPES = {  # batches that extraction runs: eight segments of the system's length; of whole utterances one
+    "exu_net": Shape(batch_size=8, rows=64, num_frames=384),
+    "se_resnet": Shape(batch_size=8, rows=64, num_frames=384),
+    "plain_resnet": Shape(batch_size=8, rows=80, num_frames=300),
+    "ecapa_tdnn": Shape(batch_size=8, rows=80, num_frames=300),
+    "campplus": Shape(batch_size=1, rows=80, num_frames=800),
+}
+TITLES = {"plain_resnet": "resnet34 (WeSpeaker)", "campplus": "campplus, one of 8 s"}
+WAYS = (  # the first is what all others are compared with
+    Computing(),
+    Computing(precision="bf16"),
+    Computing(runtime="onnxruntime"),
+    Computing(runtime="openvino"),
+    Computing(runtime="openvino", precision="bf16"),
+)
+SHIFT_SECONDS = 0.01
+
+
+def ways_here() -> list[Computing]:
+    """Ways to compute whose packages are installed."""
+    return [way for way in WAYS if find_spec(way.runtime)]
+
+
+def build(name: str, *, quick: bool) -> tuple[Any, Shape]:
+    """A network of random weights, at its published size, and its batches; both small for a quick look."""
+    torch.manual_seed(0)
+    config, model = MODELS[name]
+    shape = replace(SHAPES[name], batch_size=1, num_frames=100) if quick else SHAPES[name]
+    return model(config(num_mel_bins=shape.rows)).eval(), shape
+
+
+def networks(model: Any, shape: Shape) -> Iterator[tuple[Computing, Network]]:
+    """The network in every way; one that a runtime cannot take is left out."""
+    for way in ways_here():
+        network = make_network(model, way.precision, way.runtime, shape)
+        if network.computing == way:
+            yield way, network
+
+
+def audio_seconds(features: Tensor) -> float:
+    """Length of the audio of (batch, mels, frames) features, 10 ms a frame."""
+    return SHIFT_SECONDS * features.shape[0] * features.shape[2]

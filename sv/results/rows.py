@@ -126,8 +126,8 @@ def computed_by(record: Path) -> dict[str, str]:
     if not record.is_file():
         return {}
     found = load_json_table(record)
-    if found.keys() != LATER.keys() or not all(isinstance(value, str) for value in found.values()):
-        raise ConfigError(f"{record}: expected {' and '.join(LATER)}; run stage 5 again")
+    if found.keys() != {"precision", "runtime"} or not all(isinstance(value, str) for value in found.values()):
+        raise ConfigError(f"{record}: expected precision and runtime; run stage 5 again")
     return found
 
 

@@ -32,6 +32,11 @@ SYSTEMS = {
     "vggvox": {"embedding_dim": 8},
     "ecapa_tdnn": {"channels": 16, "squeezed_channels": 4, "attention_channels": 4, "aggregated_channels": 16, "embedding_dim": 8},
     "diff_sv": TRUNK | {"enhancer_layers": 1, "enhancer_channels": 12, "score_channels": 8},
+    "na_exu_net": TRUNK,
+    "campplus": {"head_channels": 4, "head_blocks": [1, 1], "init_channels": 8, "growth": 4, "bottleneck": 8, "blocks": [1, 1, 1],
+                 "embedding_dim": 8},
+    "resnet34": {"channels": 4, "blocks": [1, 1, 1, 1], "embedding_dim": 8},
+    "redimnet2_b0": {"channels": 4, "out_channels": 8, "embedding_dim": 8},
     "ge2e_paper": {"hidden": 12, "projection": 6, "num_layers": 2},
 }  # fmt: skip
 

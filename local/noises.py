@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         names = noise_types(args.noises, TRAINING + tuple(args.own.split(",") if args.own else ()))
     except ValueError as error:
-        sys.stderr.write(f"noises.py: {error}; a folder of one's own is --noise NAME=DIR\n")
+        sys.stderr.write(f"noises.py: {error}\n")
         sys.exit(2)
     for name, folder in training_dirs(names, args.data).items():
         print(f"{name}={folder}")

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from sv.base.layout import snr_text
+from sv.base.layout import REVERB_SIZES, snr_text
 from sv.results.conditions import condition_label, condition_order, is_clean, kind_of
 from sv.results.rows import Row
 
 MUSAN = ("noise", "music", "babble")  # kinds of noise of mean15, in the papers' order
 SNRS = (0.0, 5.0, 10.0, 15.0, 20.0)  # dB; a kind of noise is whole with these
+ROOMS = {f"reverb-{size}" for size in REVERB_SIZES}
 MEAN15, MEAN16 = "mean15", "mean16"
 NOISY = "noisy"
 
@@ -62,4 +63,5 @@ def _mean_name(kind: str, rows: Sequence[Row]) -> str:
         return f"mean of {kind}"
     if snrs:
         return f"mean of {kind} at {', '.join(map(snr_text, snrs))} dB"
-    return f"mean of {', '.join(map(condition_label, rows))}"
+    names = [condition_label(row) for row in rows]
+    return f"mean of {kind if set(names) == ROOMS else ', '.join(names)}"

@@ -88,3 +88,17 @@ def test_other_kinds_have_means_of_their_own_and_are_not_clean(papers, row) -> N
     assert [label for label, _ in found.plain] == ["clean", "reverb-small", "reverb-large", "codec-opus", "clip"]
     assert [name for name, _ in found.lines][-2:] == ["far babble", "mean15"]
     assert compare([rows])[0].noises == ["noise", "music", "babble", "nonspeech", "far babble"]
+
+
+def test_all_rooms_are_one_mean_and_encoders_of_other_versions_share_no_table(row) -> None:
+    rooms = [
+        row("a", eer=eer) | {"condition": f"reverb-{size}"}
+        for size, eer in (("small", 1.0), ("medium", 2.0), ("large", 6.0))
+    ]
+    assert [cells[:2] for cells in table_body(compare([rooms])[0])][3:] == [["mean of reverb", "3.00"]]
+    old, new = (
+        [row(name) | {"condition": "codec-opus", "encoder": f"libsndfile {version}"}] for name, version in ("a1", "b2")
+    )
+    with pytest.raises(ValueError, match=r"a and b cannot share a table: .* encoder is libsndfile 1 and libsndfile 2"):
+        compare([old, new])
+    assert compare([[row("a")], [row("b") | {"encoder": "none"}]])  # rows of before there was such a field

@@ -40,6 +40,7 @@ def test_every_module_of_sv_bin_is_a_command() -> None:
         "calibration",
         "common",
         "options",
+        "training",
     }
     assert modules == COMMANDS.keys() | STAGE_COMMANDS.keys()
     assert not COMMANDS.keys() & STAGE_COMMANDS.keys()

@@ -56,7 +56,7 @@ def test_nonspeech100_is_resampled(run, speech, tmp_path):
 def test_a_mirror_that_does_not_answer_is_one_line(run, tmp_path, corpus):
     done = run("local/download_corpora.py", "--url", "http://127.0.0.1:9", tmp_path, corpus)
     assert done.returncode == 1
-    assert f"download_corpora.py: {corpus} from http://127.0.0.1:9" in done.stderr
+    assert f"download_corpora.py: {corpus}: http://127.0.0.1:9/" in done.stderr
     assert "Traceback" not in done.stderr
 
 

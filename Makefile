@@ -20,7 +20,7 @@ lint: env
 
 lock:  ## resolve pyproject.toml anew; commit the result
 	@python3 -m venv .venv.lock && .venv.lock/bin/pip install -q uv && .venv.lock/bin/uv pip compile -q pyproject.toml \
-	  --extra dev --extra onnx --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --extra dev --extra onnx --extra openvino --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  -o requirements.lock; rm -rf .venv.lock
 
 audit:  ## look the lock's versions up in PyPI's list of known vulnerabilities; not in lint, which needs no network

@@ -48,7 +48,7 @@ def describe(path: Path) -> dict[str, Any]:
     if path.suffix != ".py":
         code = text if path.suffix == TEMPLATE else "\n".join(bare_lines(text))
         return {"digest": digest_of_text(code), "imports": [], "templates": []}
-    tree = ast.parse(text)
+    tree = WithoutTypes().visit(ast.parse(text))
     bound = {entry for node in ast.walk(tree) for entry in bindings(node)}
     ours = {entry for entry in bound if module_file(entry[1], path.parent)}
     modules = {entry[0]: full_name(*entry[1:]) for entry in ours if module_file(full_name(*entry[1:]), path.parent)}
@@ -84,6 +84,13 @@ def bindings(node: ast.AST) -> Iterator[tuple[str, str, str]]:
 def full_name(module: str, name: str) -> str:
     """Full name of what is imported from a module."""
     return f"{module}.{name}" if name else module
+
+
+class WithoutTypes(ast.NodeTransformer):
+    """Leaves out what only checkers of types read."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING") else self.generic_visit(node)
 
 
 class Nameless(ast.NodeTransformer):

@@ -111,6 +111,9 @@ def test_a_stage_without_what_it_reads_says_so(recipe, finish, tmp_path):
 
 def test_missing_corpora_are_explained(recipe, finish, tmp_path):
     code, output = finish(recipe(tmp_path, "--corpora", tmp_path / "none"))
+    assert (code, f"option --corpora takes a folder that is there, got '{tmp_path}/none'" in output) == (2, True)
+    (tmp_path / "none").mkdir()
+    code, output = finish(recipe(tmp_path, "--corpora", tmp_path / "none"))
     assert code == 1
     assert f"voxceleb1: looked for {tmp_path}/none/voxceleb1" in output
     assert "--mini needs none of them" in output

@@ -132,7 +132,7 @@ def open_run(
     if state is not None:
         check_same_run(state["identity"], identity, exp_dir)
     best.check_ours(run.folder.best, identity, state, averages)
-    gone = state is not None and not averages and not run.folder.best.is_file()
+    gone = best.is_gone(run.folder.best, state) and not averages
     distributed.barrier()
     if gone and world.is_main:
         step = best.resume_point(run.checkpoints, run.folder.best, state, identity)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,11 @@ def check_ours(path: Path, identity: Mapping[str, Any], state: checkpoint.State 
         raise ConfigError(
             f"{path}: not the weights that this run made; move it away, and the next run makes them again"
         )
+
+
+def is_gone(path: Path, state: checkpoint.State | None) -> bool:
+    """True if a run's best.pt, which its newest checkpoint's epochs have made, is not there."""
+    return state is not None and math.isfinite(state["best_eer"]) and not path.is_file()
 
 
 def resume_point(folder: Path, path: Path, state: checkpoint.State, identity: Mapping[str, Any]) -> int:

@@ -129,6 +129,17 @@ def test_a_run_killed_between_best_and_its_checkpoint_goes_on(tmp_path):
     assert path.exists()
 
 
+def test_a_run_killed_in_its_first_epoch_goes_on_from_its_checkpoint(tmp_path):
+    """There is no best.pt then, and none is gone."""
+    config = replace(CONFIG, checkpoint_interval=1)
+    run, _ = open_run(tmp_path, IDENTITY, WORLD)
+    trainer = Trainer(Step(), config, WORLD)
+    trainer.train_step(next(iter(Plan().batches(0, 0))), 0.1)
+    checkpoint.save_step(run.checkpoints, trainer.step, trainer.state(IDENTITY), 2)
+    _, state = open_run(tmp_path, IDENTITY, WORLD)
+    assert state["step"] == 1
+
+
 def test_a_mean_of_epochs_is_made_anew_whatever_became_of_best(tmp_path):
     config = replace(CONFIG, average_epochs=3)
     path = train(tmp_path, config=config)

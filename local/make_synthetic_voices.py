@@ -54,7 +54,7 @@ def write_devkit(corpora: Path, seed: int) -> int:
     rirs = audio_files(corpora / "RIRS_NOISES" / "simulated_rirs" / "smallroom" / "Room001")
     if not files or not rirs:
         raise DataDirError(
-            f"{corpora}: no voxceleb1/test/wav or RIRS_NOISES/simulated_rirs; run make_synthetic_corpus.py first"
+            f"{corpora}: no voxceleb1/test/wav or RIRS_NOISES/simulated_rirs/smallroom/Room001; run make_synthetic_corpus.py first"
         )
     noises = {name: audio_files(corpora / "musan" / folder) for name, folder in DISTRACTORS.items() if folder}
     speakers = sorted({path.parts[-3] for path in files})

@@ -310,7 +310,7 @@ def test_the_synthetic_devkit_is_prepared_as_the_real_one(tmp_path, run, speech)
             )
     for i, kind in enumerate(("noise", "music", "speech")):
         speech(corpora / "musan" / kind / "x" / f"{kind}-x-0001.wav", 0.3, seed=10 + i)
-    speech(corpora / "RIRS_NOISES" / "simulated_rirs" / "smallroom" / "r.wav", 0.1, seed=20)
+    speech(corpora / "RIRS_NOISES" / "simulated_rirs" / "smallroom" / "Room001" / "r.wav", 0.1, seed=20)
     result = run("local/make_synthetic_voices.py", corpora)
     assert result.returncode == 0, result.stderr
     assert "VOiCES_devkit: 16 recordings in rooms" in result.stdout

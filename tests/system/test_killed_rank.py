@@ -12,7 +12,7 @@ import torch
 from sv.base.config import load_toml
 from sv.models import MODELS
 
-pytestmark = pytest.mark.xdist_group("killed ranks")  # one worker trains them all
+pytestmark = [pytest.mark.xdist_group("killed ranks"), pytest.mark.timeout(1600)]  # one worker trains them all
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "egs/voxceleb1/conf"
 TRUNK = {"channels": [4, 4, 8, 8], "blocks": [1, 1, 1, 1], "embedding_dim": 8}
@@ -49,7 +49,7 @@ def trained(tmp_path_factory):
     pairs = [text for name, model in SYSTEMS.items() for text in (str(CONF / f"{name}.toml"), json.dumps(model))]
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, Path(__file__).with_name("ddp_kill.py"), out, *pairs]
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=550)
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=1500)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     return out
 

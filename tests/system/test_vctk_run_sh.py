@@ -108,5 +108,5 @@ def test_all_stages_and_then_none(recipe):
 
 def test_an_unknown_noise_type_is_refused(recipe):
     done = recipe("--noises", "rain")
-    assert done.returncode == 1
-    assert "--noises: unknown noise type rain; known are noise, music, babble, demand" in done.stderr
+    assert done.returncode == 2
+    assert "option --noises unknown noise type rain; known are noise, music, babble, nonspeech, demand" in done.stderr

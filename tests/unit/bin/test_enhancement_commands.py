@@ -313,7 +313,7 @@ def test_softmax_starts_from_the_extractors_classifier(world) -> None:
     found = extractor_classifier(world / "extractor", 8, DIM)
     torch.testing.assert_close(found, {"classifier.weight": weight, "classifier.bias": bias})
     (folder / "last.pt").unlink()
-    torch.save({"criterion": {"softmax.fc.weight": weight, "softmax.fc.bias": bias}}, folder / "best.pt")
+    torch.save({"model": {}, "criterion": {"softmax.fc.weight": weight, "softmax.fc.bias": bias}}, folder / "best.pt")
     torch.testing.assert_close(extractor_classifier(world / "extractor", 8, DIM), found)
     speeds = {"classifier.weight": weight[:4], "classifier.bias": bias[:4]}  # 4 speakers at two speeds
     torch.testing.assert_close(extractor_classifier(world / "extractor", 4, DIM), speeds)
@@ -327,7 +327,7 @@ def test_softmax_starts_from_the_extractors_classifier(world) -> None:
     assert load_model(exp)[0].extract.segment_samples == 12345
     trained = torch.load(exp / "checkpoints/last.pt", weights_only=False)["system"]
     torch.testing.assert_close(trained["criteria.softmax.classifier.weight"], weight)
-    torch.save({"criterion": {}}, folder / "best.pt")
+    torch.save({"model": {}, "criterion": {}}, folder / "best.pt")
     assert extractor_classifier(world / "extractor", 8, DIM) is None
 
 
@@ -347,7 +347,7 @@ def bad(world, kind):
     elif kind == "classifier":
         (world / "e/checkpoints").mkdir(parents=True)
         criterion = {"softmax.fc.weight": torch.zeros(5994, DIM), "softmax.fc.bias": torch.zeros(5994)}
-        torch.save({"criterion": criterion}, world / "e/checkpoints/best.pt")
+        torch.save({"model": {}, "criterion": criterion}, world / "e/checkpoints/best.pt")
         (world / "e.toml").write_text(CONFIG.format(terms='[["mse", 1.0]]', batch_size=1, num_epochs=1))
         write_system(world / "e", load_system(world / "e.toml"))
         more = ("--extractor", str(world / "e"))

@@ -145,7 +145,8 @@ stage_score() { # stage_score CONF HELD_OUT SET...: scores of SETs, calibrated b
     if ((${#calibrate[@]})); then
       "${train_cmd[@]}" "$folder/log/calibrate.log" python -m sv.bin.calibrate_sets --model "$folder" --seed "$seed" \
         "${calibrate[@]}" "${test_sets[@]}"
-      outputs+=("$folder"/calibration/*.json)
+      show_warnings 7 "$folder/log/calibrate.log"
+      if compgen -G "$folder/calibration/*.json" > /dev/null; then outputs+=("$folder"/calibration/*.json); fi
     fi
     if [[ -n $by ]]; then
       "${train_cmd[@]}" "$folder/log/breakdown.log" python -m sv breakdown --by "$by" --data "$data" \

@@ -9,6 +9,7 @@ import numpy as np
 
 from sv.base.files import sha256_of
 from sv.base.layout import ModelFolder
+from sv.base.log import get_logger
 from sv.kaldi.ark import read_vectors
 from sv.kaldi.scp import DataDirError, naming, read_table, read_utt2spk, to_number
 from sv.kaldi.trials import Trials, read_trials, scores_of_trials, write_scores
@@ -132,6 +133,8 @@ def apply_file(
 def fit_folder(model: Path, held_out: Path) -> dict[str, tuple[LogisticCalibration, str]]:
     """Calibrate each back end that has scored a held-out set, and write the calibrations into the model folder.
 
+    One that a single far score would decide stays without, and the log says so.
+
     Returns
     -------
     dict of str to (LogisticCalibration, str)
@@ -147,14 +150,21 @@ def fit_folder(model: Path, held_out: Path) -> dict[str, tuple[LogisticCalibrati
     weights = ModelFolder(model).weights
     made_with = {"checkpoint_sha256": sha256_of(weights)} if weights.is_file() else {}
     origin = {**origin_of(trials, held_out / "trials", num_speakers), **made_with}
-    for path in sorted((model / "scores" / held_out.name).glob("*.scores")):
-        scores = scores_of_trials(path, trials)[:, None]
-        with naming_outlier([path], ["score"], trials):
-            calibration = LogisticCalibration().fit(scores, trials.is_target, num_speakers)
-        write_calibration(ModelFolder(model).calibration(path.stem), calibration, ["score"], digest, origin)
-        fitted[path.stem] = calibration, digest
-    if not fitted:
+    paths = sorted((model / "scores" / held_out.name).glob("*.scores"))
+    if not paths:
         raise FileNotFoundError(f"{model}/scores/{held_out.name}: no scores; score the held-out set first")
+    for path in paths:
+        scores = scores_of_trials(path, trials)[:, None]
+        place = ModelFolder(model).calibration(path.stem)
+        try:
+            with naming_outlier([path], ["score"], trials):
+                calibration = LogisticCalibration().fit(scores, trials.is_target, num_speakers)
+        except DataDirError as error:  # the others go on
+            get_logger("calibrate").warning("%s is not calibrated: %s", path.stem, error)
+            place.unlink(missing_ok=True)
+            continue
+        write_calibration(place, calibration, ["score"], digest, origin)
+        fitted[path.stem] = calibration, digest
     return fitted
 
 

@@ -7,7 +7,8 @@ import pytest
 from sv.bin import calibrate_sets, score_sets
 from sv.kaldi import read_scores, write_table
 from sv.results.rows import read_results
-from sv.scoring.calibration import read_calibration
+from sv.scoring.calibration import LogisticCalibration, read_calibration
+from sv.scoring.outliers import Outlier
 
 
 @pytest.fixture
@@ -113,3 +114,22 @@ def test_what_is_missing_is_said(scored, fails) -> None:
     shutil.rmtree(scored / "scores" / "valid")
     said = fails(calibrate_sets.main, "--model", scored, "--held-out", data / "valid", data / "test")
     assert said == f"error: {scored}/scores/valid: no scores; score the held-out set first"
+
+
+def test_a_back_end_that_one_far_score_would_decide_stays_uncalibrated_and_the_others_go_on(
+    scored, monkeypatch, caplog
+):
+    fit = LogisticCalibration.fit
+
+    def refuse_large(self, scores, is_target, num_speakers=None):
+        if np.abs(scores).max() > 1.001:  # no cosine is
+            raise Outlier(scores[:, 0], np.arange(len(scores)) == 0, 0, 0, 0.97)
+        return fit(self, scores, is_target, num_speakers)
+
+    monkeypatch.setattr(LogisticCalibration, "fit", refuse_large)
+    run(scored)
+    assert "plda is not calibrated: " in capsys.readouterr().err
+    assert (scored / "calibration/cosine.json").is_file()
+    assert not (scored / "calibration/plda.json").exists()
+    backends = {row["backend"] for row in read_results(scored / "results.json")}
+    assert "cosine-calibrated" in backends and "plda-calibrated" not in backends

@@ -116,9 +116,7 @@ def test_what_is_missing_is_said(scored, fails) -> None:
     assert said == f"error: {scored}/scores/valid: no scores; score the held-out set first"
 
 
-def test_a_back_end_that_one_far_score_would_decide_stays_uncalibrated_and_the_others_go_on(
-    scored, monkeypatch, caplog
-):
+def test_a_back_end_that_one_far_score_would_decide_stays_uncalibrated(scored, monkeypatch, capsys) -> None:
     fit = LogisticCalibration.fit
 
     def refuse_large(self, scores, is_target, num_speakers=None):

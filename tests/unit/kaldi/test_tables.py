@@ -1,4 +1,4 @@
-"""What editors and other systems leave in tables: a byte order mark, line ends of two bytes, blank lines at the end."""
+"""Traces of editors and other systems in tables: a byte order mark, line ends of two bytes, blank lines at the end."""
 
 import numpy as np
 import pytest

@@ -15,7 +15,7 @@ from pathlib import Path
 from sv.base.config import to_dict
 from sv.base.numbers import COUNT, PROBABILITY
 from sv.bin.common import command_parser, fail_in_one_line
-from sv.bin.options import model_option, speech_options
+from sv.bin.options import decision_options, model_option, speech_options
 from sv.embed.database import ranked, read_database
 from sv.embed.opening import find_source, open_model
 from sv.embed.verification import (
@@ -39,9 +39,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--p-target", type=PROBABILITY, default=0.05, help="prior probability of a speaker (%(default)s)"
     )
-    by = parser.add_mutually_exclusive_group()
-    by.add_argument("--calibration", type=Path, help="file of sv calibrate fit, instead of the model's own")
-    by.add_argument("--threshold", type=Path, help="file of sv threshold: decide by the score itself")
+    decision_options(parser)
     speech_options(parser, LEAST)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("database", type=Path, metavar="DB", help="folder that sv enrol made")

@@ -1,6 +1,7 @@
 """Options of the commands that read a model."""
 
 import argparse
+from pathlib import Path
 
 from sv.base.numbers import NOT_NEGATIVE
 from sv.embed.runtimes import RUNTIMES
@@ -31,3 +32,10 @@ def speech_options(parser: argparse.ArgumentParser, least: float) -> None:
         "--min-speech", type=NOT_NEGATIVE, metavar="SECONDS",
         help=f"refuse recordings with less speech, or less audio without a detector (by default {own})",
     )  # fmt: skip
+
+
+def decision_options(parser: argparse.ArgumentParser) -> None:
+    """Add --calibration and --threshold, of which one decides."""
+    by = parser.add_mutually_exclusive_group()
+    by.add_argument("--calibration", type=Path, help="file of sv calibrate fit, instead of the model's own")
+    by.add_argument("--threshold", type=Path, help="file of sv threshold: decide by the score itself")

@@ -18,7 +18,7 @@ from pathlib import Path
 from sv.base.config import to_dict
 from sv.base.numbers import POSITIVE, PROBABILITY
 from sv.bin.common import command_parser, fail_in_one_line
-from sv.bin.options import computing_options, model_option, speech_options
+from sv.bin.options import computing_options, decision_options, model_option, speech_options
 from sv.embed.opening import find_source, open_model
 from sv.embed.verification import (
     LEAST,
@@ -43,9 +43,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--c-miss", type=POSITIVE, default=1.0, help="cost of rejecting one speaker (%(default)s)")
     parser.add_argument("--c-fa", type=POSITIVE, default=1.0, help="cost of accepting two speakers (%(default)s)")
-    by = parser.add_mutually_exclusive_group()
-    by.add_argument("--calibration", type=Path, help="file of sv calibrate fit, instead of the model's own")
-    by.add_argument("--threshold", type=Path, help="file of sv threshold: decide by the score itself")
+    decision_options(parser)
     computing_options(parser)
     speech_options(parser, LEAST)
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -29,8 +29,8 @@ class World:
 def start() -> World:
     """Join the process group that torchrun's environment describes: nccl if there are GPUs, else gloo.
 
-    Numbers too small to be normal become 0 in this process: gradients that vanish over hundreds of frames are full of them,
-    and make a CPU's steps several times slower.
+    Until `stop`, numbers too small to be normal become 0: gradients that vanish over hundreds of frames are full of them, and
+    make a CPU's steps several times slower.
     """
     torch.set_flush_denormal(True)
     rank, size, local_rank = (
@@ -49,7 +49,8 @@ def start() -> World:
 
 
 def stop() -> None:
-    """Leave the process group, if there is one."""
+    """Leave the process group, if there is one; the least numbers are numbers again."""
+    torch.set_flush_denormal(False)
     if dist.is_initialized():
         dist.destroy_process_group()
 

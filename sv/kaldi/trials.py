@@ -1,9 +1,11 @@
 """Trial lists and score files."""
 
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -36,20 +38,33 @@ def iter_trials(path: str | Path) -> Iterator[tuple[int, str, str, bool]]:
     Lines are `<enrolment-utt> <test-utt> target|nontarget`.
     """
     with Path(path).open("rb") as file:
-        for number, line in iter_lines(file):
-            fields = line.split()
-            if len(fields) != 3 or fields[2] not in (b"target", b"nontarget"):
-                raise DataDirError(
-                    f"{path}:{number}: expected '<enrolment-utt> <test-utt> target|nontarget', got {shown(line)}"
-                )
-            enrolment, test = decode_key(fields[0], path, number), decode_key(fields[1], path, number)
-            yield number, enrolment, test, fields[2] == b"target"
+        yield from _iter_file(file, path)
+
+
+def _iter_file(file: BinaryIO, path: str | Path) -> Iterator[tuple[int, str, str, bool]]:
+    for number, line in iter_lines(file):
+        fields = line.split()
+        if len(fields) != 3 or fields[2] not in (b"target", b"nontarget"):
+            raise DataDirError(
+                f"{path}:{number}: expected '<enrolment-utt> <test-utt> target|nontarget', got {shown(line)}"
+            )
+        enrolment, test = decode_key(fields[0], path, number), decode_key(fields[1], path, number)
+        yield number, enrolment, test, fields[2] == b"target"
 
 
 def read_trials(path: str | Path) -> Trials:
     """Read lines of `<enrolment-utt> <test-utt> target|nontarget`; raises DataDirError with file and line."""
+    return _collected(iter_trials(path))
+
+
+def trials_of_bytes(text: bytes, path: str | Path) -> Trials:
+    """Trials of the bytes of a trial list that is kept in the file `path`; raises DataDirError with that file and the line."""
+    return _collected(_iter_file(io.BytesIO(text), path))
+
+
+def _collected(found: Iterator[tuple[int, str, str, bool]]) -> Trials:
     enrolment, test, labels = [], [], []
-    for _, left, right, is_target in iter_trials(path):
+    for _, left, right, is_target in found:
         enrolment.append(sys.intern(left))  # one object an utterance, not one a trial
         test.append(sys.intern(right))
         labels.append(is_target)

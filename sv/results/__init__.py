@@ -8,5 +8,7 @@ tables      cells and tables of a comparison, in text and Markdown
 verdicts    paired tests of the first system against each other one
 versus      every system and back end against given references
 breakdown   rows by properties of the test side: breakdown.json
+score_files a system's trials and rounded scores in one small file
+proof       recorded rows from stored scores, and again to verify them
 ledger      RESULTS.md and the results recorded beside it
 """

@@ -8,11 +8,12 @@ from operator import itemgetter
 from pathlib import Path
 
 from sv.base.config import load_json
-from sv.base.files import write_text
+from sv.base.files import atomic_write, write_text
 from sv.base.layout import CLEAN, ModelFolder
 from sv.results.breakdown import tables_of
 from sv.results.comparison import compare
 from sv.results.folder import ScoreLists, load_results
+from sv.results.proof import Proof, digest_of, score_path, store
 from sv.results.rows import Row, check_rows, read_results
 from sv.results.tables import (
     BACKEND_LEGENDS,
@@ -43,35 +44,76 @@ def record(
     despite: Sequence[str] = (),
     references: Sequence[str] = (),
     data: Path | None = None,
+    backends: Sequence[str] = (),
 ) -> None:
     """Copy the results of model folders to results/<name>.json beside a Markdown file, and give it a block if it has none.
+
+    With the data directories, the scores are stored too, see `sv.results.score_files`, and figures are those of what is stored.
 
     Parameters
     ----------
     references : sequence of str
         Instead of all conditions side by side, record each system's difference from these, see `sv.results.versus.versus`; with
-        `data`, the folder of the data directories.
+        `data`. Scores are not stored then.
+    data : path, optional
+        Folder of the data directories.
+    backends : sequence of str
+        Record these alone; all by default.
 
     Raises
     ------
     ValueError
-        If the systems cannot share a table.
+        If the systems cannot share a table, have the same name, or lack a back end; or as `sv.results.proof.store` does.
     """
     models = [ModelFolder(folder) for folder in folders]
-    systems = [read_results(model.results) for model in models]
+    systems = [_chosen(read_results(model.results), model, backends) for model in models]
     breakdowns = [load_json(model.breakdown) for model in models if model.breakdown.exists()]
     differences = {}
     if references:
         differences = {"versus": versus([load_results(folder) for folder in folders], references, ScoreLists(data))}
         systems = _clean_rows(systems)
+    path, files = markdown.parent / "results" / f"{name}.json", {}
+    if data is not None and not references:
+        systems, files = _stored(path, folders, systems, data, despite)
+    digests = {place.name: digest_of(file) for place, file in files.items()} if files else None
     stored = [_factored(rows) for rows in systems]
-    entry = {"note": note, "despite": list(despite), "systems": stored, "breakdowns": breakdowns} | differences
-    text = render(entry, markdown.parent / "results" / f"{name}.json")
-    write_text(markdown.parent / "results" / f"{name}.json", _dump(entry) + "\n")
+    entry = {"note": note, "scores": digests, "despite": list(despite), "systems": stored, "breakdowns": breakdowns}
+    entry |= differences
+    text = render(entry, path)
+    for place, file in files.items():
+        with atomic_write(place, "wb") as out:
+            out.write(file)
+    write_text(path, _dump(entry) + "\n")
+    for old_file in {*path.with_suffix("").glob("*.scores.xz")} - files.keys():
+        old_file.unlink()
     old = markdown.read_text(encoding="utf-8") if markdown.exists() else "# Results\n"
     source = f"results/{name}.json"
     if f"<!-- {source}: begin -->" not in old:
         write_text(markdown, f"{old.rstrip()}\n\n{_block(source, text)}\n")
+
+
+def _chosen(rows: Sequence[Row], model: ModelFolder, backends: Sequence[str]) -> list[Row]:
+    """Rows of some back ends, or of all if none are named; raises ValueError if there are none of one."""
+    known = dict.fromkeys(row["backend"] for row in rows)
+    if unknown := [name for name in backends if name not in known]:
+        raise ValueError(f"--backends: {model.results} has no rows of {unknown[0]}; there are {', '.join(known)}")
+    return [row for row in rows if not backends or row["backend"] in backends]
+
+
+def _stored(
+    path: Path, folders: Sequence[Path], systems: Sequence[list[Row]], data: Path, despite: Sequence[str]
+) -> tuple[list[list[Row]], dict[Path, bytes]]:
+    """Rows of the systems as their stored scores prove them, and the score files by path."""
+    results = [load_results(folder) for folder in folders]
+    compare(systems, despite)  # before the work
+    made, files = [], {}
+    for folder, result, rows in zip(folders, results, systems):
+        place = score_path(path, result.name)
+        if place in files:
+            raise ValueError(f"{folder}: another system has the name {result.name} too; record one of them")
+        own, files[place] = store(result, rows, data)
+        made.append(own)
+    return made, files
 
 
 def _clean_rows(systems: Sequence[Sequence[Row]]) -> list[list[Row]]:
@@ -179,6 +221,45 @@ def _check_markers(markdown: Path, text: str) -> None:
 def update(markdown: Path) -> None:
     """Make every block of a Markdown file anew."""
     write_text(markdown, generated(markdown))
+
+
+def verify(markdown: Path) -> list[str]:
+    """Check a Markdown file as `check` does, and every figure of its results by the scores that are stored beside them.
+
+    Breakdowns, and differences between systems, have no scores of their own here, and are not recomputed.
+
+    Returns
+    -------
+    list of str
+        One line for each recorded result.
+
+    Raises
+    ------
+    ValueError
+        In one line: the first file, system, condition, back end and field that is not what the scores give, what was found and
+        what was expected; or a block whose results do not say which scores are stored, or that there are none.
+    """
+    markdown = markdown / "RESULTS.md" if markdown.is_dir() else markdown
+    generated(markdown)  # all results are there and can be read
+    lines = [
+        _verify_entry(markdown.parent / match[1]) for match in BLOCK.finditer(markdown.read_text(encoding="utf-8"))
+    ]
+    check(markdown)
+    return lines
+
+
+def _verify_entry(path: Path) -> str:
+    entry = load_json(path)
+    if "scores" not in entry:
+        raise ValueError(f"{path}: does not say which scores are stored; record it again")
+    if entry["scores"] is None:
+        return f"{path}: recorded without scores, not verified"
+    digests = entry["scores"]
+    if not isinstance(digests, dict) or not digests:
+        raise ValueError(f"{path}: scores must name score files and their sha256, or be null; record it again")
+    systems = [_unfactored(parts) for parts in entry["systems"]]
+    Proof(path=path, digests=digests).verify(systems)
+    return f"{path}: {sum(map(len, systems))} rows of {len(systems)} systems verified by their scores"
 
 
 def check(markdown: Path) -> None:

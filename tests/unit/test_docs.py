@@ -20,7 +20,7 @@ PAGES = (ROOT / "README.md", ROOT / "docs" / "models.md")
 LINES = sorted({line.split("#")[0].strip() for page in PAGES for line in page.read_text().splitlines()
                 if line.startswith("    sv ")})  # fmt: skip
 # The word after the command that chooses a parser of its own.
-CHOICES = {"models": ("list", "get", "card"), "calibrate": ("fit", "apply"), "results": ("check",)}
+CHOICES = {"models": ("list", "get", "card"), "calibrate": ("fit", "apply"), "results": ("check", "verify")}
 
 
 @pytest.mark.parametrize("line", LINES)

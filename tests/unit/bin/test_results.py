@@ -35,8 +35,8 @@ def test_record_check_edit_and_update(system, tmp_path, fails) -> None:
 def test_wrong_usage_and_missing_results(system, tmp_path, fails) -> None:
     path = tmp_path / "RESULTS.md"
     assert "required: EXP_DIR" in fails(results.main, "record", "x", path, code=2)
-    assert "required: record|check|update" in fails(results.main, code=2)
-    assert "--against and --data go together" in fails(results.main, "record", "x", path, system, "--data", ".", code=2)
+    assert "required: record|check|verify|update" in fails(results.main, code=2)
+    assert "--against needs --data" in fails(results.main, "record", "x", path, system, "--against", "a:cosine", code=2)
     (system / "results.json").unlink()
     said = fails(results.main, "record", "x", path, system)
     assert said == f"error: {system}/results.json: not there; run stage 7 first"
@@ -47,6 +47,6 @@ def test_wrong_usage_and_missing_results(system, tmp_path, fails) -> None:
 )
 def test_the_former_spelling_says_the_present_one(old, fails) -> None:
     assert fails(results.main, *old, code=2).endswith(
-        f"{old[0]} is not a command; write sv results record NAME RESULTS.md EXP_DIR..., check RESULTS.md... "
-        "or update RESULTS.md...\n"
+        f"{old[0]} is not a command; write sv results record NAME RESULTS.md EXP_DIR..., check RESULTS.md..., "
+        "verify RESULTS.md... or update RESULTS.md...\n"
     )

@@ -1,0 +1,304 @@
+"""Recorded results that can be verified, and every way to tamper with them."""
+
+import hashlib
+import json
+import lzma
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sv.bin import results as command
+from sv.kaldi import read_scores
+from sv.kaldi.trials import trials_of_bytes
+from sv.results import proof
+from sv.results.ledger import record, update, verify
+from sv.results.rows import read_results
+from sv.results.score_files import (
+    FILTERS,
+    MAX_BYTES,
+    Mapped,
+    StoredScores,
+    TrialList,
+    mapped,
+    pack,
+    read_score_file,
+    rounded,
+)
+
+SYSTEMS = {"ours": 3.0, "baseline": 2.0}
+
+
+@pytest.fixture
+def recorded(tmp_path, write_folders) -> Path:
+    folders = write_folders(tmp_path, SYSTEMS)
+    path = tmp_path / "board" / "RESULTS.md"
+    record(path, "mini", folders, "Synthetic.", data=tmp_path / "data")
+    update(path)
+    return path
+
+
+@pytest.fixture
+def fails():
+    def run(main, *arguments) -> str:
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        return exit_.value.code
+
+    return run
+
+
+def json_of(markdown: Path) -> Path:
+    return markdown.parent / "results" / "mini.json"
+
+
+def score_file(markdown: Path, system: str = "ours") -> Path:
+    return markdown.parent / "results" / "mini" / f"{system}.scores.xz"
+
+
+def rewrite(markdown: Path, change) -> None:
+    """Change the recorded JSON, and make the tables anew, as somebody would who knows the tools."""
+    entry = json.loads(json_of(markdown).read_text())
+    change(entry)
+    json_of(markdown).write_text(json.dumps(entry))
+    update(markdown)
+
+
+def replace_file(markdown: Path, data: bytes, system: str = "ours") -> None:
+    """Put another score file, and its hash, in the place of the recorded one."""
+    score_file(markdown, system).write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
+    rewrite(markdown, lambda entry: entry["scores"].update({f"{system}.scores.xz": digest}))
+
+
+def refused(markdown: Path, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        verify(markdown)
+    assert "\n" not in str(error.value)
+
+
+def test_an_honest_record_verifies_also_as_a_folder(recorded) -> None:
+    line = f"{json_of(recorded)}: 30 rows of 2 systems verified by their scores"
+    assert verify(recorded) == verify(recorded.parent) == [line]
+    recorded.parent.rename(recorded.parent.with_name("sent"))
+    assert "30 rows of 2 systems verified" in verify(recorded.parent.with_name("sent"))[0]
+
+
+def test_recorded_rows_are_those_of_the_scores_nearly(recorded, tmp_path) -> None:
+    entry = json.loads(json_of(recorded).read_text())
+    rows = [part["shared"] | row for part in entry["systems"][0] for row in part["rows"]]
+    old = read_results(tmp_path / "exp" / "ours" / "results.json")
+    assert [proof.key_of(row) for row in rows] == [proof.key_of(row) for row in old]
+    for new, row in zip(rows, old):
+        assert new["eer"] == pytest.approx(row["eer"], abs=0.05) and new.keys() == row.keys()
+        assert new["cllr"] == pytest.approx(row["cllr"], abs=1e-3)
+    own = read_score_file(Path("x"), score_file(recorded).read_bytes())
+    listed, scores = own.of(("test-babble-snr0", "cosine-calibrated"))
+    exact = read_scores(tmp_path / "exp/ours/scores/test-babble-snr0/cosine-calibrated.scores")
+    assert np.allclose(scores, [exact[pair] for pair in zip(listed.trials.enrolment, listed.trials.test)], atol=1e-3)
+    assert isinstance(own.lists["test-babble-snr0", "cosine-calibrated"][1], Mapped)
+    assert len(own.trials) == 1  # once for all conditions
+    assert listed.text == (tmp_path / "data/test/trials").read_bytes()
+
+
+FIELDS = {
+    "eer": (("eer",), 1.0), "eer_low": (("eer_low",), 0.5), "eer_high": (("eer_high",), 99.0),
+    "min_dcf 0.05": (("min_dcf", "0.05"), 0.01), "act_dcf 0.01": (("act_dcf", "0.01"), 0.01), "cllr": (("cllr",), 0.01),
+    "min_cllr": (("min_cllr",), 0.01), "num_speakers": (("num_speakers",), 99), "trials_sha256": (("trials_sha256",), "b" * 64),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_changed_figure_is_found_with_its_place(recorded, field) -> None:
+    (*names, last), value = FIELDS[field]
+
+    def change(entry) -> None:
+        for part in (part for system in entry["systems"] for part in system):
+            for row in part["rows"]:
+                if field in ("trials_sha256", "num_speakers"):  # of all, or the tables could not be made
+                    row[last] = value
+                elif (part["shared"] | row)["backend"] == "cosine-calibrated" and (part["shared"] | row)[
+                    "system"
+                ] == "ours":
+                    at = row
+                    for name in names:
+                        at = at[name]
+                    at[last] = value
+
+    rewrite(recorded, change)
+    backend = "cosine" if field in ("trials_sha256", "num_speakers") else "cosine-calibrated"
+    refused(recorded, f"mini.json: ours, test clean, {backend}: {field} is {value}, its scores give ")
+
+
+def test_a_changed_digit_far_behind_the_point_is_found(recorded) -> None:
+    def change(entry) -> None:
+        entry["systems"][1][0]["rows"][0]["eer"] += 1e-6
+
+    rewrite(recorded, change)
+    refused(recorded, "baseline, test clean, cosine: eer is")
+
+
+def test_a_changed_table_is_found_with_its_line(recorded) -> None:
+    lines = recorded.read_text().splitlines(keepends=True)
+    at = next(i for i, line in enumerate(lines) if line.startswith("| clean"))
+    lines[at] = lines[at].replace("0.", "9.", 1)
+    recorded.write_text("".join(lines))
+    refused(recorded, rf"RESULTS.md:{at + 1}: differs from the results")
+
+
+def test_a_removed_row_is_found(recorded) -> None:
+    rewrite(recorded, lambda entry: [system[0]["rows"].pop(4) for system in entry["systems"]])
+    refused(recorded, "mini.json: ours, test-noise-snr0, neg_mean_l2: no row of scores that are stored")
+
+
+def test_a_row_that_was_added_or_is_there_twice_is_found(recorded) -> None:
+    rewrite(recorded, lambda entry: entry["systems"][0][0]["rows"].append(dict(entry["systems"][0][0]["rows"][0])))
+    refused(recorded, "ours, test, cosine: more than one row")
+    rewrite(recorded, lambda entry: entry["systems"][0][0]["rows"][-1].update(backend="plda"))
+    refused(recorded, "ours, test clean, plda: no scores are stored of this row")
+
+
+def test_a_changed_score_file_is_found(recorded) -> None:
+    data = score_file(recorded).read_bytes()
+    stored = read_score_file(Path("x"), data)
+    stored.lists["test", "cosine"][1].values[0] ^= 1
+    score_file(recorded).write_bytes(pack(stored))
+    refused(recorded, "ours.scores.xz: sha256 is .*, expected .* of .*mini.json")
+    stored.lists["test", "cosine"][1].values[:] = 0
+    stored.lists["test", "cosine"][1].values[0] = 1
+    replace_file(recorded, pack(stored))
+    refused(recorded, "ours, test clean, cosine: eer is .*, its scores give")
+
+
+def test_another_systems_score_file_is_found(recorded) -> None:
+    other = score_file(recorded, "baseline").read_bytes()
+    replace_file(recorded, other)
+    refused(recorded, "ours.scores.xz: holds the scores of 'baseline', expected those of 'ours'")
+    stored = read_score_file(Path("x"), other)
+    replace_file(recorded, pack(StoredScores("ours", stored.trials, stored.lists)))
+    refused(recorded, "mini.json: ours, test clean, cosine: eer is .*, its scores give")
+
+
+def test_a_flipped_label_and_a_changed_speaker_are_found(recorded) -> None:
+    stored = read_score_file(Path("x"), score_file(recorded).read_bytes())
+    own = stored.trials[0]
+    text = own.text.replace(b" nontarget\n", b" target\n", 1)
+    flipped = TrialList(text, trials_of_bytes(text, "x"), own.speakers)
+    replace_file(recorded, pack(StoredScores("ours", [flipped], stored.lists)))
+    refused(recorded, "ours, test clean, cosine: num_target is .*, its scores give")
+    merged = TrialList(own.text, own.trials, own.speakers | {"s00-00": "s01"})
+    replace_file(recorded, pack(StoredScores("ours", [merged], stored.lists)))
+    refused(recorded, "ours, test clean, cosine: eer_low is .*, its scores give")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: data[:-20], "cut short"),
+        (lambda data: b"garbage" * 9, "Input format not supported"),
+        (lambda data: b"", "cut short"),
+        (lambda data: data + b"x", "something follows its end"),
+        (lambda data: data + bytes(MAX_BYTES), f"more than {MAX_BYTES} bytes"),
+        (lambda data: lzma.compress(bytes(1 << 25), filters=FILTERS), "more than 16777216 bytes when unpacked"),
+        (lambda data: lzma.compress(b"[" * 100_000), "score file that sv results record writes"),
+        (lambda data: lzma.compress(b"{}\n"), "score file that sv results record writes"),
+        (lambda data: lzma.compress(lzma.decompress(data) + b"\0"), "bytes of scores instead of"),
+        (lambda data: lzma.compress(lzma.decompress(data).replace(b'"cosine", 0, 16', b'"cosine", 0, 99', 1)), "bits"),
+        (lambda data: lzma.compress(lzma.decompress(data).replace(b'"cosine", 0, 16', b'"cosine", 7, 16', 1)), "index"),
+    ],
+    ids=["truncated", "garbage", "empty", "tail", "large", "bomb", "deep", "header", "body", "bits", "number"],
+)  # fmt: skip
+def test_a_damaged_score_file_is_one_line(recorded, damage, message) -> None:
+    replace_file(recorded, damage(score_file(recorded).read_bytes()))
+    refused(recorded, f"ours.scores.xz: .*{message}")
+
+
+def test_a_missing_score_file_and_names_of_none_are_found(recorded) -> None:
+    data = score_file(recorded).read_bytes()
+    score_file(recorded).unlink()
+    refused(recorded, "ours.scores.xz: not there")
+    score_file(recorded).write_bytes(data)
+    rewrite(recorded, lambda entry: entry["scores"].update({"third.scores.xz": "0" * 64}))
+    refused(recorded, "names a score file third.scores.xz of no system")
+    rewrite(recorded, lambda entry: entry.update(scores={"baseline.scores.xz": entry["scores"]["baseline.scores.xz"]}))
+    refused(recorded, "ours: names no score file ours.scores.xz; record it again")
+
+
+def test_results_say_themselves_that_nothing_was_stored(recorded, tmp_path, fails, capsys) -> None:
+    record(recorded, "mini", [tmp_path / "exp" / "ours"], "")
+    update(recorded)
+    assert not list(score_file(recorded).parent.glob("*"))
+    command.main(["verify", str(recorded)])
+    assert capsys.readouterr().out == f"{json_of(recorded)}: recorded without scores, not verified\n"
+    rewrite(recorded, lambda entry: entry.pop("scores"))
+    said = fails(command.main, "verify", recorded)
+    assert said == f"error: {json_of(recorded)}: does not say which scores are stored; record it again"
+
+
+def test_backends_are_chosen(recorded, tmp_path, fails) -> None:
+    ours, data = tmp_path / "exp" / "ours", str(tmp_path / "data")
+    rest = ["mini", str(recorded), str(ours), "--data", data, "--backends"]
+    command.main(["record", *rest, "neg_mean_l2,cosine-calibrated"])
+    assert verify(recorded)[0].endswith("10 rows of 1 systems verified by their scores")
+    assert not score_file(recorded, "baseline").exists()
+    before = score_file(recorded).read_bytes(), json_of(recorded).read_bytes()
+    said = fails(command.main, "record", *rest, "cosine,plda")
+    assert said == (
+        f"error: --backends: {ours}/results.json has no rows of plda; there are cosine, neg_mean_l2, cosine-calibrated"
+    )
+    assert (score_file(recorded).read_bytes(), json_of(recorded).read_bytes()) == before
+
+
+def test_figures_that_are_not_of_the_scores_are_not_recorded(recorded, tmp_path) -> None:
+    place = tmp_path / "exp" / "ours" / "results.json"
+    rows = json.loads(place.read_text())
+    rows[0]["eer"] += 0.06
+    place.write_text(json.dumps(rows))
+    before = recorded.read_bytes(), json_of(recorded).read_bytes(), score_file(recorded).read_bytes()
+    with pytest.raises(ValueError, match=r"ours: EER of test cosine is .* over 0.05 points apart"):
+        record(recorded, "mini", [tmp_path / "exp" / "ours"], "", data=tmp_path / "data")
+    assert (recorded.read_bytes(), json_of(recorded).read_bytes(), score_file(recorded).read_bytes()) == before
+
+
+def test_what_does_not_fit_is_refused_in_a_line_that_names_the_remedy(recorded, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(proof, "MAX_BYTES", 500)
+    with pytest.raises(ValueError, match=r"ours: the scores of 15 lists take \d+ bytes, of 500 .* by --backends"):
+        record(recorded, "mini", [tmp_path / "exp" / "ours"], "", data=tmp_path / "data")
+    assert len(verify(recorded)) == 1
+
+
+def test_thirty_conditions_of_1700_trials_and_five_back_ends_fit(monkeypatch) -> None:
+    """Three back ends, two of them calibrated too, and ids as VoxCeleb has them; the worst case, nothing is correlated."""
+    rng = np.random.default_rng(0)
+    utts = [f"id{10270 + i // 17}-{''.join(rng.choice(list('abcdefgh'), 11))}-{i:05d}" for i in range(680)]
+    pairs = rng.integers(680, size=(1700, 2))
+    kinds = ["target" if i % 4 == 0 else "nontarget" for i in range(1700)]
+    text = "".join(f"{utts[a]} {utts[b]} {kind}\n" for (a, b), kind in zip(pairs, kinds)).encode()
+    listed = TrialList(text, trials_of_bytes(text, "x"), {utt: utt[:7] for utt in utts})
+    sizes, change = {}, 0.0
+    for bits in (9, 10):
+        stored = StoredScores("sys", [listed], {})
+        for number in range(30):
+            for name in ("cosine", "cosine-asnorm", "plda"):
+                scores = rng.normal(size=1700) + 2 * listed.trials.is_target
+                key = (f"test-{number}", name)
+                stored.lists[key] = 0, rounded(scores, bits)
+                change = max(change, np.abs(stored.of(key)[1] - scores).max())
+                if name != "plda":
+                    stored.lists[key[0], f"{name}-calibrated"] = 0, mapped(3 * scores - 1, key, scores)
+        data = pack(stored)
+        sizes[bits] = len(data)
+        again = read_score_file(Path("x"), data)
+        for key in stored.lists:
+            assert np.array_equal(stored.of(key)[1], again.of(key)[1])
+    assert sizes[9] < sizes[10] <= MAX_BYTES
+    assert change <= 10 / 510 / 2  # half a step of a range of less than ten
+
+
+def test_rounding_keeps_to_its_grid_and_a_map_is_found() -> None:
+    scores = np.array([0.0, 1.0, 6.0, 3.2])
+    assert rounded(scores, 3).scores.tolist() == [0.0, 1.0, 6.0, 3.0]
+    assert rounded(np.full(3, 2.5), 8).scores.tolist() == [2.5] * 3
+    found = mapped(2 * scores - 1, ("test", "cosine"), scores)
+    assert (found.weight, found.offset) == (2.0, -1.0)
+    assert mapped(scores**2, ("test", "cosine"), scores) is None

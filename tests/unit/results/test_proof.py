@@ -264,6 +264,7 @@ def test_what_does_not_fit_is_refused_in_a_line_that_names_the_remedy(recorded, 
     monkeypatch.setattr(proof, "MAX_BYTES", 500)
     with pytest.raises(ValueError, match=r"ours: the scores of 15 lists take \d+ bytes, of 500 .* by --backends"):
         record(recorded, "mini", [tmp_path / "exp" / "ours"], "", data=tmp_path / "data")
+    monkeypatch.undo()
     assert len(verify(recorded)) == 1
 
 

@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
         if len(set(utt2spk.values())) < 2:
             raise DataDirError(
                 f"{args.source}: fewer than two speakers have {2 * args.pieces} pieces of {PIECE_SAMPLES / SAMPLING_RATE} s; "
-                "lower --pieces"
+                "lower --pieces (of run.sh: --num-enrol)"
             )
         write_rendered_dir(
             args.out, cuts, utt2spk=utt2spk, utt2dur=dict.fromkeys(utt2spk, PIECE_SAMPLES / SAMPLING_RATE)

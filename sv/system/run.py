@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from sv.base.config import ConfigError, flatten
@@ -61,7 +60,7 @@ def train_system(system: SystemConfig, data: TrainingData, exp_dir: Path, world:
         If a loss or gradient is not finite.
     """
     run, state = open_run(exp_dir, identity_of(system, data.identity), world, bool(system.train.average_epochs))
-    torch.manual_seed(system.seed)
+    checkpoint.seed_rng(system.seed)
     frontend, model = build_frontend(system), build_model(system)
     if system.train.initial and state is None:
         load_initial(model, ModelFolder(exp_dir.parent / system.train.initial))

@@ -21,6 +21,13 @@ State = dict[str, Any]
 ARRAYS = [np.empty(0).__reduce__()[0], np.ndarray, np.dtype, type(np.dtype(np.uint32))]
 
 
+def seed_rng(seed: int) -> None:
+    """Seed the global generators, so that equal runs have equal states; `seed` is of 32 bits."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+
+
 def rng_state() -> State:
     """States of the global generators, as tensors and numbers; our own draws are keyed and need none."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []

@@ -39,6 +39,14 @@ def test_generators_are_restored():
     assert first == (torch.rand(2).tolist(), np.random.rand(), random.random())
 
 
+def test_equal_seeds_give_checkpoints_of_equal_bytes(tmp_path):
+    for name in ("a", "b"):
+        checkpoint.seed_rng(2**32 - 1)
+        checkpoint.save(tmp_path / name, {"rng": checkpoint.rng_state()})
+        random.random(), np.random.random(), torch.rand(1)  # another process has drawn otherwise
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
 @pytest.mark.parametrize("room", [0, 100, 5000])
 def test_a_full_disk_is_told_and_the_old_file_stays(tmp_path, room):
     checkpoint.save(tmp_path / "best.pt", {"model": {"w": torch.ones(3)}})

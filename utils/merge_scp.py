@@ -5,14 +5,15 @@
     utils/merge_scp.py --num-jobs 4 --single-ark xvector exp/exu_net/embeddings data/valid data/test
 
 Reads <folder>/<set>/<name>.{1..n}.scp, writes <folder>/<set>/<name>.scp. With --single-ark the records are copied into
-<name>.ark and the parts removed: what is left does not depend on the number of jobs.
+<name>.ark and the parts removed: what is left does not depend on the number of jobs. Where the tasks have written
+computed.{1..n}.json, one computed.json takes their place.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from sv.base.files import atomic_write
+from sv.base.files import atomic_write, write_text
 from sv.base.numbers import COUNT
 from sv.kaldi.ark import record_extent
 from sv.kaldi.data_dir import quarantined
@@ -55,6 +56,23 @@ def copy_records(table: dict[str, str], ark: Path) -> dict[str, str]:
     return offsets
 
 
+def merge_computed(folder: Path, num_jobs: int) -> None:
+    """Make one computed.json of the tasks' own, if they left any; raises DataDirError unless all say the same."""
+    parts = [folder / f"computed.{job}.json" for job in range(1, num_jobs + 1)]
+    if not any(part.exists() for part in parts):
+        return
+    first = parts[0].read_text(encoding="utf-8")
+    for part in parts[1:]:
+        if (text := part.read_text(encoding="utf-8")) != first:
+            raise DataDirError(
+                f"{part}: {' '.join(text.split())}, where {parts[0].name} has {' '.join(first.split())}; choose a --precision "
+                "that all machines have"
+            )
+    write_text(folder / "computed.json", first)
+    for part in parts:
+        part.unlink()
+
+
 def merge_set(data_dir: Path, folder: Path, name: str, num_jobs: int, single_ark: bool) -> None:
     """Merge the parts of one set."""
     out = (folder / data_dir.name / f"{name}.scp").absolute()
@@ -83,6 +101,7 @@ def main() -> None:
     try:
         for data_dir in args.data_dirs:
             merge_set(data_dir, args.folder, args.name, args.num_jobs, args.single_ark)
+            merge_computed(args.folder / data_dir.name, args.num_jobs)
     except (DataDirError, OSError) as error:
         sys.exit(f"merge_scp.py: {error}")
 

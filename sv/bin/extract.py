@@ -3,7 +3,7 @@
 sv extract --model exp/exu_net --feats exp/feats/x --job 1 --num-jobs 4 --out exp/exu_net/embeddings data/test
 
 Writes <out>/<set>/xvector.<job>.{ark,scp}, one vector per utterance, segments.<job>.{ark,scp}, one matrix of its segments,
-and computed.json, precision and runtime, which stage 7 puts into the results.
+and computed.<job>.json, precision and runtime. utils/merge_scp.py makes one file of each.
 """
 
 from pathlib import Path
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
             for utt, vector, segments in embedder(features):
                 write(utt, vector)
                 write_segments(utt, segments)
-        write_json(args.out / data_dir.name / "computed.json", embedder.computing.to_dict())
+        write_json(args.out / data_dir.name / f"computed.{args.job}.json", embedder.computing.to_dict())
         print(f"{data_dir.name}: {len(utts)} utterances", flush=True)
 
 

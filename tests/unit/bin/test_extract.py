@@ -42,7 +42,7 @@ def test_bf16_is_recorded_beside_the_embeddings_and_float32_again(folder, staged
         extract.main(["--model", str(folder / "model"), "--out", str(tmp_path), *options, str(folder / "data/test")])
         return dict(iter_matrices(tmp_path / "test" / "segments.1.scp"))
 
-    record = tmp_path / "test" / "computed.json"
+    record = tmp_path / "test" / "computed.1.json"
     rounded = run("--precision", "bf16")
     assert json.loads(record.read_text()) == {"precision": "bf16", "runtime": "torch"}
     exact = run()

@@ -97,3 +97,25 @@ def test_a_truncated_part_is_named(parts):
     done = merge(tmp_path, "--single-ark")
     assert (done.returncode, "the file ends before" in done.stderr) == (1, True)
     assert not (tmp_path / "emb/set/xvector.ark").exists()
+
+
+def test_the_tasks_own_records_become_one(parts):
+    tmp_path, _ = parts
+    for job in (1, 2):
+        (tmp_path / f"emb/set/computed.{job}.json").write_text('{"precision": "bf16"}\n')
+    assert merge(tmp_path).returncode == 0
+    assert [path.name for path in (tmp_path / "emb/set").glob("computed*")] == ["computed.json"]
+    assert (tmp_path / "emb/set/computed.json").read_text() == '{"precision": "bf16"}\n'
+
+
+def test_tasks_that_computed_otherwise_are_named(parts):
+    tmp_path, _ = parts
+    for job, precision in ((1, "bf16"), (2, "float32")):
+        (tmp_path / f"emb/set/computed.{job}.json").write_text(f'{{\n "precision": "{precision}"\n}}\n')
+    done = merge(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f'merge_scp.py: {tmp_path}/emb/set/computed.2.json: {{ "precision": "float32" }}, where computed.1.json has '
+        '{ "precision": "bf16" }; choose a --precision that all machines have\n'
+    )
+    assert not (tmp_path / "emb/set/computed.json").exists()

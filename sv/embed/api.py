@@ -143,7 +143,8 @@ class SpeakerModel:
         Raises
         ------
         BadAudio
-            A ValueError: if a recording is empty, silent, not finite, or has too little speech; numbered from 0 in a list.
+            A ValueError: if a recording is empty, silent, not finite, or has too little speech; with its path, or, in a list
+            of arrays, its number from 0.
         ValueError, TypeError
             For another kind of array, or without a rate.
         """
@@ -155,7 +156,8 @@ class SpeakerModel:
             try:
                 speech.append(heard(self._samples(item, rate, channel), embedder.system.extract))
             except (BadAudio, OSError) as error:
-                raise BadAudio(str(error) if single else f"recording {number}: {error}") from error
+                named = [str(item)] if isinstance(item, (str, PathLike)) else [] if single else [f"recording {number}"]
+                raise BadAudio(": ".join([*named, str(error)])) from error
         vectors = self._vectors(speech)
         return vectors[0] if single else vectors
 

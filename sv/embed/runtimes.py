@@ -3,6 +3,7 @@
 The graph is exported once, checked against torch, and kept in $XDG_CACHE_HOME/sv/runtimes.
 """
 
+import fcntl
 import hashlib
 import io
 import logging
@@ -166,11 +167,13 @@ def graph_of(model: Any, runtime: str, shape: Shape) -> Path:
     path = cache_dir() / "runtimes" / f"{digest_of(model, shape)}.onnx"
     checked = path.with_suffix(f".{runtime}-{version(runtime)}.checked")
     module, examples = Embedding(model).eval(), shape.examples()
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        data = _exported(module, examples[0], any_length=shape.num_frames is None)
-        with atomic_write(path, "wb") as file:
-            file.write(data)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # processes that start together export once
+        if not path.is_file():
+            data = _exported(module, examples[0], any_length=shape.num_frames is None)
+            with atomic_write(path, "wb") as file:
+                file.write(data)
     if not checked.is_file():
         _compare(NETWORKS[runtime](path, Computing(runtime=runtime)), module, examples)
         checked.touch()

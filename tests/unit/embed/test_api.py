@@ -112,10 +112,10 @@ def test_what_is_no_recording_is_said(model, audio, rate, error, reason) -> None
         model.embed(audio, rate=rate)
 
 
-def test_the_bad_one_of_a_list_is_numbered(model, voices) -> None:
+def test_the_bad_one_of_a_list_is_told(model, voices) -> None:
     with pytest.raises(BadAudio, match="recording 1: silent"):
         model.embed([voices / "a.wav", np.zeros(16_000)], rate=16_000)
-    with pytest.raises(BadAudio, match=r"recording 0: 0\.562 s of audio, less than the 1 s that are asked for"):
+    with pytest.raises(BadAudio, match=r"a\.wav: 0\.562 s of audio, less than the 1 s that are asked for"):
         model.embed([voices / "a.wav"], min_speech=1.0)
     with pytest.raises(BadAudio, match="no speech in it"):
         model.embed(voices / "a.wav", vad="silero")
@@ -199,3 +199,9 @@ def test_the_example_of_the_documentation_runs(voices) -> None:
     (example,) = [test for test in finder.find(api.load, "load", globs={"folder": voices / "model"}) if test.examples]
     failed, tried = doctest.DocTestRunner().run(example)
     assert (failed, tried > 5) == (0, True)
+
+
+def test_a_file_that_cannot_be_used_is_named(model, tmp_path) -> None:
+    for audio in (tmp_path / "a.wav", [tmp_path / "a.wav"]):
+        with pytest.raises(BadAudio, match=r"^\S*/a\.wav: no such file$"):
+            model.embed(audio)

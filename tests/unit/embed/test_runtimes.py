@@ -1,3 +1,6 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -88,6 +91,22 @@ def test_a_graph_is_exported_once_and_anew_for_other_weights(cached, se_resnet, 
     assert len(said) == 1 and said[0].endswith(
         "WARNING onnxruntime cannot take this network, torch computes it: an export"
     )
+
+
+def test_processes_that_start_together_export_once(tmp_path, se_resnet, monkeypatch) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    export, times = runtimes._exported, []
+
+    def slow(*args: object, **options: object) -> bytes:
+        times.append(1)
+        time.sleep(0.2)
+        return export(*args, **options)
+
+    monkeypatch.setattr(runtimes, "_exported", slow)
+    with ThreadPoolExecutor(2) as pool:
+        paths = set(pool.map(lambda _: runtimes.graph_of(se_resnet, "onnxruntime", FIXED), range(2)))
+    assert len(paths) == len(times) == 1
 
 
 class Drawing(nn.Module):

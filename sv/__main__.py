@@ -32,6 +32,7 @@ STAGE_COMMANDS = {
     "make_enhancement_inputs": "stage 4: noisy copies or halves of a training set",
     "make_enhancement_lists": "stage 4: lists that an enhancement is trained on",
     "train_enhancement": "stage 4: an enhancement of embeddings",
+    "adapt": "stage 4: a trained model made robust",
     "extract": "stage 5: embeddings of data directories",
     "enhance": "stage 5: enhanced embeddings",
     "speaker_means": "stage 5: each speaker's mean embedding",

@@ -6,6 +6,7 @@
 #   ./run.sh --stage 3 --stop-stage 5    just those
 #   ./run.sh --corpora DIR --model campplus    a model from elsewhere: alone, or beside a --config that is named
 #   ./run.sh --config conf/embedding_mlp_cosine.toml --extractor exp/exu_net    enhance an extractor's embeddings
+#   ./run.sh --corpora DIR --config conf/adapt_full.toml --extractor campplus    make a trained model robust
 #
 # Stage                 reads                                writes
 #   0 prepare           corpora                              data/voxceleb1_{dev,test} data/musan_* data/nonspeech100
@@ -27,7 +28,7 @@ BASH_ARGV0=./run.sh # wherever it was called from
 . utils/options.sh
 # Options
 config=           # the system: conf/exu_net.toml, or conf/mini/exu_net.toml with --mini
-extractor=        # model folder, through stage 7, whose embeddings a system of conf/embedding_*.toml enhances
+extractor=        # model whose embeddings conf/embedding_*.toml enhances, or that conf/adapt_*.toml adapts: as --model takes it
 halves=false      # enhance embeddings of half utterances: with one utterance per session, da gets its pairs from them
 baseline=         # what it is compared with: conf/se_resnet.toml, or conf/mini/se_resnet.toml; 'none' to go without
 corpora=          # folder that holds voxceleb1/ musan/ RIRS_NOISES/ Nonspeech100/
@@ -46,20 +47,14 @@ b_vector=0        # epochs of RawNet1's b-vector network as one more back end; 0
 . utils/parse_options.sh
 . ./cmd.sh
 . ./enhancement.sh
+. ./adaptation.sh
 
 common_defaults
 default config conf/exu_net.toml conf/mini/exu_net.toml
 default baseline conf/se_resnet.toml conf/mini/se_resnet.toml
 default valid_fraction 0.04 0.125
 default note '' 'Synthetic corpus (eSpeak NG voices): compares systems with each other; not VoxCeleb1 results.'
-if [[ -n $extractor ]]; then
-  extractor=${extractor%/} baseline=none
-  [[ -f $extractor/config.json ]] || die "no trained system in --extractor $extractor"
-fi
-choose_systems "$config" "$baseline"
-if enhances "$config" && [[ -z $extractor ]]; then
-  die "$config enhances embeddings: name the model folder that they come from, --extractor DIR"
-fi
+choose_systems_of "$config"
 
 list_conditions "$data/voxceleb1_test"
 choose_noises
@@ -103,13 +98,16 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done 
     "${noisy_sets[@]/%//utt2spk}" "${noisy_sets[@]/%//trials}"
 fi
 
-# 3 to 8: utils/stages.sh, and enhancement.sh for systems that read an extractor's embeddings.
-for conf in "${systems[@]}"; do stage_features "$conf"; done
+# 3 to 8: utils/stages.sh, enhancement.sh for systems that read an extractor's embeddings, adaptation.sh.
+for conf in "${systems[@]}"; do stage_features_for "$conf"; done
 for conf in "${models[@]}"; do stage_link_model "$conf"; done
 for conf in "${configs[@]}"; do
   noise_args_of "$conf"
   if enhances "$conf"; then
+    if [[ -n $linked ]]; then stage_extract "$linked" "$data/voxceleb1_train"; fi # it is trained on these
     stage_train_enhancement "$conf"
+  elif adapts "$conf"; then
+    stage_adapt "$conf"
   else
     stage_train "$conf" "$data"/voxceleb1_{train,valid} "$data"/.stage{0,1}.done "${noise_markers[@]}" -- \
       "${noise_args[@]}"
@@ -118,7 +116,7 @@ done
 for conf in "${systems[@]}"; do
   if enhances "$conf"; then
     stage_enhance "$conf" "${eval_sets[@]##*/}" voxceleb1_train
-  else
+  elif [[ $conf != "$linked" ]] || ! enhances "$config"; then
     stage_extract "$conf" "$data/voxceleb1_train"
   fi
 done
@@ -126,5 +124,5 @@ for conf in "${systems[@]}"; do stage_backend "$conf" "$data"/voxceleb1_{train,v
 for conf in "${systems[@]}"; do
   stage_score "$conf" "$data/voxceleb1_valid" "${test_sets[@]}" "$data/voxceleb1_valid"
 done
-stage_report ${extractor:+"$extractor"}
+if [[ -n $extractor && -z $linked ]]; then stage_report "$extractor"; else stage_report; fi
 end_of_recipe

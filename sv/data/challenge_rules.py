@@ -25,9 +25,10 @@ RULES: dict[str, Callable[[AugmentConfig], list[str]]] = {"voices": voices_rules
 def broken_rules(benchmark: str, config: Path) -> list[str] | None:
     """List the rules of a benchmark, one of `RULES`, that the training which a model's config.json describes breaks.
 
-    None means that it is not known: a model that was not trained here does not tell how.
+    None means that it is not known: a model that was not trained here, or started from one,
+    does not tell how.
     """
     tables = load_json_table(config)
-    if "augment" not in tables or "published" in tables:
+    if "augment" not in tables or "published" in tables or "parent" in tables:
         return None
     return RULES[benchmark](from_dict(AugmentConfig, tables["augment"], str(config), "augment."))

@@ -260,20 +260,23 @@ class SpeakerSampler(GroupSampler):
 
 @dataclass(frozen=True, kw_only=True)
 class ShuffledConfig:
-    """Every utterance once per epoch, in random order.
+    """Every utterance once per epoch, or several times, in random order.
 
     Attributes
     ----------
     batch_size : int
         Over all ranks.
     augment : bool
+    repeats : int
+        Crops of each utterance in an epoch: of a small corpus, an epoch is then worth an evaluation.
     """
 
     batch_size: int = 128
     augment: bool = True
+    repeats: int = 1
 
     def __post_init__(self) -> None:
-        require(self, at_least_one=("batch_size",))
+        require(self, at_least_one=("batch_size", "repeats"))
 
 
 class ShuffledSampler:
@@ -296,19 +299,27 @@ class ShuffledSampler:
         self, speaker_ids: Sequence[int], config: ShuffledConfig, seed: int, world_size: int = 1, rank: int = 0
     ) -> None:
         self.num_utterances, self.config, self.seed = len(speaker_ids), config, seed
+        self.num_items = self.num_utterances * config.repeats
         self.share = share_of("batch_size", config.batch_size, world_size, rank)
-        self.steps_per_epoch, self.num_left_over = divmod(self.num_utterances, config.batch_size)
+        self.steps_per_epoch, self.num_left_over = divmod(self.num_items, config.batch_size)
         if not self.steps_per_epoch:
             raise ValueError(
-                f"[batches] batch_size is {config.batch_size}, but there are only {self.num_utterances} utterances; "
-                f"lower it to {self.num_utterances} or less"
+                f"[batches] batch_size is {config.batch_size}, but there are only {self.num_items} utterances; "
+                f"lower it to {self.num_items} or less"
             )
 
     def epoch(self, epoch: int) -> Batches:
         """This rank's batches."""
-        order = generator(self.seed, "shuffle", epoch).permutation(self.num_utterances)
+        order = generator(self.seed, "shuffle", epoch).permutation(self.num_items)
         rows = order[: self.steps_per_epoch * self.config.batch_size].reshape(self.steps_per_epoch, -1)
-        return Batches(rows[:, self.share], lambda batch: [Item(i, epoch, self.config.augment) for i in batch.tolist()])
+
+        def to_items(batch: np.ndarray) -> list[Item]:
+            views, utterances = np.divmod(batch, self.num_utterances)
+            return [
+                Item(row, epoch, self.config.augment, view) for row, view in zip(utterances.tolist(), views.tolist())
+            ]
+
+        return Batches(rows[:, self.share], to_items)
 
 
 class EpochPlan:

@@ -137,14 +137,20 @@ def open_model(
     device = device or device_of_job()
     if source.kind in ("folder", "checkpoint"):
         device = device if runtime in (None, "torch") else torch.device("cpu")
-        read = load_model(source.path, device) if source.kind == "folder" else _published(source, device)
-        return _of_system(*read, precision, runtime or "torch")
+        return _of_system(*load_source(source, device), precision, runtime or "torch")
     if precision == "bf16":
         raise ConfigError(f"{source.path}: computed as it is, not in bf16; leave --precision float32 or auto")
     if source.kind == "onnx":
         return _of_onnx(source)
     system = _foreign_system(source, WHOLE_BY_COMMAND)
     return UtteranceEmbedder(system, Waveform(WaveformConfig()), CommandEmbedder(source.path, source.description))
+
+
+def load_source(
+    source: ModelSource, device: torch.device | str = "cpu"
+) -> tuple[SystemConfig, torch.nn.Module, torch.nn.Module]:
+    """Read a model folder or a published checkpoint: record, front end and network, as `sv.system.folder.load_model`."""
+    return load_model(source.path, device) if source.kind == "folder" else _published(source, device)
 
 
 def check_runtime(source: ModelSource, runtime: str | None) -> None:

@@ -9,6 +9,7 @@ from sv.models.diff_sv import DiffSV, DiffSVConfig
 from sv.models.ecapa_tdnn import ECAPATDNN, ECAPATDNNConfig
 from sv.models.embedding_linear import EmbeddingLinear, EmbeddingLinearConfig
 from sv.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
+from sv.models.enhanced import EnhancedConfig, EnhancedNetwork
 from sv.models.exu_net import ExUNet, ExUNetConfig, UNet, UNetConfig
 from sv.models.ge2e_lstm import GE2ELSTM, GE2ELSTMConfig
 from sv.models.na_exu_net import NAExUNet, NAExUNetConfig
@@ -50,5 +51,6 @@ MODELS = {
     "embedding_linear": (EmbeddingLinearConfig, EmbeddingLinear),
     "embedding_mlp": (EmbeddingMLPConfig, EmbeddingMLP),
     "diff_sv": (DiffSVConfig, DiffSV),
+    "enhanced": (EnhancedConfig, EnhancedNetwork),
     "ge2e_lstm": (GE2ELSTMConfig, GE2ELSTM),
 }

@@ -36,6 +36,21 @@ class PublishedConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ParentConfig:
+    """The model that an adaptation started from.
+
+    Attributes
+    ----------
+    name : str
+    weights_sha256 : str
+        Of its file of weights.
+    """
+
+    name: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SystemConfig:
     """The resolved configuration of a system; config.json beside its weights.
 
@@ -50,6 +65,8 @@ class SystemConfig:
         Of the training set, speed-perturbed copies included; 0 before training.
     published : PublishedConfig, optional
         Of a converted checkpoint: `loss`, `batches`, `augment` and `train` are then defaults that say nothing about it.
+    parent : ParentConfig, optional
+        Of an adaptation: `loss`, `batches`, `augment` and `train` say how it was adapted, not how its parent was trained.
     """
 
     name: str
@@ -67,12 +84,14 @@ class SystemConfig:
     seed: int = 0
     num_speakers: int = 0
     published: PublishedConfig | None = None
+    parent: ParentConfig | None = None
 
 
 _TYPED = {"features": FEATURES, "model": MODELS, "loss": LOSS_TYPES, "batches": BATCHES}
 _DEFAULT_TYPES = {"loss": "pairs", "batches": "pairs"}
 _SECTIONS = {"augment": AugmentConfig, "train": TrainConfig, "extract": SegmentConfig}
 _SCALARS = {"name": str, "seed": int, "num_speakers": int}
+_ORIGINS = {"published": PublishedConfig, "parent": ParentConfig}
 _EMBEDDINGS = "embedding"  # the type of [features] that reads embeddings; all others read waveforms
 
 
@@ -86,24 +105,23 @@ def parse_system(table: Mapping[str, Any], where: str) -> SystemConfig:
     """
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where}: expected tables of keys and values, got {shown(table)}")
-    check_keys(table, (*_SECTIONS, *_TYPED, *_SCALARS, "published"), where)
+    check_keys(table, (*_SECTIONS, *_TYPED, *_SCALARS, *_ORIGINS), where)
     typed = {}
     for key in _TYPED:
         typed[f"{key}_type"], typed[key] = _typed_section(table, key, where)
     sections = {key: from_dict(cls, table.get(key, {}), where, f"{key}.") for key, cls in _SECTIONS.items()}
     scalars = {key: convert(kind, table[key], where, key) for key, kind in _SCALARS.items() if key in table}
-    if "published" in table:
-        scalars["published"] = _published(table["published"], where)
+    scalars |= {key: _origin(table[key], key, where) for key in _ORIGINS if key in table}
     system = SystemConfig(**({"name": Path(where).stem} | scalars), **typed, **sections)
     _check_features(system, where)
     _check_loss(system, where)
     return system
 
 
-def _published(section: Any, where: str) -> PublishedConfig:
+def _origin(section: Any, key: str, where: str) -> Any:
     if not isinstance(section, Mapping):
-        raise ConfigError(f"{where}: 'published' must be a table, got {shown(section)}")
-    return from_dict(PublishedConfig, section, where, "published.")
+        raise ConfigError(f"{where}: '{key}' must be a table, got {shown(section)}")
+    return from_dict(_ORIGINS[key], section, where, f"{key}.")
 
 
 def _typed_section(table: Mapping[str, Any], key: str, where: str) -> tuple[str, Any]:
@@ -172,8 +190,9 @@ def system_to_dict(system: SystemConfig) -> dict[str, Any]:
     record = to_dict(system)
     for key in _TYPED:
         record[key] = {"type": record.pop(f"{key}_type"), **record[key]}
-    if system.published is None:
-        del record["published"]
+    for key in _ORIGINS:
+        if record[key] is None:
+            del record[key]
     return record
 
 

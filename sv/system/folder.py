@@ -77,10 +77,9 @@ def assemble(
         frontend, model = build_frontend(system), build_model(system)
     except (RuntimeError, MemoryError, ArithmeticError) as error:  # sizes that no memory holds, or no layer can have
         raise ConfigError(f"{where}: its configuration describes no network: {str(error).splitlines()[0]}") from error
-    try:
-        model.load_state_dict(weights["model"], strict=True)
-    except (RuntimeError, KeyError) as error:
-        raise ConfigError(f"{where}: does not fit its configuration: {str(error).splitlines()[0]}") from error
+    if misfit := misfit_of(model.state_dict(), weights.get("model", {})):
+        raise ConfigError(f"{where}: does not fit its configuration: {misfit}")
+    model.load_state_dict(weights["model"], strict=True)
     floats = {name: weight for name, weight in model.state_dict().items() if weight.is_floating_point()}
     if bad := [name for name, weight in floats.items() if not torch.isfinite(weight).all()]:
         raise ConfigError(
@@ -88,3 +87,19 @@ def assemble(
             "earlier checkpoint"
         )
     return system, frontend.to(device).eval(), model.to(device).eval()
+
+
+def misfit_of(own: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> str:
+    """Say how many weights of a network are missing, too many or of another shape, one of each; empty if all fit."""
+    missing = [name for name in own if name not in given]
+    unknown = [name for name in given if name not in own]
+    other = [name for name in own if name in given and own[name].shape != given[name].shape]
+    said = []
+    if missing:
+        said.append(f"{len(missing)} of {len(own)} weights are not there, e.g. {missing[0]}")
+    if other:
+        shapes = f"{tuple(given[other[0]].shape)} and not {tuple(own[other[0]].shape)}"
+        said.append(f"{len(other)} have another shape, e.g. {other[0]} {shapes}")
+    if unknown:
+        said.append(f"{len(unknown)} are of no layer, e.g. {unknown[0]}")
+    return "; ".join(said)

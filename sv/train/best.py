@@ -87,16 +87,20 @@ def is_gone(path: Path, state: checkpoint.State | None) -> bool:
 def resume_point(folder: Path, path: Path, state: checkpoint.State, identity: Mapping[str, Any]) -> int:
     """Step of the checkpoint to go on from, so that a best.pt that is gone is made again; -1 for the start.
 
-    It is the newest one if a checkpoint holds the weights, which are then written, else the last before them.
+    It is the newest one if a checkpoint holds the weights, which are then written, else the last before them. A checkpoint
+    of an adaptation does not: what it saves is made of the trained weights and the teacher's.
     """
-    target, log = (state.get("best") or {"step": -1})["step"], get_logger("train")
+    told, log = state.get("best") or {"step": -1, "sha256": ""}, get_logger("train")
+    target = told["step"]
     for found in reversed(checkpoint.step_checkpoints(folder)):
         earlier = checkpoint.load(found) if checkpoint.step_of(found) <= target else {"step": target + 1}
         if earlier["step"] == target:
-            log.info("%s is gone: its weights are those of %s", path, found)
             model = {name[6:]: value for name, value in earlier["system"].items() if name.startswith("model.")}
-            save(path, {"model": model, "step": target, "valid_eer": earlier["best_eer"]}, identity)
-            return state["step"]
+            weights = {"model": model, "step": target, "valid_eer": earlier["best_eer"]}
+            if save(path, weights, identity)["sha256"] == told["sha256"]:
+                log.info("%s is gone: its weights are those of %s", path, found)
+                return state["step"]
+            path.unlink()
         if earlier["step"] < target:
             log.warning("%s is gone: training again from step %d", path, earlier["step"])
             return earlier["step"]

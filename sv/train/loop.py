@@ -218,7 +218,8 @@ def fit(
             trainer.module.train()
             _train_epoch(trainer, plan, epoch, journal, run)
             trainer.module.eval()
-            scores = evaluate(trainer.module.model)
+            result = trainer.module.result()
+            scores = evaluate(result)
             journal.write(trainer.step, epoch=epoch, **{f"valid_{name}": value for name, value in scores.items()})
             log.info(
                 "epoch %d: step %d, valid EER %.2f %%, %.0f s",
@@ -228,7 +229,7 @@ def fit(
                 time.time() - started,
             )
             if world.is_main:
-                _save_epoch(trainer, run, epoch, scores)
+                _save_epoch(trainer, run, epoch, result, scores)
             trainer.best_eer = min(trainer.best_eer, scores["eer"])
     if config.average_epochs:
         _use_mean(trainer, evaluate, run)
@@ -265,8 +266,8 @@ def _train_epoch(trainer: Trainer, plan: Plan, epoch: int, journal: "Journal", r
             checkpoint.save_step(run.checkpoints, trainer.step, trainer.state(run.identity), config.keep_checkpoints)
 
 
-def _save_epoch(trainer: Trainer, run: Run, epoch: int, scores: dict[str, float]) -> None:
-    weights = {"model": trainer.module.model.state_dict(), "step": trainer.step, "valid_eer": scores["eer"]}
+def _save_epoch(trainer: Trainer, run: Run, epoch: int, result: nn.Module, scores: dict[str, float]) -> None:
+    weights = {"model": result.state_dict(), "step": trainer.step, "valid_eer": scores["eer"]}
     if epoch >= trainer.config.num_epochs - trainer.config.average_epochs:
         checkpoint.save(checkpoint.epoch_weights(run.checkpoints, epoch), weights)
     if scores["eer"] <= trainer.best_eer:  # of equals the later: a small validation set cannot tell them apart

@@ -60,4 +60,4 @@ def test_an_enhancement_without_extractor_is_explained(recipe, finish, tmp_path)
     config = Path(__file__).parents[2] / "egs/voxceleb1/conf/embedding_mlp_mse.toml"
     code, output = finish(recipe(tmp_path, "--config", config))
     assert code == 1
-    assert "name the model folder that they come from, --extractor DIR" in output
+    assert "name the model that they come from, --extractor MODEL" in output

@@ -8,6 +8,14 @@ from typing import Any
 
 from sv.base.config import ConfigError
 from sv.losses import LOSSES
+from sv.train.steps.adaptation import (
+    AdapterAdaptation,
+    AdaptersConfig,
+    FrontendAdaptation,
+    FrontendConfig,
+    FullAdaptation,
+    FullConfig,
+)
 from sv.train.steps.classification import ClassificationConfig, ClassificationStep
 from sv.train.steps.criteria import CriterionConfig, with_options
 from sv.train.steps.diff_sv import DiffSVLossConfig, DiffSVStep
@@ -27,6 +35,9 @@ STEPS: dict[str, tuple[type, type[StepModule]]] = {
     "rawnet1": (RawNet1LossConfig, RawNet1Step),
     "norm_softmax": (NormSoftmaxConfig, NormSoftmaxStep),
     "diff_sv": (DiffSVLossConfig, DiffSVStep),
+    "adapt_full": (FullConfig, FullAdaptation),
+    "adapt_adapters": (AdaptersConfig, AdapterAdaptation),
+    "adapt_frontend": (FrontendConfig, FrontendAdaptation),
 }
 CLOSED_FORMS = {"linear": (LinearConfig, ClosedForm)}  # fitted, not trained
 LOSS_TYPES = STEPS | CLOSED_FORMS
@@ -47,7 +58,7 @@ def waveform_step(loss_type: str, where: str) -> type[StepModule]:
     Raises
     ------
     ConfigError
-        Naming the file `where` and what trains it, if the loss is one of embeddings.
+        Naming the file `where` and what trains it, if the loss is one of embeddings, or adapts a model.
     """
     if loss_type in CLOSED_FORMS:
         raise ConfigError(f'{where}: loss.type = "{loss_type}" is fitted in closed form by sv.bin.train_enhancement')
@@ -56,4 +67,6 @@ def waveform_step(loss_type: str, where: str) -> type[StepModule]:
         raise ConfigError(
             f'{where}: loss.type = "{loss_type}" reads embeddings; train it with sv.bin.train_enhancement'
         )
+    if step.adapts:
+        raise ConfigError(f'{where}: loss.type = "{loss_type}" adapts a trained model; train it with sv.bin.adapt')
     return step

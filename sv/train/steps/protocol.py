@@ -61,7 +61,7 @@ class Step(Protocol):
     Attributes
     ----------
     model : torch.nn.Module
-        Evaluated, and saved in best.pt.
+        What is trained, or part of it.
     """
 
     model: nn.Module
@@ -74,6 +74,9 @@ class Step(Protocol):
 
     def after_backward(self) -> None:
         """Change gradients before they are clipped."""
+
+    def result(self) -> nn.Module:
+        """Model to evaluate and to save in best.pt, of the architecture of `model`."""
 
 
 class StepModule(nn.Module):
@@ -91,10 +94,13 @@ class StepModule(nn.Module):
         Types of [batches] that it can be fed with.
     reads : "waveforms" or "embeddings"
         Embeddings come from [features] type = "embedding".
+    adapts : bool
+        True of a step that starts from a trained model; see `sv.adaptation`.
     """
 
     batches: ClassVar[tuple[str, ...]] = ("pairs", "speakers", "shuffled")
     reads: ClassVar[Literal["waveforms", "embeddings"]] = "waveforms"
+    adapts: ClassVar[bool] = False
 
     def __init__(self, frontend: nn.Module, model: nn.Module, config: Any = None) -> None:
         super().__init__()
@@ -116,9 +122,13 @@ class StepModule(nn.Module):
     def after_backward(self) -> None:
         """Leave the gradients as they are."""
 
+    def result(self) -> nn.Module:
+        """The model itself."""
+        return self.model
+
 
 def decay_groups(module: nn.Module, decayed: str) -> list[dict[str, Any]]:
-    """Parameters with weight decay, and those without if there are any; see `TrainConfig.decayed`."""
+    """Trainable parameters with weight decay, and those without if there are any; see `TrainConfig.decayed`."""
 
     def decays(name: str, parameter: nn.Parameter) -> bool:
         if decayed == "matrices":
@@ -127,6 +137,7 @@ def decay_groups(module: nn.Module, decayed: str) -> list[dict[str, Any]]:
 
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for name, parameter in module.named_parameters():
-        groups[decays(name, parameter)].append(parameter)
+        if parameter.requires_grad:
+            groups[decays(name, parameter)].append(parameter)
     exempt = [{"params": groups[False], "weight_decay": 0.0}] if groups[False] else []
     return [{"params": groups[True]}, *exempt]

@@ -190,6 +190,18 @@ def test_a_batch_larger_than_the_set():
         ShuffledSampler([0, 1, 2], ShuffledConfig(batch_size=8), seed=0)
 
 
+def test_an_epoch_may_have_several_crops_of_each_utterance():
+    config = ShuffledConfig(batch_size=4, repeats=3)
+    sampler = ShuffledSampler([0, 0, 1, 2, 2, 2], config, seed=0)
+    assert (sampler.steps_per_epoch, sampler.num_left_over) == (4, 2)
+    items = [item for batch in sampler.epoch(1) for item in batch]
+    assert len(set(items)) == 16
+    assert {item.view for item in items} == {0, 1, 2}
+    assert {item.utterance for item in items} <= set(range(6))
+    once = ShuffledSampler(SPEAKERS, ShuffledConfig(batch_size=4), seed=0).epoch(0)
+    assert {item.view for batch in once for item in batch} == {0}
+
+
 @pytest.mark.parametrize("config", [PairsConfig, SpeakersConfig, ShuffledConfig])
 def test_sizes_must_be_positive(config):
     name = next(iter(config.__dataclass_fields__))

@@ -1,0 +1,1 @@
+"""Adaptation: from a trained model to one that noise disturbs less."""

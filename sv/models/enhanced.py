@@ -1,0 +1,107 @@
+"""An extractor behind a network that enhances its features: ExU-Net's U-Net (Kim et al. 2022, arXiv:2206.13044) in front.
+
+The U-Net estimates what has to be added to the features; its last layer starts at 0, so that training starts from the
+extractor as it is.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor, nn
+
+from sv.base.config import ConfigError, from_dict, shown
+from sv.models.blocks import initialise
+from sv.models.exu_net import EncoderDecoder
+from sv.models.network import Network
+from sv.models.output import Embedded
+from sv.models.resnet import TrunkConfig
+
+WHERE = "model.extractor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnhancedConfig:
+    """Sizes of the U-Net, and the table of the extractor.
+
+    Attributes
+    ----------
+    channels, blocks : tuple of 4 ints
+        Width and number of residual blocks of each level of the U-Net.
+    extractor : dict
+        The [model] table of the extractor, its type included.
+    """
+
+    channels: tuple[int, ...] = (16, 32, 64, 128)
+    blocks: tuple[int, ...] = (3, 4, 6, 3)
+    extractor: dict
+
+    def __post_init__(self) -> None:
+        if self.inner.num_mel_bins is None:
+            raise ValueError(
+                f"extractor: {shown(self.extractor.get('type'))} reads waveforms, and a U-Net enhances features of mel bins; "
+                "adapt all of it, or by adapters"
+            )
+        self.trunk  # noqa: B018  (its own checks)
+
+    @cached_property
+    def inner(self) -> Any:
+        """Record of the extractor."""
+        from sv.models import MODELS  # which knows this module, too
+
+        table = dict(self.extractor)
+        kind = table.pop("type", None)
+        if kind not in MODELS or kind == "enhanced":
+            raise ConfigError(f"{WHERE}: 'type' must be that of an extractor, got {shown(kind)}")
+        return from_dict(MODELS[kind][0], table, WHERE)
+
+    @cached_property
+    def trunk(self) -> TrunkConfig:
+        """Record of the U-Net."""
+        return TrunkConfig(num_mel_bins=self.num_mel_bins, channels=self.channels, blocks=self.blocks)
+
+    @property
+    def num_mel_bins(self) -> int:
+        """Rows of the features."""
+        return self.inner.num_mel_bins
+
+    @property
+    def embedding_dim(self) -> int:
+        """Width of the extractor's embedding."""
+        return self.inner.embedding_dim
+
+
+class Enhancer(EncoderDecoder):
+    """The encoder and decoder of a U-Net, without the layers that embed."""
+
+    def __init__(self, config: TrunkConfig) -> None:
+        super().__init__(config, mels_as_channels=False)
+        del self.attention, self.bn_agg, self.fc, self.bn_code
+        self.apply(initialise)
+        nn.init.zeros_(self.uconv_4.weight)
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Enhance (batch, mels, frames) features; the same shape."""
+        _, added = self.decode(self.encode(features))
+        return features + added[:, 0, :, : features.shape[-1]]
+
+
+class EnhancedNetwork(Network):
+    """Enhance features, and embed what results."""
+
+    def __init__(self, config: EnhancedConfig) -> None:
+        super().__init__()
+        from sv.models import MODELS
+
+        self.config = config
+        self.enhancer = Enhancer(config.trunk)
+        self.extractor = MODELS[config.extractor["type"]][1](config.inner)
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Embed (batch, mels, frames) features: (batch, embedding_dim)."""
+        return self.extractor.embed(self.enhancer.embed(features))
+
+    def forward(self, features: Tensor) -> Embedded:
+        """Enhance (batch, mels, frames) features, and embed what results."""
+        enhanced = self.enhancer.embed(features)
+        return Embedded(self.extractor.embed(enhanced), enhanced)

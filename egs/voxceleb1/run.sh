@@ -28,7 +28,7 @@ BASH_ARGV0=./run.sh # wherever it was called from
 . utils/options.sh
 # Options
 config=           # the system: conf/exu_net.toml, or conf/mini/exu_net.toml with --mini
-extractor=        # model whose embeddings conf/embedding_*.toml enhances, or that conf/adapt_*.toml adapts: as --model takes it
+extractor=        # model, as --model takes it, that conf/adapt_*.toml adapts or conf/embedding_*.toml enhances
 halves=false      # enhance embeddings of half utterances: with one utterance per session, da gets its pairs from them
 baseline=         # what it is compared with: conf/se_resnet.toml, or conf/mini/se_resnet.toml; 'none' to go without
 corpora=          # folder that holds voxceleb1/ musan/ RIRS_NOISES/ Nonspeech100/

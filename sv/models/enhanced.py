@@ -4,7 +4,7 @@ The U-Net estimates what has to be added to the features; its last layer starts 
 extractor as it is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -34,7 +34,7 @@ class EnhancedConfig:
 
     channels: tuple[int, ...] = (16, 32, 64, 128)
     blocks: tuple[int, ...] = (3, 4, 6, 3)
-    extractor: dict
+    extractor: dict = field(default_factory=lambda: {"type": "campplus"})
 
     def __post_init__(self) -> None:
         if self.inner.num_mel_bins is None:

@@ -37,7 +37,7 @@ def test_an_adapted_model_stands_beside_its_parent_in_the_report(work, recipe, f
     (parent / "checkpoints").mkdir(parents=True)
     for name in ("config.json", "checkpoints/best.pt"):
         shutil.copy(exp / "tiny" / name, parent / name)
-    options = ["--config", config, "--extractor", parent, "--stage", "4", "--num-ranks", "2"]
+    options = ["--config", config, "--extractor", parent, "--stage", "3", "--num-ranks", "2"]
     code, output = finish(recipe(work, *options))
     assert code == 0, output
     result = exp / "adapt_full-parent"
@@ -52,7 +52,7 @@ def test_an_adapted_model_stands_beside_its_parent_in_the_report(work, recipe, f
     assert "adapt_full-parent" in (result / "report/index.html").read_text()
     code, output = finish(recipe(work, *options))
     assert code == 0
-    assert "nothing to do: every stage from 4 to 8 is up to date" in output
+    assert "nothing to do: every stage from 3 to 8 is up to date" in output
 
 
 def test_an_adaptation_without_extractor_is_explained(recipe, finish, tmp_path) -> None:

@@ -2,7 +2,7 @@
 # Source me through utils/stages.sh: what recipes do around their stages. Uses the recipe's options.
 
 # What configurations say, by file; asked once, by choose_systems.
-declare -A features_of=() reads_of=() noisy_copies_of=() noises_of=() reverb_of=() loss_of=()
+declare -A features_of=() reads_of=() noisy_copies_of=() noises_of=() reverb_of=()
 own_noises=() own_markers=() musan_needs='' own_said='' # of --noise and --noises, by choose_noises
 declare -A names_of=() sources_of=() weights_of=() # of models from elsewhere, by configuration
 

@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2004,SC2034,SC2154
 # Source me: the option --extractor, and stage 4 of systems that make a trained model robust. They use run.sh's options.
 
+declare -A loss_of=() # by configuration
 adapts() { [[ $1 == *.toml && ${loss_of[$1]-} == adapt_* ]]; } # adapts CONF: true for what starts from a trained model
 
 # What --extractor names: a folder of this recipe's experiments, or whatever --model takes, which is then scored beside.

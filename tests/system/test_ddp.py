@@ -39,6 +39,17 @@ def test_metric_losses_of_two_ranks_give_the_gradients_of_one(criterion, tmp_pat
     assert all(gradient.abs().max() > 1e-3 for name, gradient in expected.items() if not name.endswith("metric.bias"))
 
 
+@pytest.mark.parametrize("kind", ["adapt_full", "adapt_adapters", "adapt_frontend"])
+def test_adaptations_of_two_ranks_have_the_gradients_of_one(kind, tmp_path):
+    expected, found = gradients(tmp_path, "ddp_adaptation_gradients.py", kind)
+    assert expected.keys() == found.keys()
+    largest = max(float(gradient.abs().max()) for gradient in expected.values())
+    for name, gradient in expected.items():
+        tolerance = 1e-4 * float(gradient.abs().max()) + 1e-6 * largest
+        torch.testing.assert_close(found[name], gradient, rtol=0, atol=tolerance, msg=name)
+    assert sum(bool(gradient.any()) for gradient in expected.values()) > 0.8 * len(expected)
+
+
 def test_two_ranks_of_diff_sv_stay_one_model(tmp_path):
     script = HERE / "ddp_diff_sv.py"
     done = subprocess.run([*TORCHRUN, script, tmp_path], capture_output=True, text=True, env=ENV, timeout=300)

@@ -1,7 +1,8 @@
 """An extractor behind a network that enhances its features: ExU-Net's U-Net (Kim et al. 2022, arXiv:2206.13044) in front.
 
-The U-Net estimates what has to be added to the features; its last layer starts at 0, so that training starts from the
-extractor as it is.
+The U-Net estimates what has to be added to the features, in units of each mel bin's standard deviation over frames, as it
+reads them: it suits logarithms and powers alike. Its last layer starts at 0, so that training starts from the extractor
+as it is.
 """
 
 from dataclasses import dataclass, field
@@ -83,7 +84,8 @@ class Enhancer(EncoderDecoder):
     def embed(self, features: Tensor) -> Tensor:
         """Enhance (batch, mels, frames) features; the same shape."""
         _, added = self.decode(self.encode(features))
-        return features + added[:, 0, :, : features.shape[-1]]
+        scale = features.std(dim=2, keepdim=True, unbiased=False)
+        return features + scale * added[:, 0, :, : features.shape[-1]]
 
 
 class EnhancedNetwork(Network):

@@ -204,6 +204,16 @@ def test_adapters_reach_an_lstm() -> None:
     assert len(recurrent) == 1 and recurrent[0].grad.any()
 
 
+def test_what_is_added_to_features_has_their_scale() -> None:
+    enhancer = moved(step_of(FrontendAdaptation)).eval().model.enhancer
+    features = torch.randn(2, 16, 24)
+    with torch.no_grad():
+        added = enhancer.embed(features) - features
+        louder = enhancer.embed(1000 * features + 5) - (1000 * features + 5)
+    assert added.abs().max() > 1e-2
+    torch.testing.assert_close(louder, 1000 * added, rtol=1e-2, atol=1e-2)
+
+
 def test_an_enhanced_network_starts_as_its_extractor() -> None:
     step = step_of(FrontendAdaptation)
     features = torch.randn(2, 16, 21)  # frames that the U-Net has to fill up

@@ -108,7 +108,7 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done 
   done
   local/make_shared_recordings_test.py --pieces "$num_enrol" "$data"/vctk_{test,shared_recordings}
   for set in "$data/vctk_one_recording_valid" "${published[@]}"; do
-    local/make_enrolment.py --num-enrol "$num_enrol" "$set"
+    local/make_enrolment.py --first-half "$set"
   done
   mark_done 2 "$marker" "$options" "${noisy_sets[@]/%//cuts.jsonl.gz}" "${published[@]/%//cuts.jsonl.gz}" \
     "${published[@]/%//trials}"

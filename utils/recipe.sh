@@ -77,12 +77,14 @@ feats_of() { # feats_of CONF: where a system's stored features lie; nothing if i
   if [[ -n ${features_of[$1]} ]]; then echo "$exp/feats/${features_of[$1]}"; fi
 }
 
-list_conditions() { # list_conditions TEST_DIR...: $noisy_sets, the data directories of the noisy sets of these
+list_conditions() { # list_conditions TEST_DIR...: $noisy_sets, the data directories of the noisy sets of these; and
+  # $more_draws, how local/make_noisy_test.py is told of --draws
   local test_dir said found
-  noisy_sets=()
+  noisy_sets=() more_draws=()
+  if ((draws > 1)); then more_draws=(--draws "$draws"); fi
   for test_dir in "$@"; do
     said=$(local/make_noisy_test.py --list --conditions "$conditions" --noises "$noises" --snrs "$snrs" \
-      ${noise:+--noise "$noise"} "$test_dir" "$data")
+      ${noise:+--noise "$noise"} "${more_draws[@]}" "$test_dir" "$data")
     mapfile -t found < <(printf '%s' "$said")
     noisy_sets+=("${found[@]}")
   done
@@ -104,6 +106,7 @@ choose_noises() { # $own_noises, NAME=DIR of each --noise, and $musan_needs, fol
   done
   musan_needs=${musan_needs#,}
   if [[ $conditions != noise ]]; then own_said+=" conditions=$conditions"; fi
+  if ((draws > 1)); then own_said+=" draws=$draws"; fi
   if tests_rooms; then own_markers+=("$data/.stage0-rooms.done"); fi
   for conf in "${configs[@]}"; do list_noise_dirs "$conf"; done # so that an unknown type is said before any work
 }
@@ -162,7 +165,7 @@ synthesise() { # synthesise PROGRAM: the corpora of --mini
 make_noisy_sets() { # make_noisy_sets TEST_DIR: the noisy sets of a test set, as lhotse cuts
   "${train_cmd[@]}" --num-threads "$nj" "$data/log/make_noisy_${1##*/}.log" local/make_noisy_test.py \
     --conditions "$conditions" --noises "$noises" --snrs "$snrs" ${noise:+--noise "$noise"} --seed "$seed" \
-    --nj "$nj" "$1" "$data"
+    "${more_draws[@]}" --nj "$nj" "$1" "$data"
 }
 
 find_corpora() { # find_corpora NAME=DIR...: $corpus_inputs, what stage 0 is made of; DIR may be empty

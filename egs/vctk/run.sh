@@ -41,6 +41,7 @@ noisy_vctk=       # noisy VCTK, if elsewhere; for --noises demand
 download=         # fetch these freely available corpora into --corpora first: musan
 noises=noise,music,babble # noise types of training and test conditions, of noise, music, babble, demand
 snrs=0,5,10,15,20 # signal-to-noise ratios of the test conditions in dB
+draws=1           # draws of whatever is random in a test condition; more than one: the spread over draws is shown, too
 num_enrol=5       # utterances that a model is enrolled from
 num_test=0        # test speakers, the last in C order; 0: all but nine of each whole ten
 vad_top_db=20     # recordings are trimmed to what is louder than the loudest frame less this many dB
@@ -67,8 +68,7 @@ data_markers=("$data"/.stage{0,1,2}.done)
 valid_set_of() { [[ $1 != "$phrase_config" ]] && echo "$data/vctk_valid" || echo "$data/vctk_one_recording_valid"; }
 
 # 0: corpora -> data directories.
-marker=$data/.stage0.done
-options="noises=$noises vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
+marker=$data/.stage0.done options="noises=$noises vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
 places=(vctk="$vctk" digits="$digits" musan="$musan")
 if [[ ,$noises, == *,demand,* ]]; then places+=(noisy_vctk="$noisy_vctk"); fi
 find_corpora "${places[@]}"

@@ -39,6 +39,7 @@ trials=           # trial list within VoxCeleb1; default: veri_test2.txt (cleane
 noises=noise,music,babble,nonspeech # noise types of the test conditions
 conditions=noise  # kinds of test condition, of noise,reverb,codec,clip,far; or some alone: reverb-small,codec-opus
 snrs=0,5,10,15,20 # their signal-to-noise ratios in dB
+draws=1           # draws of whatever is random in a test condition; more than one: the spread over draws is shown, too
 valid_fraction=   # share of the training speakers held out for validation: 0.04, or 0.125 with --mini
 b_vector=0        # epochs of RawNet1's b-vector network as one more back end; 0: none; as published: 1000
 # End of options
@@ -72,8 +73,7 @@ noise_args_of() { # noise_args_of CONF: $noise_args, of its training
 }
 
 # 0: corpora -> data directories.
-marker=$data/.stage0.done
-options="trials=$trials noises=$noises max_bad=$max_bad seed=$seed"
+marker=$data/.stage0.done options="trials=$trials noises=$noises max_bad=$max_bad seed=$seed"
 find_corpora voxceleb1="$voxceleb1" musan="$musan" nonspeech100="$nonspeech100" rirs="$rirs"
 if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   if [[ $mini == true ]]; then synthesise local/make_synthetic_corpus.py; fi

@@ -187,7 +187,7 @@ def make_row(
     stamp: Stamp,
 ) -> Row:
     """Metrics of one score list; EERs in percent. actDCF and Cllr are those of calibrated scores, else None."""
-    test_set, condition, noise, snr_db = parse_condition(set_name)
+    test_set, condition, noise, snr_db = parsed = parse_condition(set_name)
     curves = bootstrap_curves(set_name, trials, scores, utt2spk, stamp.seed)
     num_target = int(trials.is_target.sum())
     low, high = interval(curves.eers(), curves.num_speakers, num_target)
@@ -199,6 +199,7 @@ def make_row(
         "condition": condition,
         "noise": noise,
         "snr_db": snr_db,
+        **({"draw": parsed.draw} if parsed.draw > 1 else {}),
         "backend": backend,
         "num_target": num_target,
         "num_nontarget": len(trials) - num_target,

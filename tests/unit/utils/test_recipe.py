@@ -79,7 +79,7 @@ def shell(tmp_path):
     def run(lines):
         (tmp_path / "calls").unlink(missing_ok=True)
         text = "set -euo pipefail\nmini=false exp=exp data=data noises=noise snrs=5,10 download='' corpora=/corpora\n"
-        text += "model='' despite='' noise='' seed=0 conditions=noise\n"
+        text += "model='' despite='' noise='' seed=0 conditions=noise draws=1\n"
         text += "nj=2 max_bad=0.1 stage=0 stop_stage=8 dry_run=false\n. utils/stages.sh\n"
         done = subprocess.run(["bash", "-c", text + lines], capture_output=True, text=True, cwd=tmp_path)
         calls = (tmp_path / "calls").read_text().splitlines() if (tmp_path / "calls").exists() else []

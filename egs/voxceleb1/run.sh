@@ -11,7 +11,7 @@
 #   0 prepare           corpora                              data/voxceleb1_{dev,test} data/musan_* data/nonspeech100
 #                                                            data/rirs data/channels
 #   1 validate and cut  data/voxceleb1_{dev,test}            data/voxceleb1_{train,valid}, speaker-disjoint
-#   2 noisy sets        data/voxceleb1_test, noise (test)    data/voxceleb1_test-<noise>-snr<db>
+#   2 noisy sets        data/voxceleb1_test, noise (test)    data/voxceleb1_test-<noise>-snr<db>[-draw<n>]
 #   3 features          data/voxceleb1_{valid,test*}         exp/feats/<features>/<set>, data/<set>/feats.scp
 #   4 train             data/voxceleb1_{train,valid}, noise  exp/<system>/{config.json,checkpoints,train.jsonl}
 #   5 extract           exp/feats, train wavs, exp/<system>  exp/<system>/embeddings/<set>
@@ -64,7 +64,7 @@ fi
 
 list_conditions "$data/voxceleb1_test"
 choose_noises
-test_sets=("$data/voxceleb1_test" "${noisy_sets[@]}")
+test_sets=("$data/voxceleb1_test" "${noisy_sets[@]}" "${more_sets[@]}")
 eval_sets=("$data/voxceleb1_valid" "${test_sets[@]}")
 data_markers=("$data"/.stage{0,1,2}.done)
 noise_args_of() { # noise_args_of CONF: $noise_args, of its training
@@ -102,6 +102,7 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done 
   mark_done 2 "$marker" "$options" "${noisy_sets[@]/%//cuts.jsonl.gz}" "${noisy_sets[@]/%//wav.scp}" \
     "${noisy_sets[@]/%//utt2spk}" "${noisy_sets[@]/%//trials}"
 fi
+stage_more_draws "$data/voxceleb1_test"
 
 # 3 to 8: utils/stages.sh, and enhancement.sh for systems that read an extractor's embeddings.
 for conf in "${systems[@]}"; do stage_features "$conf"; done
@@ -123,8 +124,6 @@ for conf in "${systems[@]}"; do
   fi
 done
 for conf in "${systems[@]}"; do stage_backend "$conf" "$data"/voxceleb1_{train,valid}; done
-for conf in "${systems[@]}"; do
-  stage_score "$conf" "$data/voxceleb1_valid" "${test_sets[@]}" "$data/voxceleb1_valid"
-done
+for conf in "${systems[@]}"; do stage_score "$conf" "$data/voxceleb1_valid" "${test_sets[@]}" "$data/voxceleb1_valid"; done
 stage_report ${extractor:+"$extractor"}
 end_of_recipe

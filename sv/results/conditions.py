@@ -20,7 +20,7 @@ def kind_of(row: Row) -> str:
 
 def draw_of(row: Row) -> int:
     """Number of the draw of what is random in a row's condition, from 1."""
-    return row.get("draw", 1)
+    return Condition("", row.get("condition", CLEAN), row["noise"], None).draw
 
 
 def first_draws(rows: Iterable[Row]) -> list[Row]:
@@ -30,8 +30,7 @@ def first_draws(rows: Iterable[Row]) -> list[Row]:
 
 def as_first(row: Row) -> Row:
     """The row under the name of its condition's first draw, as means over conditions take it."""
-    condition = Condition("", row["condition"], row["noise"], row["snr_db"]).first_name
-    return {name: value for name, value in row.items() if name != "draw"} | {"condition": condition}
+    return row | {"condition": Condition("", row["condition"], row["noise"], None).first_name}
 
 
 def snr_label(snr_db: float) -> str:

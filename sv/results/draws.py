@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from sv.results.comparison import Comparison
-from sv.results.conditions import as_first, condition_label, draw_of
+from sv.results.conditions import as_first, condition_label, draw_of, first_draws
 from sv.results.means import means
 from sv.results.rows import Row
-from sv.results.tables import ABSENT, EER
+from sv.results.tables import ABSENT, EER, INTERVAL, interval_cell
 
 LEGEND = (
     "over draws: mean \u00b1 standard deviation of the EER (number of draws), when noise, rooms and levels are drawn anew and the "
-    "speakers and trials stay; the spread of a mean is that of the mean within each draw; all else is of the first draw"
+    "speakers and trials stay; beside it the first draw's interval over speakers; the spread of a mean is that of the mean within "
+    "each draw; all else is of the first draw"
 )
 Spread = list[float]  # EER in percent per draw
 
@@ -54,14 +55,26 @@ def spread_text(values: Spread | None) -> str:
 
 
 def draws_table(comparison: Comparison) -> list[list[str]]:
-    """Header and cells per condition and mean: its name, then the spread of each system's EER; empty with one draw."""
-    columns = zip(*comparison.conditions, *comparison.draws)
-    found = [spreads([row for row in column if row]) for column in columns]
+    """Header, and cells per condition and mean; empty with one draw.
+
+    The cells are the name, then per system the spread of its EER and the interval over speakers, which means have not.
+    """
+    columns = [[row for row in column if row] for column in zip(*comparison.conditions, *comparison.draws)]
+    found = [spreads(rows) for rows in columns]
+    intervals = [{condition_label(row): interval_cell(row) for row in first_draws(rows)} for rows in columns]
     names = list(dict.fromkeys(name for own in found for name in own))
     if not names:
         return []
-    header = ["over draws", *(f"{system} {EER.header}" for system in comparison.systems)]
-    return [header, *([name, *(spread_text(own.get(name)) for own in found)] for name in names)]
+    header = [
+        "over draws",
+        *(f"{system} {name}" for system in comparison.systems for name in (EER.header, f"[{INTERVAL}]")),
+    ]
+    pairs = list(zip(found, intervals))
+    body = [
+        [name, *(cell for own, of in pairs for cell in (spread_text(own.get(name)), of.get(name, "")))]
+        for name in names
+    ]
+    return [header, *body]
 
 
 def draws_note(comparison: Comparison) -> list[str]:

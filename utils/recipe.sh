@@ -90,10 +90,14 @@ list_conditions() { # list_conditions TEST_DIR...: $noisy_sets, the data directo
     sets_of_draw 1 "${found[@]}"
     noisy_sets+=("${sets[@]}") more_sets+=("${found[@]:${#sets[@]}}")
   done
-  if ((${#more_sets[@]})); then mapfile -t more_draws < <(seq 2 "$draws"); fi # none if nothing is random
+  if ((${#more_sets[@]})); then
+    mapfile -t more_draws < <(seq 2 "$draws")
+  elif ((draws > 1)); then
+    log "--draws $draws: nothing in these conditions is random; there is one draw"
+  fi
 }
 
-sets_of_draw() { # sets_of_draw DRAW SET...: $sets, those data directories that are of a draw, and $suffix, of its markers
+sets_of_draw() { # sets_of_draw DRAW SET...: $sets, those of the sets that are of a draw, and $suffix, of its markers
   local set own
   sets=() suffix=''
   if (($1 > 1)); then suffix=-draw$1; fi
@@ -175,7 +179,7 @@ synthesise() { # synthesise PROGRAM: the corpora of --mini
   "${train_cmd[@]}" --num-threads "$nj" "$data/log/synthesise.log" "$1" --nj "$nj" --seed "$seed" "$corpora"
 }
 
-make_noisy_sets() { # make_noisy_sets TEST_DIR [DRAW]: the noisy sets of a test set, of the first or another draw, as cuts
+make_noisy_sets() { # make_noisy_sets TEST_DIR [DRAW]: the noisy sets of a test set, of the first or another draw
   "${train_cmd[@]}" --num-threads "$nj" "$data/log/make_noisy_${1##*/}.log" local/make_noisy_test.py \
     --conditions "$conditions" --noises "$noises" --snrs "$snrs" ${noise:+--noise "$noise"} --seed "$seed" \
     ${2:+--draw "$2"} --nj "$nj" "$1" "$data"
@@ -187,7 +191,8 @@ stage_more_draws() { # stage_more_draws TEST_DIR...
   for draw in "${more_draws[@]}"; do
     sets_of_draw "$draw" "${more_sets[@]}"
     marker=$data/.stage2$suffix.done
-    if stage_needs_run 2 "noisy sets, draw $draw" "$marker" "$options" "$data"/.stage{0,1}.done "${own_markers[@]}"; then
+    if stage_needs_run 2 "noisy sets, draw $draw" "$marker" "$options" "$data"/.stage{0,1}.done \
+      "${own_markers[@]}"; then
       for test_dir in "$@"; do make_noisy_sets "$test_dir" "$draw"; done
       mark_done 2 "$marker" "$options" "${sets[@]/%//cuts.jsonl.gz}" "${sets[@]/%//wav.scp}" \
         "${sets[@]/%//utt2spk}" "${sets[@]/%//trials}"

@@ -99,7 +99,8 @@ extract_sets() { # extract_sets CONF SUFFIX TRAIN_DIR: of $sets and of TRAIN_DIR
   if [[ $precision != float32 ]]; then options+=" precision=$precision"; fi
   inputs=("${data_markers[@]/%.stage2.done/.stage2$suffix.done}")
   if [[ -n $feats ]]; then inputs=("$feats/.stage3$suffix.done"); fi
-  if stage_needs_run 5 "extract $system${suffix/-draw/, draw }" "$marker" "$options" "$folder/.stage4.done" "${inputs[@]}"; then
+  if stage_needs_run 5 "extract $system${suffix/-draw/, draw }" "$marker" "$options" "$folder/.stage4.done" \
+    "${inputs[@]}"; then
     extract=(python -m sv.bin.extract --model "${sources_of[$conf]-$folder}" --job JOB --num-jobs "$num_tasks"
       --precision "$precision" --out "$folder/embeddings")
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" "$folder/log/extract.JOB.log" \

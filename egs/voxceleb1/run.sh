@@ -65,7 +65,7 @@ fi
 list_conditions "$data/voxceleb1_test"
 choose_noises
 test_sets=("$data/voxceleb1_test" "${noisy_sets[@]}" "${more_sets[@]}")
-eval_sets=("$data/voxceleb1_valid" "${test_sets[@]}")
+held_out=$data/voxceleb1_valid eval_sets=("$data/voxceleb1_valid" "${test_sets[@]}")
 data_markers=("$data"/.stage{0,1,2}.done)
 noise_args_of() { # noise_args_of CONF: $noise_args, of its training
   list_noise_dirs "$1"
@@ -124,6 +124,6 @@ for conf in "${systems[@]}"; do
   fi
 done
 for conf in "${systems[@]}"; do stage_backend "$conf" "$data"/voxceleb1_{train,valid}; done
-for conf in "${systems[@]}"; do stage_score "$conf" "$data/voxceleb1_valid" "${test_sets[@]}" "$data/voxceleb1_valid"; done
+for conf in "${systems[@]}"; do stage_score "$conf" "$held_out" "${test_sets[@]}" "$held_out"; done
 stage_report ${extractor:+"$extractor"}
 end_of_recipe

@@ -137,6 +137,28 @@ def test_a_condition_is_a_sound_directory_and_depends_on_seed_and_utterance_alon
     assert drawn == ((data / name / "draws.tsv").read_text().splitlines()[1] != first[2]) or "reverb" in name
 
 
+CLIPPED = {"a-1": "13.941 dB", "a-2": "17.262 dB", "b-1": "10.863 dB"}  # by seed 0, before there were further draws
+
+
+@pytest.mark.parametrize("name", ["test-reverb-small", "test-clip", "test-far-noise-snr5"])
+def test_further_draws_of_a_condition_differ_from_the_first_and_each_other(data, name) -> None:
+    def drawn(suffix: str) -> dict[str, str]:
+        return dict(line.split("\t") for line in (data / f"{name}{suffix}/draws.tsv").read_text().splitlines()[1:])
+
+    found = {}
+    for suffix in ("", "-draw2", "-draw3", "-draw4", "-draw5"):
+        audio = audio_of(data, name + suffix)
+        assert {utt: len(samples) for utt, samples in audio.items()} == LENGTHS
+        found[suffix] = drawn(suffix)
+    different = {tuple(own.values()) for own in found.values()}
+    assert len(different) == 5 or ("reverb" in name and len(different) > 1)  # few rooms are held out here
+    if name == "test-clip":
+        assert found[""] == CLIPPED
+    for suffix in ("-draw2", ""):
+        write_condition(name + suffix, data / "test", data, seed=0)
+        assert drawn(suffix) == found[suffix]
+
+
 def test_reverberation_is_ours_by_a_held_out_room_of_the_size(data) -> None:
     audio = audio_of(data, "test-reverb-medium")
     rooms = dict(line.split("\t") for line in (data / "test-reverb-medium/draws.tsv").read_text().splitlines()[1:])

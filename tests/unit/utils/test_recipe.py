@@ -190,7 +190,8 @@ def test_without_anything_random_there_is_one_draw_and_it_is_said(shell):
 
 
 def test_each_further_draw_is_made_alone_and_once(shell):
-    lines = ": > local/make_noisy_test.py\nmkdir data\ntouch data/.stage0.done data/.stage1.done\ntrain_cmd=(run)\nown_markers=() RUN_ID=1\n"
+    lines = ": > local/make_noisy_test.py\nmkdir data\ntouch data/.stage0.done data/.stage1.done\n"
+    lines += "train_cmd=(run)\nown_markers=() RUN_ID=1\n"
     lines += 'run() { echo "${@: -5}" >> made; mkdir -p "data/x-clip-draw${*: -5:1}"; '
     lines += (
         'for file in cuts.jsonl.gz wav.scp utt2spk trials; do echo 1 > "data/x-clip-draw${*: -5:1}/$file"; done; }\n'

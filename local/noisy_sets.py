@@ -21,13 +21,15 @@ LISTS = ("trials", "enrolment")  # that hold for the noisy set too
 
 
 def noisy_cut(
-    utt: str, speaker: str, source: Utterance, library: NoiseLibrary, category: str, snr_db: float, seed: int
+    utt: str, speaker: str, source: Utterance, library: NoiseLibrary, condition: Condition, seed: int
 ) -> tuple[dict, str]:
     """The MixedCut of one utterance in one condition, as a dict, and its line of draws.tsv."""
     speech = source.read_all()
     if not speech.any():
         raise BadAudio(f"{source.path}: every sample is zero, so it has no signal-to-noise ratio")
-    rng = generator(seed, "noisy-test", utt, category, f"{snr_db:g}")
+    category, snr_db = condition.noise, condition.snr_db
+    further = () if condition.draw == 1 else (condition.draw,)  # the first draw's key is that of sets without draws
+    rng = generator(seed, "noisy-test", utt, category, f"{snr_db:g}", *further)
     pieces = library.draw_noise(rng, category, len(speech))
     draw = Draw(category=category, snr_db=snr_db, pieces=pieces)
     gain = library.gain(draw, speech, library.sum_of(category, pieces, len(speech)))
@@ -51,7 +53,7 @@ def write_condition(name: str, test_dir: Path, data: Path, seed: int) -> int:
     utterances, utt2spk = read_utterances(test_dir), read_utt2spk(test_dir / "utt2spk")
     if condition.kind == condition.noise:
         header = "utterance\tsnr_db\tgain\tnoise:start+samples@offset\n"
-        draw = partial(noisy_cut, library=library, category=condition.noise, snr_db=condition.snr_db, seed=seed)
+        draw = partial(noisy_cut, library=library, condition=condition, seed=seed)
     else:
         header = "utterance\tdrawn\n"
         draw = partial(processed_cut, library=library, condition=condition, data=data, seed=seed)

@@ -11,7 +11,7 @@
 #   0 prepare           corpora                              data/voxceleb1_{dev,test} data/musan_* data/nonspeech100
 #                                                            data/rirs data/channels
 #   1 validate and cut  data/voxceleb1_{dev,test}            data/voxceleb1_{train,valid}, speaker-disjoint
-#   2 noisy sets        data/voxceleb1_test, noise (test)    data/voxceleb1_test-<noise>-snr<db>
+#   2 noisy sets        data/voxceleb1_test, noise (test)    data/voxceleb1_test-<noise>-snr<db>[-draw<n>]
 #   3 features          data/voxceleb1_{valid,test*}         exp/feats/<features>/<set>, data/<set>/feats.scp
 #   4 train             data/voxceleb1_{train,valid}, noise  exp/<system>/{config.json,checkpoints,train.jsonl}
 #   5 extract           exp/feats, train wavs, exp/<system>  exp/<system>/embeddings/<set>
@@ -39,6 +39,7 @@ trials=           # trial list within VoxCeleb1; default: veri_test2.txt (cleane
 noises=noise,music,babble,nonspeech # noise types of the test conditions
 conditions=noise  # kinds of test condition, of noise,reverb,codec,clip,far; or some alone: reverb-small,codec-opus
 snrs=0,5,10,15,20 # their signal-to-noise ratios in dB
+draws=1           # draws of whatever is random in a test condition; more than one: the spread over draws is shown, too
 valid_fraction=   # share of the training speakers held out for validation: 0.04, or 0.125 with --mini
 b_vector=0        # epochs of RawNet1's b-vector network as one more back end; 0: none; as published: 1000
 # End of options
@@ -63,8 +64,8 @@ fi
 
 list_conditions "$data/voxceleb1_test"
 choose_noises
-test_sets=("$data/voxceleb1_test" "${noisy_sets[@]}")
-eval_sets=("$data/voxceleb1_valid" "${test_sets[@]}")
+test_sets=("$data/voxceleb1_test" "${noisy_sets[@]}" "${more_sets[@]}")
+held_out=$data/voxceleb1_valid eval_sets=("$data/voxceleb1_valid" "${test_sets[@]}")
 data_markers=("$data"/.stage{0,1,2}.done)
 noise_args_of() { # noise_args_of CONF: $noise_args, of its training
   list_noise_dirs "$1"
@@ -72,8 +73,7 @@ noise_args_of() { # noise_args_of CONF: $noise_args, of its training
 }
 
 # 0: corpora -> data directories.
-marker=$data/.stage0.done
-options="trials=$trials noises=$noises max_bad=$max_bad seed=$seed"
+marker=$data/.stage0.done options="trials=$trials noises=$noises max_bad=$max_bad seed=$seed"
 find_corpora voxceleb1="$voxceleb1" musan="$musan" nonspeech100="$nonspeech100" rirs="$rirs"
 if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   if [[ $mini == true ]]; then synthesise local/make_synthetic_corpus.py; fi
@@ -102,6 +102,7 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done 
   mark_done 2 "$marker" "$options" "${noisy_sets[@]/%//cuts.jsonl.gz}" "${noisy_sets[@]/%//wav.scp}" \
     "${noisy_sets[@]/%//utt2spk}" "${noisy_sets[@]/%//trials}"
 fi
+stage_more_draws "$data/voxceleb1_test"
 
 # 3 to 8: utils/stages.sh, and enhancement.sh for systems that read an extractor's embeddings.
 for conf in "${systems[@]}"; do stage_features "$conf"; done
@@ -123,8 +124,6 @@ for conf in "${systems[@]}"; do
   fi
 done
 for conf in "${systems[@]}"; do stage_backend "$conf" "$data"/voxceleb1_{train,valid}; done
-for conf in "${systems[@]}"; do
-  stage_score "$conf" "$data/voxceleb1_valid" "${test_sets[@]}" "$data/voxceleb1_valid"
-done
+for conf in "${systems[@]}"; do stage_score "$conf" "$held_out" "${test_sets[@]}" "$held_out"; done
 stage_report ${extractor:+"$extractor"}
 end_of_recipe

@@ -60,7 +60,10 @@ def reverberate(speech: np.ndarray, rir: np.ndarray) -> np.ndarray:
 
 
 def convolve(speech: np.ndarray, rir: np.ndarray) -> np.ndarray:
-    """The whole convolution, (samples + taps - 1,) float32, to the same bits by any number of threads and on any processor with AVX2."""
+    """The whole convolution, (samples + taps - 1,) float32.
+
+    To the same bits by any number of threads, and on any processor with AVX2.
+    """
     return _convolve(np.pad(speech, (0, len(rir) - 1)), rir, 0)
 
 

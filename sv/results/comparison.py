@@ -1,10 +1,11 @@
 """Several systems side by side: rows that may share a table, by test set, back end and condition."""
 
+import dataclasses
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sv.results.conditions import condition_order, is_clean, kind_of
+from sv.results.conditions import condition_order, draw_of, is_clean, kind_of
 from sv.results.rows import COMPARED, OF_ONE_SYSTEM, Row, stamped
 
 
@@ -18,12 +19,16 @@ class Comparison:
     systems : list of str
     conditions : list of list
         Clean first, then by noise type and falling SNR; per condition one row per system, None where it has none.
+        Of each condition the first draw.
+    draws : list of list
+        The same of all further draws, in the order of `conditions` within a draw.
     """
 
     test_set: str
     backend: str
     systems: list[str]
     conditions: list[list[Row | None]]
+    draws: list[list[Row | None]] = dataclasses.field(default_factory=list)
 
     @property
     def shared(self) -> list[list[Row]]:
@@ -78,8 +83,12 @@ def compare(systems: Sequence[list[Row]], despite: Collection[str] = ()) -> list
         conditions = [[table.get(name) for table in tables] for name in dict.fromkeys(key for t in tables for key in t)]
         for rows in conditions:
             _check_comparable(rows, despite)
-        conditions.sort(key=lambda rows: condition_order(first(rows)))
-        comparisons.append(Comparison(test_set=test_set, backend=backend, systems=names, conditions=conditions))
+        conditions.sort(key=lambda rows: (draw_of(first(rows)), *condition_order(first(rows))))
+        further = [rows for rows in conditions if draw_of(first(rows)) > 1]
+        firsts = conditions[: len(conditions) - len(further)]
+        comparisons.append(
+            Comparison(test_set=test_set, backend=backend, systems=names, conditions=firsts, draws=further)
+        )
     return comparisons
 
 

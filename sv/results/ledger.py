@@ -12,6 +12,7 @@ from sv.base.files import atomic_write, write_text
 from sv.base.layout import CLEAN, ModelFolder
 from sv.results.breakdown import tables_of
 from sv.results.comparison import compare
+from sv.results.draws import draws_note, draws_table
 from sv.results.folder import ScoreLists, load_results
 from sv.results.proof import Proof, digest_of, score_path, store
 from sv.results.rows import Row, check_rows, read_results
@@ -174,8 +175,10 @@ def render(entry: dict, path: Path) -> str:
     else:
         header, *body = backend_table(comparisons)
         tables = [markdown_table(comparisons[0]), markdown_rows(header, body, num_words=2)]
+        if spread := draws_table(comparisons[0]):
+            tables.insert(1, markdown_rows(spread[0], spread[1:]))
         legend = BACKEND_LEGENDS[mean_name(backend_rows(comparisons))]
-        notes = [f"{LEGEND}; {legend}", *footnotes(systems)]
+        notes = [f"{LEGEND}; {legend}", *draws_note(comparisons[0]), *footnotes(systems)]
     parts = [
         entry["note"],
         *tables,

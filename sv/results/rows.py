@@ -256,22 +256,27 @@ def row_key(row: Row) -> tuple[str, ...]:
     return tuple(row[name] for name in KEY)
 
 
-def merge_rows(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
-    """Append new rows to the old ones that they do not replace; old rows of other weights or code are dropped."""
+def merge_rows(old: Iterable[Row], new: Iterable[Row], whole: bool = False) -> list[Row]:
+    """Append new rows to the old ones that they do not replace; old rows of other weights or code are dropped.
+
+    With `whole`, the new rows are all of their test sets: old rows of these are dropped, too.
+    """
     new = list(new)
     keys = {row_key(row) for row in new}
+    replaced = {row["test_set"] for row in new} if whole else set()
     runs = {(row["system"], *_run(row)) for row in new}
-    return [row for row in old if (row["system"], *_run(row)) in runs and row_key(row) not in keys] + new
+    kept = [row for row in old if (row["system"], *_run(row)) in runs and row_key(row) not in keys]
+    return [row for row in kept if row["test_set"] not in replaced] + new
 
 
 def _run(row: Row) -> tuple:
     return tuple(str(stamped(row, name)) for name in OF_ONE_SYSTEM)
 
 
-def update_results(path: str | Path, rows: Iterable[Row]) -> None:
-    """Merge rows into a results.json, whole or not at all."""
+def update_results(path: str | Path, rows: Iterable[Row], whole: bool = False) -> None:
+    """Merge rows into a results.json, see `merge_rows`; it is written in one go or not at all."""
     old = read_results(path) if Path(path).exists() else []
-    write_text(path, json.dumps(merge_rows(old, rows), indent=1) + "\n")
+    write_text(path, json.dumps(merge_rows(old, rows, whole), indent=1) + "\n")
 
 
 def code_version(folder: str | Path) -> str:

@@ -73,6 +73,12 @@ print(json.dumps(found))
 """
 
 
+LHOTSE = """
+import sys, lhotse, numpy
+numpy.savez(sys.argv[2], **{cut.id: cut.load_audio()[0] for cut in lhotse.CutSet.from_file(sys.argv[1])})
+"""
+
+
 def digests_of(data: Path, names: list[str], **env: str) -> dict[str, dict[str, str]]:
     """Hashes of the audio of sets by utterance, as a process of its own with these variables reads it."""
     command = [sys.executable, "-c", RENDER, *(str(data / name) for name in names)]
@@ -195,18 +201,33 @@ def test_audio_depends_neither_on_the_order_nor_on_the_rest_of_the_set(data) -> 
 
 def test_lhotse_alone_reads_the_same_but_for_rounding(data) -> None:
     """Its rooms convolve by torch, the last bits of which depend on the number of threads."""
-    ours, script = (
-        audio_of(data, "test-reverb-large"),
-        """
-import sys, lhotse, numpy
-numpy.savez(sys.argv[2], **{cut.id: cut.load_audio()[0] for cut in lhotse.CutSet.from_file(sys.argv[1])})
-""",
-    )
-    out = data / "alone.npz"
-    subprocess.run([sys.executable, "-c", script, str(data / "test-reverb-large" / CUTS), str(out)], check=True)
+    ours, out = audio_of(data, "test-reverb-large"), data / "alone.npz"
+    subprocess.run([sys.executable, "-c", LHOTSE, str(data / "test-reverb-large" / CUTS), str(out)], check=True)
     alone = np.load(out)
     for utt, samples in ours.items():
         np.testing.assert_allclose(samples, alone[utt], atol=1e-6)
+
+
+CLIPPED = {"a-1": "13.941 dB", "a-2": "17.262 dB", "b-1": "10.863 dB"}  # by seed 0, before there were further draws
+
+
+@pytest.mark.parametrize("name", ["test-reverb-small", "test-clip", "test-far-noise-snr5"])
+def test_further_draws_of_a_condition_differ_from_the_first_and_each_other(data, name) -> None:
+    def drawn(suffix: str) -> dict[str, str]:
+        return dict(line.split("\t") for line in (data / f"{name}{suffix}/draws.tsv").read_text().splitlines()[1:])
+
+    found = {}
+    for suffix in ("", "-draw2", "-draw3", "-draw4", "-draw5"):
+        audio = audio_of(data, name + suffix)
+        assert {utt: len(samples) for utt, samples in audio.items()} == LENGTHS
+        found[suffix] = drawn(suffix)
+    different = {tuple(own.values()) for own in found.values()}
+    assert len(different) == 5 or ("reverb" in name and len(different) > 1)  # few rooms are held out here
+    if name == "test-clip":
+        assert found[""] == CLIPPED
+    for suffix in ("-draw2", ""):
+        write_condition(name + suffix, data / "test", data, seed=0)
+        assert drawn(suffix) == found[suffix]
 
 
 def test_reverberation_is_ours_by_a_held_out_room_of_the_size(data) -> None:

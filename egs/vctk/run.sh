@@ -40,6 +40,7 @@ digits=           # Free Spoken Digit Dataset, if elsewhere
 noisy_vctk=       # noisy VCTK, if elsewhere; for --noises demand
 download=         # fetch these freely available corpora into --corpora first: musan
 noises=noise,music,babble # noise types of training and test conditions, of noise, music, babble, demand
+protocol=exact    # how noise is added to the test sets: exact, at the SNR, or exu_net, as that published code does
 snrs=0,5,10,15,20 # signal-to-noise ratios of the test conditions in dB
 num_enrol=5       # utterances that a model is enrolled from
 num_test=0        # test speakers, the last in C order; 0: all but nine of each whole ten
@@ -62,8 +63,7 @@ choose_noises "$noises"
 list_conditions "$data"/{vctk_test,digits}
 published=("$data"/vctk_{one_recording,shared_recordings})
 test_sets=("$data"/{vctk_test,digits} "${published[@]}" "${noisy_sets[@]}")
-eval_sets=("$data"/vctk_{valid,one_recording_valid} "${test_sets[@]}")
-data_markers=("$data"/.stage{0,1,2}.done)
+eval_sets=("$data"/vctk_{valid,one_recording_valid} "${test_sets[@]}") data_markers=("$data"/.stage{0,1,2}.done)
 valid_set_of() { [[ $1 != "$phrase_config" ]] && echo "$data/vctk_valid" || echo "$data/vctk_one_recording_valid"; }
 
 # 0: corpora -> data directories.

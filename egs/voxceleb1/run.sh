@@ -37,6 +37,7 @@ nonspeech100=     # Nonspeech100, if elsewhere
 download=         # fetch these freely available corpora into --corpora first: musan,rirs
 trials=           # trial list within VoxCeleb1; default: veri_test2.txt (cleaned), else veri_test.txt
 noises=noise,music,babble,nonspeech # noise types of the test conditions
+protocol=exact    # how noise is added to the test sets: exact, at the SNR, or exu_net, as that published code does
 conditions=noise  # kinds of test condition, of noise,reverb,codec,clip,far; or some alone: reverb-small,codec-opus
 snrs=0,5,10,15,20 # their signal-to-noise ratios in dB
 valid_fraction=   # share of the training speakers held out for validation: 0.04, or 0.125 with --mini
@@ -63,8 +64,7 @@ fi
 
 list_conditions "$data/voxceleb1_test"
 choose_noises
-test_sets=("$data/voxceleb1_test" "${noisy_sets[@]}")
-eval_sets=("$data/voxceleb1_valid" "${test_sets[@]}")
+test_sets=("$data/voxceleb1_test" "${noisy_sets[@]}") eval_sets=("$data/voxceleb1_valid" "${test_sets[@]}")
 data_markers=("$data"/.stage{0,1,2}.done)
 noise_args_of() { # noise_args_of CONF: $noise_args, of its training
   list_noise_dirs "$1"

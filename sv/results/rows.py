@@ -3,7 +3,7 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -278,22 +278,24 @@ def row_key(row: Row) -> tuple[str, ...]:
 
 
 def merge_rows(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
-    """Append new rows to the old ones that they do not replace; old rows of other weights or code are dropped.
-
-    So are old rows of noise that was added by another protocol than that of the new ones, with which they make no mean.
-    """
+    """Append new rows to the old ones that they do not replace; old rows of other weights or code are dropped."""
     new = list(new)
+    old = _of_their_protocol(old, new)
+    keys = {row_key(row) for row in new}
+    runs = {(row["system"], *_run(row)) for row in new}
+    return [row for row in old if (row["system"], *_run(row)) in runs and row_key(row) not in keys] + new
+
+
+def _of_their_protocol(old: Iterable[Row], new: Sequence[Row]) -> list[Row]:
+    """Old rows but those of noise that was added by another protocol than a system's new ones: no mean is over both."""
     protocols = {(row["system"], stamped(row, "protocol")) for row in new if has_added_noise(row)}
     noisy = {system for system, _ in protocols}
-    old = [
+    return [
         row
         for row in old
         if not (has_added_noise(row) and row["system"] in noisy)
         or (row["system"], stamped(row, "protocol")) in protocols
     ]
-    keys = {row_key(row) for row in new}
-    runs = {(row["system"], *_run(row)) for row in new}
-    return [row for row in old if (row["system"], *_run(row)) in runs and row_key(row) not in keys] + new
 
 
 def _run(row: Row) -> tuple:

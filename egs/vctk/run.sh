@@ -63,7 +63,8 @@ choose_noises "$noises"
 list_conditions "$data"/{vctk_test,digits}
 published=("$data"/vctk_{one_recording,shared_recordings})
 test_sets=("$data"/{vctk_test,digits} "${published[@]}" "${noisy_sets[@]}")
-eval_sets=("$data"/vctk_{valid,one_recording_valid} "${test_sets[@]}") data_markers=("$data"/.stage{0,1,2}.done)
+eval_sets=("$data"/vctk_{valid,one_recording_valid} "${test_sets[@]}")
+data_markers=("$data"/.stage{0,1,2}.done)
 valid_set_of() { [[ $1 != "$phrase_config" ]] && echo "$data/vctk_valid" || echo "$data/vctk_one_recording_valid"; }
 
 # 0: corpora -> data directories.
@@ -107,9 +108,7 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done 
       "$data/vctk_phrase_${pair%:*}" "$data" "$data/${pair#*:}"
   done
   local/make_shared_recordings_test.py --pieces "$num_enrol" "$data"/vctk_{test,shared_recordings}
-  for set in "$data/vctk_one_recording_valid" "${published[@]}"; do
-    local/make_enrolment.py --first-half "$set"
-  done
+  for set in "$data/vctk_one_recording_valid" "${published[@]}"; do local/make_enrolment.py --first-half "$set"; done
   mark_done 2 "$marker" "$options" "${noisy_sets[@]/%//cuts.jsonl.gz}" "${published[@]/%//cuts.jsonl.gz}" \
     "${published[@]/%//trials}"
 fi

@@ -58,13 +58,13 @@ if [[ -n $extractor ]]; then
   [[ -f $extractor/config.json ]] || die "no trained system in --extractor $extractor"
 fi
 choose_systems "$config" "$baseline"
-if enhances "$config" && [[ -z $extractor ]]; then
+! enhances "$config" || [[ -n $extractor ]] ||
   die "$config enhances embeddings: name the model folder that they come from, --extractor DIR"
-fi
 
 list_conditions "$data/voxceleb1_test"
 choose_noises
-test_sets=("$data/voxceleb1_test" "${noisy_sets[@]}") eval_sets=("$data/voxceleb1_valid" "${test_sets[@]}")
+test_sets=("$data/voxceleb1_test" "${noisy_sets[@]}")
+eval_sets=("$data/voxceleb1_valid" "${test_sets[@]}")
 data_markers=("$data"/.stage{0,1,2}.done)
 noise_args_of() { # noise_args_of CONF: $noise_args, of its training
   list_noise_dirs "$1"

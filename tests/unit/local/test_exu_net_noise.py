@@ -25,8 +25,9 @@ from sv.results.rows import stamp_of
 FLOOR = 1e-4
 SPEECH = {"a-1": 9_000, "a-2": 170_011, "b-1": 80_000}  # shorter than a piece, over two of them, just one
 NOISE = {"long": 200_000, "short": 5_001}  # two pieces of 80 000, and one whole
-# Digest of what is drawn for SETS by the code from before there were protocols.
-DRAWN = "4e7fd8dec43a8e9ff5d9d89b0eda49855c0cd5ffba843e5a80a0113ef842bc78"
+# Digests of what is drawn for SETS; the first is that of the code from before there were protocols.
+EXACT_DRAWN = "4e7fd8dec43a8e9ff5d9d89b0eda49855c0cd5ffba843e5a80a0113ef842bc78"
+EXU_NET_DRAWN = "860304ef270ae114240f62f42e805f0f54e25c99ce668a14919946e4ffa591c0"
 SETS = ("test-noise-snr0", "test-babble-snr7.5")
 
 
@@ -224,6 +225,12 @@ def test_neither_the_jobs_nor_the_order_nor_the_rest_of_the_set_matter(data) -> 
         assert (data / name / "draws.tsv").read_text().splitlines()[1:] == [draws[name][3], draws[name][1]]
 
 
+def drawn(data: Path) -> str:
+    """Digest of utterances and their pieces of noise in SETS."""
+    lines = [line.split("\t") for name in SETS for line in (data / name / "draws.tsv").read_text().splitlines()]
+    return hashlib.sha256("\n".join(f"{utt}\t{noise}" for utt, _, _, noise in lines).encode()).hexdigest()
+
+
 def test_the_exact_protocol_is_what_it_was_and_nothing_stays_of_the_other(data, tmp_path) -> None:
     model = tmp_path / "model"
     (model / "checkpoints").mkdir(parents=True)
@@ -231,17 +238,19 @@ def test_the_exact_protocol_is_what_it_was_and_nothing_stays_of_the_other(data, 
     (model / "config.json").write_text("{}")
     run(data)
     before = {name: content(data / name) for name in SETS}
-    drawn = "\n".join(
-        "\t".join(line.split("\t")[::3]) for name in SETS for line in before[name]["draws.tsv"].decode().splitlines()
-    )
-    assert hashlib.sha256(drawn.encode()).hexdigest() == DRAWN
+    assert drawn(data) == EXACT_DRAWN
     run(data, "--protocol", "exu_net")
+    assert drawn(data) == EXU_NET_DRAWN
     assert {(data / name / "protocol").read_text() for name in SETS} == {"exu_net\n"}
     assert {stamp_of(model, data / name, 0).protocol for name in SETS} == {"exu_net"}
     assert all((data / name / CUTS).read_bytes() != before[name][CUTS] for name in SETS)
     run(data, "--protocol", "exact")
     assert {name: content(data / name) for name in SETS} == before
     assert {stamp_of(model, data / name, 0).protocol for name in ("test", *SETS)} == {"exact"}
+    for text in ("", "exu_net\nexact\n"):
+        (data / SETS[0] / "protocol").write_text(text)
+        with pytest.raises(ValueError, match=rf"{SETS[0]}/protocol: expected one line; make the data directory anew"):
+            stamp_of(model, data / SETS[0], 0)
 
 
 @pytest.mark.parametrize("name", ["test-clip", "test-codec-opus", "test-far-noise-snr5"])

@@ -58,8 +58,9 @@ if [[ -n $extractor ]]; then
   [[ -f $extractor/config.json ]] || die "no trained system in --extractor $extractor"
 fi
 choose_systems "$config" "$baseline"
-! enhances "$config" || [[ -n $extractor ]] ||
+if enhances "$config" && [[ -z $extractor ]]; then
   die "$config enhances embeddings: name the model folder that they come from, --extractor DIR"
+fi
 
 list_conditions "$data/voxceleb1_test"
 choose_noises
@@ -67,8 +68,7 @@ test_sets=("$data/voxceleb1_test" "${noisy_sets[@]}")
 eval_sets=("$data/voxceleb1_valid" "${test_sets[@]}")
 data_markers=("$data"/.stage{0,1,2}.done)
 noise_args_of() { # noise_args_of CONF: $noise_args, of its training
-  list_noise_dirs "$1"
-  noise_args=("${noise_dirs[@]}" --rirs "$training_rooms" --channels "$data/channels")
+  list_noise_dirs "$1"; noise_args=("${noise_dirs[@]}" --rirs "$training_rooms" --channels "$data/channels")
 }
 
 # 0: corpora -> data directories.

@@ -91,6 +91,7 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "noises": noise_types,
     "noise": own_noises,
     "conditions": kinds_of,
+    "protocol": one_of("exact", "exu_net"),
     "download": several_of("|".join(ARCHIVES), " and ".join(ARCHIVES)),
     "microphones": several_of(r"mc[0-9]{2}", "microphones as in mc01,mc05"),
     "by": several_of("room|distractor|mictype|distance|mic|angle", "room, distractor, mictype, distance, mic, angle"),

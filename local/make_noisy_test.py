@@ -4,6 +4,7 @@
     local/make_noisy_test.py --noises noise,music,babble,nonspeech --snrs 0,5,10,15,20 data/voxceleb1_test data
 
 --conditions noise,reverb,codec,clip,far adds kinds without additive noise; by default there is noise alone.
+--protocol exu_net adds noise as the published ExU-Net code does, which is not at the SNR of the label.
 Each draw is keyed by (seed, utterance, condition), so it does not depend on what else is in the set or on --nj. No audio
 is copied. The ids stay, so the clean set's trials apply. --noise NAME=DIR,... adds noises of one's own, which
 local/own_noise.py has prepared. --draws 3 adds two further draws of whatever is random in a condition, beside the first; with
@@ -16,7 +17,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from local.kinds import KNOWN, kinds_of
+from local.kinds import KNOWN, PROTOCOLS, kinds_of
 from local.noises import NOISES, noise_types
 from local.own_noise import own_noises
 from sv.base.layout import FAR, condition_name, has_draws, snr_text
@@ -77,7 +78,7 @@ def write_conditions(names: list[str], args: argparse.Namespace) -> None:
 
     from local.noisy_sets import write_condition
 
-    work = partial(write_condition, test_dir=args.test_dir, data=args.data, seed=args.seed)
+    work = partial(write_condition, test_dir=args.test_dir, data=args.data, seed=args.seed, protocol=args.protocol)
     with ProcessPoolExecutor(args.nj) as pool:
         done = pool.map(work, names)
         for _ in tqdm(done, total=len(names), desc="conditions", unit="set", disable=None):
@@ -88,6 +89,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and write every condition."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--conditions", default="noise", help="of " + ",".join(KNOWN))
+    parser.add_argument("--protocol", default="exact", choices=PROTOCOLS, help="of added noise")
     parser.add_argument("--noises", default="noise,music,babble,nonspeech", help="of " + ",".join(NOISES))
     parser.add_argument("--snrs", default="0,5,10,15,20", help="in dB")
     parser.add_argument("--noise", default="", metavar="NAME=DIR,...", help="one's own, besides")

@@ -118,6 +118,7 @@ choose_noises() { # $own_noises, NAME=DIR of each --noise, and $musan_needs, fol
   own_markers=("${own_noises[@]%%=*}")
   own_markers=("${own_markers[@]/#/$data/.stage0-}") own_said=${noise:+ own=${own_noises[*]%%=*}}
   own_markers=("${own_markers[@]/%/.done}")
+  if [[ $protocol != exact ]]; then own_said+=" protocol=$protocol"; fi
   for conf in "${configs[@]}"; do wanted+=,${noises_of[$conf]}; done
   for name in noise music babble; do
     if [[ ,$wanted, == *,$name,* ]]; then musan_needs+=,${name/babble/speech}; fi
@@ -181,6 +182,7 @@ synthesise() { # synthesise PROGRAM: the corpora of --mini
 
 make_noisy_sets() { # make_noisy_sets TEST_DIR [DRAW]: the noisy sets of a test set, of the first or another draw
   "${train_cmd[@]}" --num-threads "$nj" "$data/log/make_noisy_${1##*/}.log" local/make_noisy_test.py \
+    --protocol "$protocol" \
     --conditions "$conditions" --noises "$noises" --snrs "$snrs" ${noise:+--noise "$noise"} --seed "$seed" \
     ${2:+--draw "$2"} --nj "$nj" "$1" "$data"
 }

@@ -40,6 +40,7 @@ digits=           # Free Spoken Digit Dataset, if elsewhere
 noisy_vctk=       # noisy VCTK, if elsewhere; for --noises demand
 download=         # fetch these freely available corpora into --corpora first: musan
 noises=noise,music,babble # noise types of training and test conditions, of noise, music, babble, demand
+protocol=exact    # how noise is added to the test sets: exact, at the SNR, or exu_net, as that published code does
 snrs=0,5,10,15,20 # signal-to-noise ratios of the test conditions in dB
 draws=1           # draws of whatever is random in a test condition; more than one: the spread over draws is shown, too
 num_enrol=5       # utterances that a model is enrolled from
@@ -107,9 +108,7 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done 
       "$data/vctk_phrase_${pair%:*}" "$data" "$data/${pair#*:}"
   done
   local/make_shared_recordings_test.py --pieces "$num_enrol" "$data"/vctk_{test,shared_recordings}
-  for set in "$data/vctk_one_recording_valid" "${published[@]}"; do
-    local/make_enrolment.py --first-half "$set"
-  done
+  for set in "$data/vctk_one_recording_valid" "${published[@]}"; do local/make_enrolment.py --first-half "$set"; done
   mark_done 2 "$marker" "$options" "${noisy_sets[@]/%//cuts.jsonl.gz}" "${published[@]/%//cuts.jsonl.gz}" \
     "${published[@]/%//trials}"
 fi

@@ -37,6 +37,7 @@ nonspeech100=     # Nonspeech100, if elsewhere
 download=         # fetch these freely available corpora into --corpora first: musan,rirs
 trials=           # trial list within VoxCeleb1; default: veri_test2.txt (cleaned), else veri_test.txt
 noises=noise,music,babble,nonspeech # noise types of the test conditions
+protocol=exact    # how noise is added to the test sets: exact, at the SNR, or exu_net, as that published code does
 conditions=noise  # kinds of test condition, of noise,reverb,codec,clip,far; or some alone: reverb-small,codec-opus
 snrs=0,5,10,15,20 # their signal-to-noise ratios in dB
 draws=1           # draws of whatever is random in a test condition; more than one: the spread over draws is shown, too
@@ -68,8 +69,7 @@ test_sets=("$data/voxceleb1_test" "${noisy_sets[@]}" "${more_sets[@]}")
 held_out=$data/voxceleb1_valid eval_sets=("$data/voxceleb1_valid" "${test_sets[@]}")
 data_markers=("$data"/.stage{0,1,2}.done)
 noise_args_of() { # noise_args_of CONF: $noise_args, of its training
-  list_noise_dirs "$1"
-  noise_args=("${noise_dirs[@]}" --rirs "$training_rooms" --channels "$data/channels")
+  list_noise_dirs "$1"; noise_args=("${noise_dirs[@]}" --rirs "$training_rooms" --channels "$data/channels")
 }
 
 # 0: corpora -> data directories.

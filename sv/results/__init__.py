@@ -4,6 +4,7 @@ rows        one measured row per system, test set, condition and back end: resul
 conditions  wording and order of the conditions
 folder      what is read from model folders: rows, journals, configurations, score lists
 comparison  rows of several systems that may share a table
+protocols   sentences on how noise was added
 tables      cells and tables of a comparison, in text and Markdown
 verdicts    paired tests of the first system against each other one
 versus      every system and back end against given references

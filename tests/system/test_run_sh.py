@@ -102,6 +102,22 @@ def test_stage_and_stop_stage(work, recipe, finish):
     assert "nothing to do: every stage from 3 to 6 is up to date" in output
 
 
+def test_another_protocol_makes_the_noisy_sets_anew_and_leaves_nothing(work, recipe, finish):
+    names = [f"voxceleb1_test-{noise}-snr{snr}" for noise in ("noise", "babble") for snr in (0, 10)]
+
+    def content():
+        return {path: path.read_bytes() for name in names for path in (work / "data" / name).iterdir()}
+
+    before, only = content(), ("--stage", "2", "--stop-stage", "2")
+    code, output = finish(recipe(work, *only, "--protocol", "exu_net"))
+    assert code == 0, output
+    assert {(work / "data" / name / "protocol").read_text() for name in names} == {"exu_net\n"}
+    assert "stage 3: features" in finish(recipe(work, "--protocol", "exu_net", "--dry-run", "--stage", "3"))[1]
+    code, output = finish(recipe(work, *only))
+    assert code == 0 and "stage 2: done" in output, output
+    assert content() == before
+
+
 def test_a_stage_without_what_it_reads_says_so(recipe, finish, tmp_path):
     code, output = finish(recipe(tmp_path, "--stage", "3"))
     assert code == 1

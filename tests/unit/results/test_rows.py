@@ -270,6 +270,7 @@ def test_fields_that_have_to_be_alike_are_those_that_the_stamp_marks() -> None:
             "precision",
             "runtime",
             "encoder",
+            "protocol",
         ),
         *("num_target", "num_nontarget", "operating_points"),
     ) == COMPARED

@@ -81,7 +81,9 @@ def shell(tmp_path):
         text = "set -euo pipefail\nmini=false exp=exp data=data noises=noise snrs=5,10 download='' corpora=/corpora\n"
         text += "model='' despite='' noise='' seed=0 conditions=noise draws=1\n"
         text += "nj=2 max_bad=0.1 stage=0 stop_stage=8 dry_run=false\n. utils/stages.sh\n"
-        done = subprocess.run(["bash", "-c", text + lines], capture_output=True, text=True, cwd=tmp_path)
+        done = subprocess.run(
+            ["bash", "-c", f"protocol=exact\n{text}{lines}"], capture_output=True, text=True, cwd=tmp_path
+        )
         calls = (tmp_path / "calls").read_text().splitlines() if (tmp_path / "calls").exists() else []
         return done, calls
 
@@ -115,6 +117,16 @@ def test_lists_of_programs_reach_arrays_and_their_failure_the_recipe(shell):
     failing = "choose_systems one.toml\nlist_noise_dirs one.toml\necho on\n"
     done, _ = shell("local=1; printf '#!/bin/sh\\nexit 4\\n' > local/noises.py\n" + failing)
     assert (done.returncode, done.stdout) == (4, "")
+
+
+def test_a_protocol_reaches_the_program_and_the_marker_of_the_noisy_sets(shell):
+    lines = "choose_noises noise\ntrain_cmd=(echo)\nmake_noisy_sets data/x\n"
+    for protocol, said in (("exact", ""), ("exu_net", " protocol=exu_net")):
+        done, _ = shell(f'configs=() protocol={protocol}\n{lines}echo "said:$own_said"\n')
+        assert done.returncode == 0, done.stderr
+        called, marked = done.stdout.splitlines()
+        assert f"local/make_noisy_test.py --protocol {protocol} --conditions noise " in called
+        assert marked == f"said:{said}"  # none for the exact one: older markers stay up to date
 
 
 def test_defaults_hold_where_nothing_was_given(shell):

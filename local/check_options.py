@@ -17,7 +17,9 @@ from local.kinds import kinds_of
 from local.make_noisy_test import conditions_of, draws
 from local.noises import noise_types
 from local.own_noise import check, own_noises
+from sv.base.config import ConfigError
 from sv.base.numbers import COUNT, COUNT_OR_NONE, POSITIVE, PROBABILITY, SEED, SHARE, whole
+from sv.embed.packages import RUNTIMES, check_packages
 
 
 def unset_or(read: Callable[[str], object]) -> Callable[[str], object]:
@@ -74,6 +76,7 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "num_nodes": whole(1, 10_000),
     "num_ranks": unset_or(whole(1, 100_000)),
     "precision": one_of("float32", "bf16", "auto"),
+    "runtime": unset_or(one_of(*RUNTIMES)),
     "launcher": one_of("local", "slurm", "sge"),
     "seed": SEED,
     "draws": draws,
@@ -120,6 +123,10 @@ def problem(options: dict[str, str]) -> str:
             check_value(name, text)
         except ValueError as error:
             return f"{option} {str(error).removeprefix(f'{option}: ')}"
+    try:
+        check_packages(options.get("runtime", ""), options.get("precision", "float32"))
+    except ConfigError as error:
+        return str(error)
     if int(options.get("stop_stage", 8)) < int(options.get("stage", 0)):
         return f"--stop-stage {options['stop_stage']} comes before --stage {options.get('stage', 0)}"
     if "snrs" in options:

@@ -97,18 +97,20 @@ extract_sets() { # extract_sets CONF SUFFIX TRAIN_DIR: of $sets and of TRAIN_DIR
   all=("${sets[@]}" ${train_dir:+"$train_dir"})
   marker=$folder/.stage5$suffix.done options="sets=${all[*]##*/}"
   if [[ $precision != float32 ]]; then options+=" precision=$precision"; fi
+  if [[ $runtime != torch ]]; then options+=${runtime:+ runtime=$runtime}; fi
   inputs=("${data_markers[@]/%.stage2.done/.stage2$suffix.done}")
   if [[ -n $feats ]]; then inputs=("$feats/.stage3$suffix.done"); fi
   if stage_needs_run 5 "extract $system${suffix/-draw/, draw }" "$marker" "$options" "$folder/.stage4.done" \
     "${inputs[@]}"; then
     extract=(python -m sv.bin.extract --model "${sources_of[$conf]-$folder}" --job JOB --num-jobs "$num_tasks"
-      --precision "$precision" --out "$folder/embeddings")
+      --precision "$precision" ${runtime:+--runtime "$runtime"} --out "$folder/embeddings")
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" "$folder/log/extract.JOB.log" \
       "${extract[@]}" ${feats:+--feats "$feats"} "${sets[@]}"
     if [[ -n $train_dir ]]; then
       OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" \
         "$folder/log/extract_train.JOB.log" "${extract[@]}" "$train_dir"
     fi
+    show_warnings 5 "$folder/log/extract.1.log"
     for name in xvector segments; do
       utils/merge_scp.py --num-jobs "$num_tasks" --single-ark "$name" "$folder/embeddings" "${all[@]}"
     done

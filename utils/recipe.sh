@@ -217,6 +217,10 @@ prepare_corpora() { # prepare_corpora [NAME OPTION...]: data directories of the 
   done
 }
 
+note_protocol() { # note_protocol TEST_DIR: adds to $note which published trial list the set has, if it is one
+  if [[ -e $1/protocol ]]; then note="${note:+$note }Trials: $(< "$1/protocol")."; fi
+}
+
 place_of() { # place_of NAME: folder of a corpus that was located
   local place
   for place in "${located[@]}"; do if [[ $place == "$1="* ]]; then echo "${place#*=}"; fi; done

@@ -67,3 +67,11 @@ stage_enhance() { # stage_enhance CONF SET...
     mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
   fi
 }
+
+stage_embed() { # stage_embed CONF: the embeddings of a system, its own or better ones of an extractor's
+  if enhances "$1"; then
+    stage_enhance "$1" "${eval_sets[@]##*/}" voxceleb1_train
+  else
+    stage_extract "$1" "$data/voxceleb1_train"
+  fi
+}

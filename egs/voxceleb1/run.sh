@@ -6,6 +6,8 @@
 #   ./run.sh --stage 3 --stop-stage 5    just those
 #   ./run.sh --corpora DIR --model campplus    a model from elsewhere: alone, or beside a --config that is named
 #   ./run.sh --config conf/embedding_mlp_cosine.toml --extractor exp/exu_net    enhance an extractor's embeddings
+#   ./run.sh --corpora DIR --model campplus --trials vox1-e-cleaned    a published trial list by its name, of
+#            vox1-o vox1-o-cleaned vox1-e vox1-e-cleaned vox1-h vox1-h-cleaned voxsrc23-dev vc-mix cn-celeb
 #
 # Stage                 reads                                writes
 #   0 prepare           corpora                              data/voxceleb1_{dev,test} data/musan_* data/nonspeech100
@@ -35,7 +37,9 @@ voxceleb1=        # VoxCeleb1, if elsewhere
 rirs=             # RIRS_NOISES, if elsewhere
 nonspeech100=     # Nonspeech100, if elsewhere
 download=         # fetch these freely available corpora into --corpora first: musan,rirs
-trials=           # trial list within VoxCeleb1; default: veri_test2.txt (cleaned), else veri_test.txt
+trials=           # a published list's name, or a file within VoxCeleb1; default: veri_test2.txt, else veri_test.txt
+test_audio=       # folders of the recordings of --trials, a,b, which then is any list; models alone are scored on it
+enrolment=        # list of <model> <recording> ... for --trials that names models
 noises=noise,music,babble,nonspeech # noise types of the test conditions
 conditions=noise  # kinds of test condition, of noise,reverb,codec,clip,far; or some alone: reverb-small,codec-opus
 snrs=0,5,10,15,20 # their signal-to-noise ratios in dB
@@ -46,6 +50,7 @@ b_vector=0        # epochs of RawNet1's b-vector network as one more back end; 0
 . utils/parse_options.sh
 . ./cmd.sh
 . ./enhancement.sh
+if [[ -n $test_audio ]] || local/protocols.py --own-audio "$trials"; then . ./listed.sh; exit; fi
 
 common_defaults
 default config conf/exu_net.toml conf/mini/exu_net.toml
@@ -115,16 +120,10 @@ for conf in "${configs[@]}"; do
       "${noise_args[@]}"
   fi
 done
-for conf in "${systems[@]}"; do
-  if enhances "$conf"; then
-    stage_enhance "$conf" "${eval_sets[@]##*/}" voxceleb1_train
-  else
-    stage_extract "$conf" "$data/voxceleb1_train"
-  fi
-done
+for conf in "${systems[@]}"; do stage_embed "$conf"; done
 for conf in "${systems[@]}"; do stage_backend "$conf" "$data"/voxceleb1_{train,valid}; done
-for conf in "${systems[@]}"; do
-  stage_score "$conf" "$data/voxceleb1_valid" "${test_sets[@]}" "$data/voxceleb1_valid"
-done
+score_all=("${test_sets[@]}" "$data/voxceleb1_valid")
+for conf in "${systems[@]}"; do stage_score "$conf" "$data/voxceleb1_valid" "${score_all[@]}"; done
+note_protocol "$data/voxceleb1_test"
 stage_report ${extractor:+"$extractor"}
 end_of_recipe

@@ -21,7 +21,7 @@ from sv.kaldi.scp import DataDirError
 TABLE = Path(__file__).resolve().with_name("protocols.toml")
 PLACES = (".", "meta", "lists", "trials", "eval/lists", "..")  # of lists, below and beside a corpus' folder
 RECORD = "protocol"  # in a data directory: the published list that its trials are, in a line
-HASHES = ("md5", "sha256")
+HASHES = {"md5": "MD5", "sha256": "SHA-256"}
 COUNTS = ("trials", "targets", "nontargets", "utterances", "speakers")
 
 
@@ -118,14 +118,15 @@ def check_list(protocol: Protocol, path: Path, protocols: Mapping[str, Protocol]
     DataDirError
         In one line: the file, what was expected, what is there, and what to do.
     """
-    remedy = f"get it from {protocol.address}, or take this file as it is by its path, --trials {path}"
+    audio = " --test-audio FOLDER" if protocol.audio else ""
+    remedy = f"get it from {protocol.address}, or take this file as it is: --trials {path}{audio}"
     for kind, digest in digests_of(path).items():
         expected = getattr(protocol, kind)
         if expected not in (None, digest):
             other = identify(path, protocols)
             known = f", that of {other.name}" if other else ""
             raise DataDirError(
-                f"{path}: not the list of {protocol.name}: expected {kind.upper()} {expected}, got {digest}{known}; {remedy}"
+                f"{path}: not the list of {protocol.name}: expected {HASHES[kind]} {expected}, got {digest}{known}; {remedy}"
             )
     expected = {name: getattr(protocol, name) for name in COUNTS if getattr(protocol, name) is not None}
     if expected:
@@ -167,7 +168,7 @@ def record_list(data_dir: Path, path: Path, protocol: Protocol | None = None, ta
     if protocol is None:
         (data_dir / RECORD).unlink(missing_ok=True)
         return
-    hashed = [kind.upper() for kind in HASHES if getattr(protocol, kind)]
+    hashed = [title for kind, title in HASHES.items() if getattr(protocol, kind)]
     counted = [name for name in COUNTS if getattr(protocol, name) is not None]
     checked = f"has the published {' and '.join(hashed or counted)}" if hashed or counted else "not checked"
     known = "" if hashed else "; a published hash is not known"
@@ -176,8 +177,12 @@ def record_list(data_dir: Path, path: Path, protocol: Protocol | None = None, ta
 
 
 def set_name(value: str, protocols: Mapping[str, Protocol]) -> str:
-    """Name of the data directory of a list, named or by its path: letters, digits, `_`, `.` and `-`."""
-    return value if value in protocols else re.sub(r"[^\w.-]+", "_", Path(value).stem).strip("-.") or "listed"
+    """Name of the data directory of a list, named or by its path; of a path without dashes, which names of conditions have."""
+    return (
+        value
+        if value in protocols
+        else re.sub(r"[^\w.]+", "_", Path(value).stem, flags=re.ASCII).strip("_.") or "listed"
+    )
 
 
 def suggestion(value: str, protocols: Mapping[str, Protocol]) -> str:

@@ -4,6 +4,7 @@
 # here. Data directories and results lie in data/<list> and exp/<list>. Scores are by cosine, and by the back end and
 # calibration that a model folder brings, unless that was trained on speakers of the list, which is refused.
 
+[[ -n $trials ]] || die "--test-audio goes with --trials, the list of its recordings"
 list=$(local/protocols.py --set "$trials")
 default data "data/$list" "data/mini/$list"
 default exp "exp/$list" "exp/mini/$list"
@@ -17,7 +18,6 @@ if ((${#configs[@]})); then
   die "--trials $trials scores models: train ${said[0]} without it, then give its folder, --model exp/${said[0]}"
 fi
 if ((${#models[@]} == 0)); then die "--trials $trials scores models: name them, --model NAME or a folder"; fi
-[[ -n $trials ]] || die "--test-audio goes with --trials, the list of its recordings"
 
 test_dir=$data/$list test_sets=("$data/$list") eval_sets=("$data/$list") data_markers=("$data"/.stage{0,1}.done)
 audio=() lists=() trained=()

@@ -1,6 +1,6 @@
 """The joint training step of Diff-SV."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -38,7 +38,7 @@ class DiffSVLossConfig:
     speaker: float = 1.0
     margin: float = 0.2
     scale: float = 30.0
-    tail: Tail = "continuous"
+    tail: Tail = field(default="continuous", metadata={"later": True})  # older runs do not tell it
     feature_mse: float = 1.0
     diffusion: float = 1.0
     num_steps: int = 10

@@ -1,6 +1,6 @@
 """The step of clean/augmented pairs: the joint loss of ExU-Net and its relatives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +39,7 @@ class PairLossConfig:
     speaker_type: str = "softmax"
     margin: float = 0.2
     scale: float = 30.0
-    tail: Tail = "continuous"
+    tail: Tail = field(default="continuous", metadata={"later": True})  # older runs do not tell it
     feature_mse: float = 0.0
     angular_prototypical: float = 0.0
 

@@ -3,8 +3,8 @@
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sv.data.corpus import AUDIO_SUFFIXES, audio_files
 from sv.kaldi.scp import DataDirError, byte_order, iter_lines, shown
@@ -14,8 +14,7 @@ FORMS = "'1|0 <recording> <recording>' or '<recording or model> <recording> 1|0'
 SPEAKER = re.compile(r"(?:^|/)(id\d{5})(?=[-/])")  # in names of VoxCeleb's and CN-Celeb's recordings
 
 
-@dataclass(frozen=True, kw_only=True)
-class ListedTrial:
+class ListedTrial(NamedTuple):
     """A line of a list: the recordings' names as it has them, on the enrolment side maybe a model's."""
 
     number: int
@@ -45,7 +44,7 @@ def iter_list(path: Path) -> Iterator[ListedTrial]:
                 raise DataDirError(f"{path}:{number}: expected {FORMS}, got {shown(line)}")
             label = LABELS[fields.pop(where)]
             left, right = map(sys.intern, fields)  # one object a name, not one a trial
-            yield ListedTrial(number=number, enrolment=left, test=right, is_target=label)
+            yield ListedTrial(number, left, right, label)
 
 
 def name_counts(path: Path) -> dict[str, int]:
@@ -54,7 +53,7 @@ def name_counts(path: Path) -> dict[str, int]:
     for trial in iter_list(path):
         trials += 1
         targets += trial.is_target
-        names |= {trial.enrolment, trial.test}
+        names.update((trial.enrolment, trial.test))
     speakers = {match[1] for name in names if (match := SPEAKER.search(name))}
     counts = {"trials": trials, "targets": targets, "nontargets": trials - targets}
     return counts | {"utterances": len(names), "speakers": len(speakers)}
@@ -144,9 +143,10 @@ class _Groups:
 
     def join(self, names: Iterable[str]) -> None:
         """Make one group of the groups of all names."""
-        roots = sorted({self.first(name) for name in names}, key=byte_order)
-        for root in roots[1:]:
-            self.above[root] = roots[0]
+        roots = {self.first(name) for name in names}
+        if len(roots) > 1:
+            first = min(roots, key=byte_order)
+            self.above |= dict.fromkeys(roots, first)
 
 
 def speakers_of(path: Path, models: Mapping[str, Sequence[str]]) -> dict[str, str]:

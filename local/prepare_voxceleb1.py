@@ -46,13 +46,16 @@ def find_trial_list(root: Path, name: str | None) -> tuple[Path, Protocol | None
     DataDirError
         If there is none, it is not the published one, or it tests speakers that this recipe trains on.
     """
-    if name and (found := published_list(name, [root])):
-        protocol, path = found
-        if protocol.training or protocol.recipe != "voxceleb1" or protocol.audio:
-            raise DataDirError(
-                f"{name}: no list for a set that is held out of VoxCeleb1; local/import_trial_list.py takes it"
-            )
-        return path, protocol
+    known = read_protocols().get(name or "")
+    if known and (known.recipe != "voxceleb1" or known.audio):
+        how = (
+            f"egs/{known.recipe} tests it"
+            if known.recipe != "voxceleb1"
+            else "local/import_trial_list.py makes its set"
+        )
+        raise DataDirError(f"{name}: no list of a test set that is held out of VoxCeleb1; {how}")
+    if found := published_list(name or "", [root]):
+        return found[1], found[0]
     candidates = [root / candidate for candidate in ([name] if name else TRIAL_LISTS)]
     for path in candidates:
         if path.is_file():

@@ -187,7 +187,7 @@ def set_name(value: str, protocols: Mapping[str, Protocol]) -> str:
 
 def suggestion(value: str, protocols: Mapping[str, Protocol]) -> str:
     """A hint for a message about a list that is not there: the names, the nearest first."""
-    near = difflib.get_close_matches(value, protocols, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(value.lower(), protocols, n=1, cutoff=0.6)
     return f"did you mean {near[0]}? " * bool(near) + f"published lists by name: {', '.join(protocols)}"
 
 

@@ -20,10 +20,13 @@ fi
 if ((${#models[@]} == 0)); then die "--trials $trials scores models: name them, --model NAME or a folder"; fi
 
 test_dir=$data/$list test_sets=("$data/$list") eval_sets=("$data/$list") data_markers=("$data"/.stage{0,1}.done)
-audio=() lists=() trained=()
+audio=() lists=() trained=() cohorts=()
 if [[ -n $test_audio ]]; then IFS=, read -ra audio <<< "$test_audio"; fi
 for place in "$trials" "$enrolment"; do if [[ -f $place ]]; then lists+=("$place"); fi; done
-for conf in "${models[@]}"; do trained+=("--trained=${sources_of[$conf]}"); done
+for conf in "${models[@]}"; do
+  trained+=("--trained=${sources_of[$conf]}")
+  if [[ -f ${sources_of[$conf]}/backend/cohort.scp ]]; then cohorts+=("${sources_of[$conf]}/backend/cohort.scp"); fi
+done
 
 # 0: the list's recordings -> a data directory.
 marker=$data/.stage0.done options="trials=$trials enrolment=$enrolment max_bad=$max_bad"
@@ -46,7 +49,7 @@ fi
 
 # 1: valid data, no speaker of the list among those that a model or its back end was trained on, as far as it tells.
 marker=$data/.stage1.done options="models=$model"
-if stage_needs_run 1 "validate" "$marker" "$options" "$data/.stage0.done"; then
+if stage_needs_run 1 "validate" "$marker" "$options" "$data/.stage0.done" "${cohorts[@]}"; then
   utils/validate_data_dir.py "$test_dir"
   local/check_leak.py "${trained[@]}" --protocol "$trials" "$test_dir"
   mark_done 1 "$marker" "$options" "$test_dir/wav.scp"

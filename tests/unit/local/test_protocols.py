@@ -328,8 +328,20 @@ def test_voxceleb1_takes_a_list_by_name_and_refuses_what_is_not_for_it(run, voxc
     )
     done = run(script, "--trials", "vox1-o-clean", voxceleb1, tmp_path / "data")
     assert "did you mean vox1-o-cleaned?" in done.stderr
+    assert "did you mean vox1-o?" in run(script, "--trials", "VOX1-O", voxceleb1, tmp_path / "data").stderr
+    for name, how in (("voices-dev", "egs/voices tests it"), ("vox1-e", "local/import_trial_list.py makes its set")):
+        done = run(script, "--trials", name, voxceleb1, tmp_path / "data")
+        assert f"{name}: no list of a test set that is held out of VoxCeleb1; {how}" in done.stderr
     done = run(script, voxceleb1, tmp_path / "data")
     assert done.returncode == 0 and not (tmp_path / "data/voxceleb1_test/protocol").exists()
+
+
+def test_trials_of_kaldi_directories_are_their_own(run, voxceleb1, tmp_path):
+    script = "local/prepare_voxceleb1.py"
+    assert run(script, voxceleb1, tmp_path / "data").returncode == 0
+    done = run(script, "--trials", "vox1-o", tmp_path / "data", tmp_path / "mine")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "Kaldi data directories, whose trials are used; leave out --trials vox1-o" in done.stderr
 
 
 def leak(*words):

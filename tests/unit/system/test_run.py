@@ -69,5 +69,5 @@ def test_an_option_that_older_runs_do_not_tell_is_of_the_identity_only_where_it_
     same = {"type": "pairs", "tail": "continuous"}
     assert identity_of(parse_system({**SYSTEM, "loss": same}, "x.toml"), {}) == older
     newer = identity_of(parse_system({**SYSTEM, "loss": {"type": "pairs", "tail": "published"}}, "x.toml"), {})
-    with pytest.raises(ConfigError, match="system.loss.tail was None, is 'published'"):
+    with pytest.raises(ConfigError, match=r"system\.loss\.tail was None, is 'published'"):
         check_same_run(older, newer, tmp_path)

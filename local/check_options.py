@@ -14,7 +14,7 @@ from pathlib import Path
 
 from local.download_corpora import ARCHIVES
 from local.kinds import kinds_of
-from local.make_noisy_test import conditions_of
+from local.make_noisy_test import conditions_of, draws
 from local.noises import noise_types
 from local.own_noise import check, own_noises
 from sv.base.numbers import COUNT, COUNT_OR_NONE, POSITIVE, PROBABILITY, SEED, SHARE, whole
@@ -84,6 +84,7 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "precision": one_of("float32", "bf16", "auto"),
     "launcher": one_of("local", "slurm", "sge"),
     "seed": SEED,
+    "draws": draws,
     "max_bad": SHARE,
     "valid_fraction": unset_or(PROBABILITY),
     "lda_dim": whole(1, 100_000),
@@ -98,6 +99,7 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "noises": noise_types,
     "noise": own_noises,
     "conditions": kinds_of,
+    "protocol": one_of("exact", "exu_net"),
     "download": several_of("|".join(ARCHIVES), " and ".join(ARCHIVES)),
     "microphones": several_of(r"mc[0-9]{2}", "microphones as in mc01,mc05"),
     "by": several_of("room|distractor|mictype|distance|mic|angle", "room, distractor, mictype, distance, mic, angle"),

@@ -20,7 +20,7 @@ from sv.kaldi.scp import DataDirError
 
 TABLE = Path(__file__).resolve().with_name("protocols.toml")
 PLACES = (".", "meta", "lists", "trials", "eval/lists", "..")  # of lists, below and beside a corpus' folder
-RECORD = "protocol"  # in a data directory: the published list that its trials are, in a line
+RECORD = "published_list"  # in a data directory: the published list that its trials are, in a line
 HASHES = {"md5": "MD5", "sha256": "SHA-256"}
 COUNTS = ("trials", "targets", "nontargets", "utterances", "speakers")
 

@@ -30,6 +30,7 @@ dry_run=false     # say what would run and why, and run nothing
 
 # Types and ranges of all options: OPTIONS of local/check_options.py, which utils/parse_options.sh calls.
 # Options of some recipes, which what recipes share asks for:
-b_vector=0 by='' download='' noises='' snrs='' conditions=noise
+b_vector=0 by='' download='' noises='' snrs='' conditions=noise draws=1
 repeatable_options=noise # each value is added to those before, after a comma
+protocol=exact # likewise asked for
 common_options=${BASH_SOURCE[0]} option_checker=$(dirname "${BASH_SOURCE[0]}")/../local/check_options.py

@@ -125,6 +125,5 @@ for conf in "${systems[@]}"; do
   if [[ -n $training ]]; then stage_backend "$conf" "$train_set"; else stage_linked_backend "$conf"; fi
 done
 for conf in "${systems[@]}"; do stage_score "$conf" "$valid_set" "${eval_sets[@]}"; done
-for set in "${test_sets[@]}"; do note_protocol "$set"; done
 stage_report
 end_of_recipe

@@ -4,11 +4,12 @@
 # here. Data directories and results lie in data/<list> and exp/<list>. Scores are by cosine, and by the back end and
 # calibration that a model folder brings, unless that was trained on speakers of the list, which is refused.
 
+. ./cmd.sh
 [[ -n $trials ]] || die "--test-audio goes with --trials, the list of its recordings"
 list=$(local/protocols.py --set "$trials")
 default data "data/$list" "data/mini/$list"
 default exp "exp/$list" "exp/mini/$list"
-config=${config:-none} baseline=${baseline:-none} conditions=noise noises='' noise=''
+config=${config:-none} baseline=${baseline:-none} conditions=noise noises='' noise='' draws=1
 common_defaults
 choose_systems "$config" "$baseline"
 if ((${#configs[@]})); then
@@ -64,6 +65,5 @@ for conf in "${models[@]}"; do stage_link_model "$conf" backend calibration; don
 for conf in "${models[@]}"; do stage_extract "$conf" ''; done
 for conf in "${models[@]}"; do stage_linked_backend "$conf"; done
 for conf in "${models[@]}"; do stage_score "$conf" '' "${test_sets[@]}"; done
-note_protocol "$test_dir"
 stage_report
 end_of_recipe

@@ -65,7 +65,7 @@ def test_a_model_is_scored_by_cosine_on_a_list_of_models_and_nothing_else_is_nee
     assert (cosine["num_target"], cosine["num_nontarget"], cosine["num_speakers"]) == (4, 12, 4)
     assert cosine["eer"] == 0  # the program's vectors are those of the speakers
     assert "0 stage(s) would run" in run(listed, "--dry-run")
-    (listed / "data/mine/protocol").write_text(
+    (listed / "data/mine/published_list").write_text(
         "mine: mine.txt, SHA-256 12\n"
     )  # as for a list that is known by its hash
     assert "Trials: mine: mine.txt, SHA-256 12." in run(listed, "--stage", "8")

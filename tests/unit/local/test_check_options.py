@@ -67,6 +67,10 @@ WRONG = [
     ("--exp", "-rf", "takes a path"),
     ("--config", "-x.toml", "takes a path"),
     ("--b-vector", "1.5", "takes a whole number from 0"),
+    *(
+        ("--draws", value, f"takes a whole number from 1 to 99, got '{value}'")
+        for value in ("0", "-1", "x", "1.5", "100", "")
+    ),
 ]
 
 
@@ -84,6 +88,8 @@ def test_a_value_that_makes_no_sense_is_named(option, value, message):
     ("voxceleb1", ["--num-gpus", "x[$(touch X)]"]),
     ("voxceleb1", ["--b-vector", "PATH[$(touch X)]"]),
     ("voxceleb1", ["--stage", "08"]),
+    ("voxceleb1", ["--draws", "0"]),
+    ("vctk", ["--draws=1.5"]),
     ("vctk", ["--num-nodes", "PATH[$(touch X)]"]),
     ("vctk", ["--noises", "nonspeech"]),
     ("voices", ["--by", "weather"]),

@@ -120,7 +120,7 @@ def test_the_published_list_becomes_a_set(toy, known):
         ("id20001-bb-00001", "id20002-aa-00001"),
     ]
     assert trials.is_target.tolist() == [True, False, False]
-    said = (out / "protocol").read_text()
+    said = (out / "published_list").read_text()
     assert said.startswith(f"toy: list.txt, SHA-256 {digest_of(VOX_LINES, 'sha256')}, ")
     assert ("has the published" in said) == bool(known)
     assert ("a published hash is not known" in said) == (not {"md5", "sha256"} & known.keys())
@@ -145,7 +145,7 @@ def test_another_list_is_refused_in_one_line(toy, tmp_path, known, message):
     assert message in said and "--trials" in said and "\n" not in said
     assert not (tmp_path / "data").exists()
     toy(VOX_LINES, VOX, **known)(trials=tmp_path / "audio/list.txt")  # as it is: what it is called is not claimed
-    assert (tmp_path / "data/toy/protocol").exists() == (known.get("md5") == digest_of(VOX_LINES))
+    assert (tmp_path / "data/toy/published_list").exists() == (known.get("md5") == digest_of(VOX_LINES))
 
 
 def test_a_list_that_is_another_published_one_is_called_by_its_name(toy, tmp_path):
@@ -158,7 +158,7 @@ def test_a_list_that_is_another_published_one_is_called_by_its_name(toy, tmp_pat
         make()
     assert identify(tmp_path / "audio/list.txt", read_protocols(table)).name == "other"
     out = make(trials=tmp_path / "audio/list.txt")  # by its path it is recognised
-    assert (out / "protocol").read_text().startswith("other: list.txt, ")
+    assert (out / "published_list").read_text().startswith("other: list.txt, ")
 
 
 @pytest.mark.parametrize("place", ["meta", "lists", "trials", "eval/lists", ".."])
@@ -333,7 +333,7 @@ def test_voxceleb1_takes_a_list_by_name_and_refuses_what_is_not_for_it(run, voxc
         done = run(script, "--trials", name, voxceleb1, tmp_path / "data")
         assert f"{name}: no list of a test set that is held out of VoxCeleb1; {how}" in done.stderr
     done = run(script, voxceleb1, tmp_path / "data")
-    assert done.returncode == 0 and not (tmp_path / "data/voxceleb1_test/protocol").exists()
+    assert done.returncode == 0 and not (tmp_path / "data/voxceleb1_test/published_list").exists()
 
 
 def test_trials_of_kaldi_directories_are_their_own(run, voxceleb1, tmp_path):

@@ -336,7 +336,7 @@ def test_a_set_says_which_published_list_it_has_and_another_is_refused(
 ) -> None:
     dev, table = challenge_data / "voices_dev", tmp_path / "table.toml"
     assert run(TRIALS, "--corpus", challenge, dev).returncode == 0
-    said = (dev / "protocol").read_text()
+    said = (dev / "published_list").read_text()
     assert said == f"voices-dev: dev-trial-keys.lst, SHA-256 {sha256_of(challenge / KEYS)}, {NOTHING_KNOWN}\n"
     entry = 'recipe = "voices"\nlist = "x"\naddress = "https://example.org"\ntrials = 5\n'
     table.write_text(f"[voices-dev]\n{entry}")

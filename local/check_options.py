@@ -57,6 +57,14 @@ def path(text: str) -> Path:
     return Path(text)
 
 
+def folders(text: str) -> list[Path]:
+    """The type of folders that are there, separated by commas."""
+    for place in text.split(","):
+        if not path(place).is_dir():
+            raise ValueError(f"takes folders that are there, separated by commas, got {text[:200]!r}")
+    return [Path(place) for place in text.split(",")]
+
+
 def folder_to_write(text: str) -> Path:
     """The type of a folder that is made if it is not there."""
     for place in (path(text), *Path(text).parents):
@@ -99,11 +107,12 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "microphones": several_of(r"mc[0-9]{2}", "microphones as in mc01,mc05"),
     "by": several_of("room|distractor|mictype|distance|mic|angle", "room, distractor, mictype, distance, mic, angle"),
     "despite": several_of(r"[a-z][a-z0-9_]*", "names of what systems may differ in"),
+    "test_audio": unset_or(folders),
     "data": unset_or(folder_to_write),
     "exp": unset_or(folder_to_write),
 }
 CORPORA = ("corpora", "voxceleb1", "musan", "rirs", "nonspeech100", "voices", "vctk", "digits", "noisy_vctk")
-PATHS = (*CORPORA, "config", "baseline", "phrase_config", "extractor", "model", "trials")
+PATHS = (*CORPORA, "config", "baseline", "phrase_config", "extractor", "model", "trials", "enrolment")
 SWITCHES = ("mini", "dry_run", "compress", "halves", "verify_audio")
 OPTIONS |= dict.fromkeys(PATHS, path) | dict.fromkeys(SWITCHES, one_of("true", "false"))
 

@@ -147,6 +147,11 @@ list_noise_dirs() { # list_noise_dirs CONF: $noise_dirs, arguments that name the
   noise_dirs=("${found[@]/#/--noise-dir=}")
 }
 
+noise_args_of() { # noise_args_of CONF: $noise_args, of its training
+  list_noise_dirs "$1"
+  noise_args=("${noise_dirs[@]}" --rirs "$training_rooms" --channels "$data/channels")
+}
+
 # 0: noise folders of one's own -> data directories, each with a marker of its own.
 prepare_own_noises() {
   local place name marker options="max_bad=$max_bad seed=$seed" dir
@@ -252,6 +257,10 @@ prepare_corpora() { # prepare_corpora [NAME OPTION...]: data directories of the 
     "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" \
       --nj "$nj" --max-bad "$max_bad" "${options[@]}" "${place#*=}" "$data"
   done
+}
+
+note_list() { # note_list TEST_DIR: adds to $note which published trial list the set has, if it is one
+  if [[ -e $1/published_list ]]; then note="${note:+$note }Trials: $(< "$1/published_list")."; fi
 }
 
 place_of() { # place_of NAME: folder of a corpus that was located

@@ -189,7 +189,8 @@ stage_score() { # stage_score CONF HELD_OUT SET...: scores of SETs, calibrated b
 # 8: report.
 # shellcheck disable=SC2120 # not every recipe has other model folders
 stage_report() { # stage_report [MODEL_DIR...]: a page of $systems and other folders, in the first one's folder
-  local conf folders=() inputs marker options noted=() field
+  local conf set folders=() inputs marker options noted=() field
+  for set in "${test_sets[@]}"; do note_list "$set"; done
   for conf in "${systems[@]}"; do folders+=("$exp/$(system_of "$conf")"); done
   folders+=("$@") inputs=("${folders[@]/%//.stage7.done}") marker=${folders[0]}/.stage8.done
   options="systems=${folders[*]} despite=$despite note=$note by=$by"

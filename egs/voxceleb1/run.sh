@@ -3,6 +3,7 @@
 #
 #   ./run.sh --corpora DIR               the real corpora; every stage that is not up to date
 #   ./run.sh --mini                      a synthetic corpus and small models, on any CPU, in minutes
+#   ./run.sh --corpora DIR --model campplus --trials vox1-e-cleaned    a published trial list by its name
 #   ./run.sh --stage 3 --stop-stage 5    just those
 #   ./run.sh --corpora DIR --model campplus    a model from elsewhere: alone, or beside a --config that is named
 #   ./run.sh --config conf/embedding_mlp_cosine.toml --extractor exp/exu_net    enhance an extractor's embeddings
@@ -35,7 +36,9 @@ voxceleb1=        # VoxCeleb1, if elsewhere
 rirs=             # RIRS_NOISES, if elsewhere
 nonspeech100=     # Nonspeech100, if elsewhere
 download=         # fetch these freely available corpora into --corpora first: musan,rirs
-trials=           # trial list within VoxCeleb1; default: veri_test2.txt (cleaned), else veri_test.txt
+trials=     # vox1-o vox1-o-cleaned vox1-e vox1-e-cleaned vox1-h vox1-h-cleaned voxsrc23-dev vc-mix cn-celeb; or a file
+test_audio=       # folders, a,b, of the recordings of --trials, which then is any list: models alone are scored on it
+enrolment=        # list of <model> <recording> ... lines, for --trials that name models
 noises=noise,music,babble,nonspeech # noise types of the test conditions
 protocol=exact    # how noise is added to the test sets: exact, at the SNR, or exu_net, as that published code does
 conditions=noise  # kinds of test condition, of noise,reverb,codec,clip,far; or some alone: reverb-small,codec-opus
@@ -46,6 +49,7 @@ b_vector=0        # epochs of RawNet1's b-vector network as one more back end; 0
 # End of options
 . utils/stages.sh
 . utils/parse_options.sh
+if [[ -n $test_audio ]] || local/protocols.py --own-audio "$trials"; then . ./listed.sh; exit; fi
 . ./cmd.sh
 . ./enhancement.sh
 
@@ -68,9 +72,6 @@ choose_noises
 test_sets=("$data/voxceleb1_test" "${noisy_sets[@]}" "${more_sets[@]}")
 held_out=$data/voxceleb1_valid eval_sets=("$data/voxceleb1_valid" "${test_sets[@]}")
 data_markers=("$data"/.stage{0,1,2}.done)
-noise_args_of() { # noise_args_of CONF: $noise_args, of its training
-  list_noise_dirs "$1"; noise_args=("${noise_dirs[@]}" --rirs "$training_rooms" --channels "$data/channels")
-}
 
 # 0: corpora -> data directories.
 marker=$data/.stage0.done options="trials=$trials noises=$noises max_bad=$max_bad seed=$seed"

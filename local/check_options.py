@@ -14,10 +14,12 @@ from pathlib import Path
 
 from local.download_corpora import ARCHIVES
 from local.kinds import kinds_of
-from local.make_noisy_test import conditions_of
+from local.make_noisy_test import conditions_of, draws
 from local.noises import noise_types
 from local.own_noise import check, own_noises
+from sv.base.config import ConfigError
 from sv.base.numbers import COUNT, COUNT_OR_NONE, POSITIVE, PROBABILITY, SEED, SHARE, whole
+from sv.embed.packages import RUNTIMES, check_packages
 
 
 def unset_or(read: Callable[[str], object]) -> Callable[[str], object]:
@@ -55,6 +57,14 @@ def path(text: str) -> Path:
     return Path(text)
 
 
+def folders(text: str) -> list[Path]:
+    """The type of folders that are there, separated by commas."""
+    for place in text.split(","):
+        if not path(place).is_dir():
+            raise ValueError(f"takes folders that are there, separated by commas, got {text[:200]!r}")
+    return [Path(place) for place in text.split(",")]
+
+
 def folder_to_write(text: str) -> Path:
     """The type of a folder that is made if it is not there."""
     for place in (path(text), *Path(text).parents):
@@ -74,8 +84,10 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "num_nodes": whole(1, 10_000),
     "num_ranks": unset_or(whole(1, 100_000)),
     "precision": one_of("float32", "bf16", "auto"),
+    "runtime": unset_or(one_of(*RUNTIMES)),
     "launcher": one_of("local", "slurm", "sge"),
     "seed": SEED,
+    "draws": draws,
     "max_bad": SHARE,
     "valid_fraction": unset_or(PROBABILITY),
     "lda_dim": whole(1, 100_000),
@@ -90,15 +102,17 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "noises": noise_types,
     "noise": own_noises,
     "conditions": kinds_of,
+    "protocol": one_of("exact", "exu_net"),
     "download": several_of("|".join(ARCHIVES), " and ".join(ARCHIVES)),
     "microphones": several_of(r"mc[0-9]{2}", "microphones as in mc01,mc05"),
     "by": several_of("room|distractor|mictype|distance|mic|angle", "room, distractor, mictype, distance, mic, angle"),
     "despite": several_of(r"[a-z][a-z0-9_]*", "names of what systems may differ in"),
+    "test_audio": unset_or(folders),
     "data": unset_or(folder_to_write),
     "exp": unset_or(folder_to_write),
 }
 CORPORA = ("corpora", "voxceleb1", "musan", "rirs", "nonspeech100", "voices", "vctk", "digits", "noisy_vctk")
-PATHS = (*CORPORA, "config", "baseline", "phrase_config", "extractor", "model", "trials")
+PATHS = (*CORPORA, "config", "baseline", "phrase_config", "extractor", "model", "trials", "enrolment")
 SWITCHES = ("mini", "dry_run", "compress", "halves", "verify_audio")
 OPTIONS |= dict.fromkeys(PATHS, path) | dict.fromkeys(SWITCHES, one_of("true", "false"))
 
@@ -118,6 +132,10 @@ def problem(options: dict[str, str]) -> str:
             check_value(name, text)
         except ValueError as error:
             return f"{option} {str(error).removeprefix(f'{option}: ')}"
+    try:
+        check_packages(options.get("runtime", ""), options.get("precision", "float32"))
+    except ConfigError as error:
+        return str(error)
     if int(options.get("stop_stage", 8)) < int(options.get("stage", 0)):
         return f"--stop-stage {options['stop_stage']} comes before --stage {options.get('stage', 0)}"
     if "snrs" in options:

@@ -10,6 +10,7 @@ FORMATS = {
     "vorbis": ("OGG", "VORBIS"),
     "mp3": ("MP3", "MPEG_LAYER_III"),
 }
+PROTOCOLS = ("exact", "exu_net")  # of added noise: at the SNR on the label, or as local/exu_net_noise.py says
 NAMES = (*(f"reverb-{size}" for size in REVERB_SIZES), *(f"codec-{codec}" for codec in CODECS), "clip")
 KNOWN = tuple(dict.fromkeys((*KINDS, *NAMES)))
 

@@ -3,6 +3,7 @@
 
     local/make_enrolment.py --num-enrol 5 data/vctk_test
     local/make_enrolment.py --num-enrol 5 --by-phrase data/digits
+    local/make_enrolment.py --first-half data/vctk_shared_recordings
 
 Writes <data-dir>/enrolment, lines of <model> <utterance> ..., and <data-dir>/trials. A model is a speaker, enrolled from
 the first utterances; with --by-phrase, a speaker and a phrase, the second part of <speaker>-<phrase>-<take>, and tried on
@@ -38,15 +39,18 @@ def group_by_phrase(spk2utt: dict[str, list[str]]) -> dict[str, dict[str, list[s
     return phrases
 
 
-def enrol(spk2utt: dict[str, list[str]], num_enrol: int, suffix: str = "") -> tuple[dict[str, list[str]], Trials]:
-    """Models of the first `num_enrol` utterances, and trials of each with every other utterance."""
-    enough = {speaker: utts for speaker, utts in spk2utt.items() if len(utts) > num_enrol}
-    models = {f"{speaker}{suffix}": utts[:num_enrol] for speaker, utts in enough.items()}
+def enrol(
+    spk2utt: dict[str, list[str]], num_enrol: int | None, suffix: str = ""
+) -> tuple[dict[str, list[str]], Trials]:
+    """Models of the first `num_enrol` utterances (None: of the first half), and trials of each with every other one."""
+    first = {speaker: num_enrol or len(utts) // 2 for speaker, utts in spk2utt.items()}
+    enough = {speaker: utts for speaker, utts in spk2utt.items() if 0 < first[speaker] < len(utts)}
+    models = {f"{speaker}{suffix}": utts[: first[speaker]] for speaker, utts in enough.items()}
     trials = [
         (f"{model}{suffix}", utt, model == speaker)
         for model in enough
         for speaker, utts in enough.items()
-        for utt in utts[num_enrol:]
+        for utt in utts[first[speaker] :]
     ]
     names, utts, labels = zip(*trials) if trials else ((), (), ())
     return models, Trials(list(names), list(utts), np.array(labels, dtype=bool))
@@ -56,6 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and enrol."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--num-enrol", type=COUNT, default=5, help="utterances of a model (%(default)s)")
+    parser.add_argument("--first-half", action="store_true", help="models of the first half of a speaker's utterances")
     parser.add_argument(
         "--by-phrase", action="store_true", help="models of a speaker and a phrase, tried on that phrase"
     )
@@ -68,7 +73,8 @@ def main(argv: list[str] | None = None) -> None:
             if args.by_phrase
             else {"": spk2utt}
         )
-        parts = [enrol(own, args.num_enrol, suffix) for suffix, own in groups.items()]
+        num_enrol = None if args.first_half else args.num_enrol
+        parts = [enrol(own, num_enrol, suffix) for suffix, own in groups.items()]
         models = {model: utts for own, _ in parts for model, utts in own.items()}
         trials = Trials(
             [name for _, own in parts for name in own.enrolment],
@@ -77,15 +83,15 @@ def main(argv: list[str] | None = None) -> None:
         )
         left_out = sum(len(own) for own in groups.values()) - len(models)
         if trials.is_target.all() or not trials.is_target.any():
-            raise DataDirError(
-                f"{args.data_dir}: fewer than two models with more than {args.num_enrol} utterances; lower --num-enrol"
-            )
+            least = "one utterance" if args.first_half else f"{args.num_enrol} utterances; lower --num-enrol"
+            raise DataDirError(f"{args.data_dir}: fewer than two models with more than {least}")
         write_enrolment(args.data_dir, models)
         write_trials(args.data_dir / "trials", trials)
     except (DataDirError, OSError) as error:
         sys.exit(f"make_enrolment.py: {error}")
+    sizes = " or ".join(map(str, sorted({len(utts) for utts in models.values()})))
     print(
-        f"{args.data_dir.name}: {len(models)} models of {args.num_enrol} utterances, {left_out} left out with too few; "
+        f"{args.data_dir.name}: {len(models)} models of {sizes} utterances, {left_out} left out with too few; "
         f"{trials.is_target.sum()} target and {(~trials.is_target).sum()} nontarget trials"
     )
 

@@ -23,6 +23,7 @@ from sv.kaldi.scp import DataDirError, read_utt2spk
 
 TOP_DB = 20.0
 PIECE_SAMPLES, LEAST_SAMPLES = 28_800, 29_200  # 180 frames, and a window more
+SECONDS = PIECE_SAMPLES / SAMPLING_RATE
 FRAME_LENGTH, HOP_LENGTH = 4096, 1024  # the durations of the published 2048 and 512 samples at 8 kHz
 
 
@@ -36,13 +37,17 @@ def pieces(runs: list[tuple[int, int]]) -> list[int]:
 
 
 def cut_pieces(source: Path, per_speaker: int) -> tuple[list[dict], dict[str, str], list[str]]:
-    """Cuts of the first `per_speaker` pieces of each speaker, their speakers, and the speakers with fewer."""
+    """Cuts of the first pieces of each speaker, their speakers, and the speakers with fewer.
+
+    Of `per_speaker` pieces each, or of the largest even number that two speakers have where that is smaller.
+    """
     utt2spk, utterances = read_utt2spk(source / "utt2spk"), read_utterances(source)
     found: dict[str, list[tuple[str, int]]] = {speaker: [] for speaker in utt2spk.values()}
     for utt, samples in iter_waveforms(source, utt2spk):
         starts = pieces(split_speech(samples, TOP_DB, FRAME_LENGTH, HOP_LENGTH))
         found[utt2spk[utt]] += [(utt, start) for start in starts]
     cuts, speakers = [], {}
+    per_speaker = min(per_speaker, sorted(map(len, found.values()))[-2:][0] // 2 * 2)
     for speaker, own in found.items():
         for number, (utt, start) in enumerate(own[:per_speaker] if len(own) >= per_speaker else []):
             cut = cut_of(utt, speaker, utterances[utt], start, PIECE_SAMPLES)
@@ -61,17 +66,19 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         cuts, utt2spk, too_few = cut_pieces(args.source, 2 * args.pieces)
-        if len(set(utt2spk.values())) < 2:
-            raise DataDirError(
-                f"{args.source}: fewer than two speakers have {2 * args.pieces} pieces of {PIECE_SAMPLES / SAMPLING_RATE} s; "
-                "lower --pieces (of run.sh: --num-enrol)"
+        speakers = len(set(utt2spk.values()))
+        if speakers < 2:
+            raise DataDirError(f"{args.source}: fewer than two speakers have two pieces of {SECONDS} s")
+        if len(utt2spk) < 2 * args.pieces * speakers:
+            print(
+                f"make_shared_recordings_test.py: warning: {args.source.name}: fewer than two speakers have "
+                f"{2 * args.pieces} pieces of {SECONDS} s; {len(utt2spk) // speakers} a speaker are taken",
+                file=sys.stderr,
             )
-        write_rendered_dir(
-            args.out, cuts, utt2spk=utt2spk, utt2dur=dict.fromkeys(utt2spk, PIECE_SAMPLES / SAMPLING_RATE)
-        )
+        write_rendered_dir(args.out, cuts, utt2spk=utt2spk, utt2dur=dict.fromkeys(utt2spk, SECONDS))
     except (DataDirError, BadAudio, OSError) as error:
         sys.exit(f"make_shared_recordings_test.py: {error}")
-    print(f"{args.out.name}: {len(set(utt2spk.values()))} speakers, {len(too_few)} left out with too little speech")
+    print(f"{args.out.name}: {speakers} speakers, {len(too_few)} left out with too little speech")
 
 
 if __name__ == "__main__":

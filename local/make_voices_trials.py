@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from local.protocols import TABLE, check_list, read_protocols, record_list
 from local.voices import parse_name
 from sv.base.files import write_text
 from sv.base.numbers import COUNT, SEED
@@ -191,18 +192,24 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--microphones", default="", help="these alone, by the rules: mc01,mc05")
     parser.add_argument("--seed", type=SEED, default=0)
+    parser.add_argument("--protocols", type=Path, default=TABLE, help="table of published lists (%(default)s)")
     parser.add_argument("data_dir", type=Path)
     args = parser.parse_args(argv)
     if (args.enroll or args.test) and not args.keys:
         parser.error("--enroll and --test go with --keys")
     if args.keys and args.microphones:
         parser.error("--microphones goes with the devkit's rules; the challenge's lists are taken whole")
+    protocols, protocol = read_protocols(args.protocols), None
     try:
         if args.corpus and not args.keys and args.data_dir.name in LISTS:
             args.keys, args.enroll, args.test = find_lists(args.corpus, args.data_dir.name)
+            protocol = protocols[args.data_dir.name.replace("_", "-")]
+            check_list(protocol, args.keys, protocols)
         trials, dropped = challenge_trials(args) if args.keys else (devkit_trials(args), [])
         check_speakers(trials, read_utt2spk(args.data_dir / "utt2spk"), str(args.keys or args.data_dir))
         write_trials(args.data_dir / "trials", trials)
+        if args.keys:
+            record_list(args.data_dir, args.keys, protocol, args.protocols)
         write_text(args.data_dir / "trials.dropped", "".join(f"{pair}\n" for pair in dropped))
     except (DataDirError, OSError) as error:
         sys.exit(f"make_voices_trials.py: {error}")

@@ -4,6 +4,8 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+from local.exu_net_noise import ExuNetNoise
+from local.kinds import PROTOCOLS
 from local.noises import NOISES, own_noise
 from local.processed_sets import ROOMS, encoder_of, processed_cut
 from sv.base.files import write_text
@@ -19,15 +21,19 @@ from sv.kaldi.scp import read_table, read_utt2spk
 
 LISTS = ("trials", "enrolment")  # that hold for the noisy set too
 
+EXACT, EXU_NET = PROTOCOLS
+
 
 def noisy_cut(
-    utt: str, speaker: str, source: Utterance, library: NoiseLibrary, category: str, snr_db: float, seed: int
+    utt: str, speaker: str, source: Utterance, library: NoiseLibrary, condition: Condition, seed: int
 ) -> tuple[dict, str]:
     """The MixedCut of one utterance in one condition, as a dict, and its line of draws.tsv."""
     speech = source.read_all()
     if not speech.any():
         raise BadAudio(f"{source.path}: every sample is zero, so it has no signal-to-noise ratio")
-    rng = generator(seed, "noisy-test", utt, category, f"{snr_db:g}")
+    category, snr_db = condition.noise, condition.snr_db
+    further = () if condition.draw == 1 else (condition.draw,)  # the first draw's key is that of sets without draws
+    rng = generator(seed, "noisy-test", utt, category, f"{snr_db:g}", *further)
     pieces = library.draw_noise(rng, category, len(speech))
     draw = Draw(category=category, snr_db=snr_db, pieces=pieces)
     gain = library.gain(draw, speech, library.sum_of(category, pieces, len(speech)))
@@ -36,29 +42,44 @@ def noisy_cut(
     return cut.to_dict(), f"{utt}\t{snr_db:g}\t{gain:.9g}\t{noises}"
 
 
-def library_of(condition: Condition, data: Path) -> NoiseLibrary:
+def library_of(condition: Condition, data: Path, protocol: str) -> NoiseLibrary:
     """Noise and rooms that a condition draws from."""
     noise, needs_rooms = condition.noise, condition.name.startswith(("reverb-", f"{FAR}-"))
     noises = {noise: data / (NOISES.get(noise) or own_noise(noise)).test} if noise else {}
+    if protocol == EXU_NET:
+        return ExuNetNoise(noises)
     return NoiseLibrary(noises, data / ROOMS if needs_rooms else None)
 
 
-def write_condition(name: str, test_dir: Path, data: Path, seed: int) -> int:
-    """Write the data directory of this name, of a test set under a condition; returns its number of utterances."""
+def say(path: Path, text: str) -> None:
+    """Write a file of one line; without text there is no such file."""
+    if text:
+        write_text(path, f"{text}\n")
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_condition(name: str, test_dir: Path, data: Path, seed: int, protocol: str = EXACT) -> int:
+    """Write the data directory of this name, of a test set under a condition; returns its number of utterances.
+
+    Files `encoder` and `protocol` say what stamps of results need to know; the latter holds for noise that is added to speech and
+    nothing else, and is not there if that is at the SNR of its label.
+    """
     condition, out = parse_condition(name), data / name
     out.mkdir(parents=True, exist_ok=True)
-    library = library_of(condition, data)
+    protocol = protocol if condition.kind == condition.noise else EXACT
+    library = library_of(condition, data, protocol)
     utterances, utt2spk = read_utterances(test_dir), read_utt2spk(test_dir / "utt2spk")
     if condition.kind == condition.noise:
         header = "utterance\tsnr_db\tgain\tnoise:start+samples@offset\n"
-        draw = partial(noisy_cut, library=library, category=condition.noise, snr_db=condition.snr_db, seed=seed)
+        draw = partial(noisy_cut, library=library, condition=condition, seed=seed)
     else:
         header = "utterance\tdrawn\n"
         draw = partial(processed_cut, library=library, condition=condition, data=data, seed=seed)
     rows = [draw(utt, speaker, utterances[utt]) for utt, speaker in utt2spk.items()]
     write_text(out / "draws.tsv", header + "".join(f"{line}\n" for _, line in rows))
-    if encoder := encoder_of(condition):
-        write_text(out / "encoder", f"{encoder}\n")
+    say(out / "encoder", encoder_of(condition))
+    say(out / "protocol", protocol if protocol != EXACT else "")
     genders = test_dir / "spk2gender"
     write_rendered_dir(
         out,

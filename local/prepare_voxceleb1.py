@@ -4,8 +4,9 @@
     local/prepare_voxceleb1.py /corpora/voxceleb1 data
 
 Reads dev/wav and test/wav (or vox1_dev_wav/wav and vox1_test_wav/wav), or both merged in wav/, where the speakers of the
-trial list are the test set. Utterance ids are <speaker>-<video>-<file>. A folder of Kaldi data directories, voxceleb1_dev (or
-train) and voxceleb1_test with trials, is taken too, whatever its utterances are called, with or without segments.
+trial list are the test set. --trials is a name of local/protocols.toml, whose list has to be the published one, or a file.
+Utterance ids are <speaker>-<video>-<file>. A folder of Kaldi data directories, voxceleb1_dev (or train) and voxceleb1_test
+with trials, is taken too, whatever its utterances are called, with or without segments.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from local.corpora import Corpus
+from local.protocols import Protocol, identify, published_list, read_protocols, record_list, suggestion
 from sv.base.files import write_text
 from sv.data.corpus import Source, audio_files, run_preparation, write_set
 from sv.data.importing import import_data_dir
@@ -36,13 +38,30 @@ KALDI_FOLDERS = {"voxceleb1_dev": ("voxceleb1_dev", "train"), "voxceleb1_test": 
 SPLIT_FOLDERS = {"dev": ("dev/wav", "vox1_dev_wav/wav", "dev"), "test": ("test/wav", "vox1_test_wav/wav", "test")}
 
 
-def find_trial_list(root: Path, name: str | None) -> Path:
-    """The trial list asked for, or the first official one that is there."""
+def find_trial_list(root: Path, name: str | None) -> tuple[Path, Protocol | None]:
+    """The trial list asked for, with its protocol if that was by its published name; or the first official one that is there.
+
+    Raises
+    ------
+    DataDirError
+        If there is none, it is not the published one, or it tests speakers that this recipe trains on.
+    """
+    known = read_protocols().get(name or "")
+    if known and (known.recipe != "voxceleb1" or known.audio):
+        how = (
+            f"egs/{known.recipe} tests it"
+            if known.recipe != "voxceleb1"
+            else "local/import_trial_list.py makes its set"
+        )
+        raise DataDirError(f"{name}: no list of a test set that is held out of VoxCeleb1; {how}")
+    if found := published_list(name or "", [root]):
+        return found[1], found[0]
     candidates = [root / candidate for candidate in ([name] if name else TRIAL_LISTS)]
     for path in candidates:
         if path.is_file():
-            return path
-    raise DataDirError(f"no trial list; looked for {', '.join(map(str, candidates))}")
+            return path, None
+    hint = f"; {suggestion(name, read_protocols())}" if name else ""
+    raise DataDirError(f"no trial list; looked for {', '.join(map(str, candidates))}{hint}")
 
 
 def read_official_trials(path: Path) -> list[tuple[bool, str, str]]:
@@ -135,9 +154,24 @@ def kaldi_dirs(root: Path) -> dict[str, Path]:
     return found if all(found.values()) else {}
 
 
+def refuse_tested_speakers(trial_list: Path, test_speakers: set[str], dev: list[Source]) -> None:
+    """Raise DataDirError if the list is for models that were not trained on this corpus: it tests speakers of dev."""
+    known, shared = identify(trial_list, read_protocols()), sorted(test_speakers & {source.speaker for source in dev})
+    if shared or (known and known.training):
+        name = known.name if known else "vox1-e-cleaned"
+        raise DataDirError(
+            f"{trial_list}: tests speakers of the training set{f', e.g. {shared[0]}' if shared else ''}; as vox1-e and vox1-h, it "
+            f"is for models trained on others: ./run.sh --trials {name} --model NAME"
+        )
+
+
 def prepare(args: argparse.Namespace) -> None:
     """Write both data directories."""
     if folders := kaldi_dirs(args.root):
+        if args.trials:
+            raise DataDirError(
+                f"{args.root}: Kaldi data directories, whose trials are used; leave out --trials {args.trials}"
+            )
         if not (folders["voxceleb1_test"] / "trials").is_file():
             raise DataDirError(
                 f"{folders['voxceleb1_test']}: there is no trials, lines of <enrolment-utt> <test-utt> target|nontarget"
@@ -146,16 +180,18 @@ def prepare(args: argparse.Namespace) -> None:
             count = import_data_dir(folder, args.data / name, nj=args.nj, max_bad=args.max_bad)
             print(f"{name}: {count} utterances of the Kaldi data directory {folder}")
         return
-    trial_list = find_trial_list(args.root, args.trials)
+    trial_list, protocol = find_trial_list(args.root, args.trials)
     official = read_official_trials(trial_list)
     test_speakers = {utterance.split("-", 1)[0] for _, *pair in official for utterance in pair}
     sources, genders = find_sources(args.root, test_speakers), read_genders(args.root)
+    refuse_tested_speakers(trial_list, test_speakers, sources["dev"])
     test_dir = args.data / "voxceleb1_test"
     quarantined = write_set(test_dir, sources["test"], nj=args.nj, max_bad=args.max_bad, spk2gender=genders)
     known = {source.utterance for source in sources["test"]} - quarantined
     trials, dropped = usable_trials(trial_list, known, quarantined)
     write_trials(test_dir / "trials", trials)
     write_text(test_dir / "trials.dropped", "".join(f"{pair}\n" for pair in dropped))
+    record_list(test_dir, trial_list, protocol)
     print(f"trials: {len(trials)} of {trial_list.name}, {len(dropped)} dropped with quarantined utterances")
     write_set(args.data / "voxceleb1_dev", sources["dev"], nj=args.nj, max_bad=args.max_bad, spk2gender=genders)
 
@@ -164,5 +200,5 @@ if __name__ == "__main__":
     run_preparation(
         prepare,
         __doc__,
-        ("--trials", {"metavar": "NAME", "help": f"trial list; default: the first of {', '.join(TRIAL_LISTS)}"}),
+        ("--trials", {"metavar": "NAME|FILE", "help": f"trial list; default: the first of {', '.join(TRIAL_LISTS)}"}),
     )

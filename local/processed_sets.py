@@ -49,7 +49,7 @@ def processed_cut(
 ) -> tuple[dict, str]:
     """The cut of one utterance in one condition, as a dict, and its line of draws.tsv."""
     rng = generator(seed, "processed-test", utt, condition.name)
-    cut, name = cut_of(utt, speaker, source), condition.name
+    cut, name = cut_of(utt, speaker, source), condition.first_name
     if condition.kind.startswith(f"{FAR} "):
         return _far_cut(cut, source, library, condition, rng)
     if condition.kind == "reverb":

@@ -11,6 +11,7 @@ noise=            # NAME=DIR: a folder of recordings as one more noise of the te
 max_bad=0.01      # share of bad recordings that stage 0 tolerates (they go to quarantine.tsv)
 verify_audio=false # read all recordings again before stage 0, and compare them with what it read
 precision=float32 # of extraction: float32, bf16, or auto, which asks the processor that computes
+runtime=          # what computes networks in extraction: torch, onnxruntime or openvino; default: the model's own
 compress=false    # store features in two bytes per value
 lda_dim=200       # dimensions that the back end keeps, if the training set supports as many
 top_n=300         # speakers of the cohort that AS-norm compares a score with; all if there are fewer
@@ -30,6 +31,7 @@ dry_run=false     # say what would run and why, and run nothing
 
 # Types and ranges of all options: OPTIONS of local/check_options.py, which utils/parse_options.sh calls.
 # Options of some recipes, which what recipes share asks for:
-b_vector=0 by='' download='' noises='' snrs='' conditions=noise
+b_vector=0 by='' download='' noises='' snrs='' conditions=noise draws=1
 repeatable_options=noise # each value is added to those before, after a comma
+protocol=exact # likewise asked for
 common_options=${BASH_SOURCE[0]} option_checker=$(dirname "${BASH_SOURCE[0]}")/../local/check_options.py

@@ -10,7 +10,7 @@
 
 declared_options() { # lines of NAME|DEFAULT|HELP, the script's own first
   local line='s/^\([a-z][a-z0-9_]*\)=\([^# ]*\) *#* *\(.*\)$/\1|\2|\3/p'
-  sed -n "/^# Options/,/^# End of options/ $line" "$0" ${common_options:+"$common_options"} | awk -F '|' '!seen[$1]++'
+  sed -n "/^# Options$/,/^# End of options$/ $line" "$0" ${common_options:+"$common_options"} | awk -F '|' '!seen[$1]++'
 }
 
 known_options() { declared_options | cut -d '|' -f 1; }

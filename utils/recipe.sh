@@ -4,6 +4,7 @@
 # What configurations say, by file; asked once, by choose_systems.
 declare -A features_of=() reads_of=() noisy_copies_of=() noises_of=() reverb_of=()
 own_noises=() own_markers=() musan_needs='' own_said='' # of --noise and --noises, by choose_noises
+more_sets=() more_draws=() # of --draws, by list_conditions
 declare -A names_of=() sources_of=() weights_of=() # of models from elsewhere, by configuration
 
 default() { # default OPTION VALUE MINI_VALUE: what an option is if it was not given; the latter with --mini
@@ -77,14 +78,33 @@ feats_of() { # feats_of CONF: where a system's stored features lie; nothing if i
   if [[ -n ${features_of[$1]} ]]; then echo "$exp/feats/${features_of[$1]}"; fi
 }
 
-list_conditions() { # list_conditions TEST_DIR...: $noisy_sets, the data directories of the noisy sets of these
-  local test_dir said found
-  noisy_sets=()
+list_conditions() { # list_conditions TEST_DIR...: $noisy_sets, the data directories of the noisy sets of these; and
+  # of draws after the first, $more_draws, their numbers, and $more_sets, their data directories
+  local test_dir said found draw sets suffix given=()
+  noisy_sets=() more_sets=() more_draws=()
+  if ((draws > 1)); then given=(--draws "$draws"); fi
   for test_dir in "$@"; do
     said=$(local/make_noisy_test.py --list --conditions "$conditions" --noises "$noises" --snrs "$snrs" \
-      ${noise:+--noise "$noise"} "$test_dir" "$data")
+      ${noise:+--noise "$noise"} "${given[@]}" "$test_dir" "$data")
     mapfile -t found < <(printf '%s' "$said")
-    noisy_sets+=("${found[@]}")
+    sets_of_draw 1 "${found[@]}"
+    noisy_sets+=("${sets[@]}") more_sets+=("${found[@]:${#sets[@]}}")
+  done
+  if ((${#more_sets[@]})); then
+    mapfile -t more_draws < <(seq 2 "$draws")
+  elif ((draws > 1)); then
+    log "--draws $draws: nothing in these conditions is random; there is one draw"
+  fi
+}
+
+sets_of_draw() { # sets_of_draw DRAW SET...: $sets, those of the sets that are of a draw, and $suffix, of its markers
+  local set own
+  sets=() suffix=''
+  if (($1 > 1)); then suffix=-draw$1; fi
+  for set in "${@:2}"; do
+    own=''
+    if [[ $set =~ -draw[0-9]+$ ]]; then own=${BASH_REMATCH[0]}; fi
+    if [[ $own == "$suffix" ]]; then sets+=("$set"); fi
   done
 }
 
@@ -98,6 +118,7 @@ choose_noises() { # $own_noises, NAME=DIR of each --noise, and $musan_needs, fol
   own_markers=("${own_noises[@]%%=*}")
   own_markers=("${own_markers[@]/#/$data/.stage0-}") own_said=${noise:+ own=${own_noises[*]%%=*}}
   own_markers=("${own_markers[@]/%/.done}")
+  if [[ $protocol != exact ]]; then own_said+=" protocol=$protocol"; fi
   for conf in "${configs[@]}"; do wanted+=,${noises_of[$conf]}; done
   for name in noise music babble; do
     if [[ ,$wanted, == *,$name,* ]]; then musan_needs+=,${name/babble/speech}; fi
@@ -124,6 +145,11 @@ list_noise_dirs() { # list_noise_dirs CONF: $noise_dirs, arguments that name the
   said=$(local/noises.py --noises "${noises_of[$1]}" --own "$(IFS=, && echo "${own[*]}")" "$data")
   mapfile -t found < <(printf '%s' "$said")
   noise_dirs=("${found[@]/#/--noise-dir=}")
+}
+
+noise_args_of() { # noise_args_of CONF: $noise_args, of its training
+  list_noise_dirs "$1"
+  noise_args=("${noise_dirs[@]}" --rirs "$training_rooms" --channels "$data/channels")
 }
 
 # 0: noise folders of one's own -> data directories, each with a marker of its own.
@@ -159,10 +185,26 @@ synthesise() { # synthesise PROGRAM: the corpora of --mini
   "${train_cmd[@]}" --num-threads "$nj" "$data/log/synthesise.log" "$1" --nj "$nj" --seed "$seed" "$corpora"
 }
 
-make_noisy_sets() { # make_noisy_sets TEST_DIR: the noisy sets of a test set, as lhotse cuts
+make_noisy_sets() { # make_noisy_sets TEST_DIR [DRAW]: the noisy sets of a test set, of the first or another draw
   "${train_cmd[@]}" --num-threads "$nj" "$data/log/make_noisy_${1##*/}.log" local/make_noisy_test.py \
+    --protocol "$protocol" \
     --conditions "$conditions" --noises "$noises" --snrs "$snrs" ${noise:+--noise "$noise"} --seed "$seed" \
-    --nj "$nj" "$1" "$data"
+    ${2:+--draw "$2"} --nj "$nj" "$1" "$data"
+}
+
+# 2: further draws of the noisy sets, each with a marker of its own, so that one more makes no other anew.
+stage_more_draws() { # stage_more_draws TEST_DIR...
+  local draw marker test_dir sets suffix options="noises=$noises snrs=$snrs seed=$seed$own_said"
+  for draw in "${more_draws[@]}"; do
+    sets_of_draw "$draw" "${more_sets[@]}"
+    marker=$data/.stage2$suffix.done
+    if stage_needs_run 2 "noisy sets, draw $draw" "$marker" "$options" "$data"/.stage{0,1}.done \
+      "${own_markers[@]}"; then
+      for test_dir in "$@"; do make_noisy_sets "$test_dir" "$draw"; done
+      mark_done 2 "$marker" "$options" "${sets[@]/%//cuts.jsonl.gz}" "${sets[@]/%//wav.scp}" \
+        "${sets[@]/%//utt2spk}" "${sets[@]/%//trials}"
+    fi
+  done
 }
 
 find_corpora() { # find_corpora NAME=DIR...: $corpus_inputs, what stage 0 is made of; DIR may be empty
@@ -215,6 +257,10 @@ prepare_corpora() { # prepare_corpora [NAME OPTION...]: data directories of the 
     "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" \
       --nj "$nj" --max-bad "$max_bad" "${options[@]}" "${place#*=}" "$data"
   done
+}
+
+note_list() { # note_list TEST_DIR: adds to $note which published trial list the set has, if it is one
+  if [[ -e $1/published_list ]]; then note="${note:+$note }Trials: $(< "$1/published_list")."; fi
 }
 
 place_of() { # place_of NAME: folder of a corpus that was located

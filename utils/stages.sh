@@ -9,15 +9,23 @@
 . utils/recipe.sh
 
 score_options=() # of sv.bin.score_sets
+VECTOR_FILES='xvector.ark xvector.scp segments.ark segments.scp spk_xvector.ark spk_xvector.scp'
 
 probe_stage_3() { # for the estimate of a dry run, within stage_features: some utterances, timed
   python -m sv.bin.compute_feats --probe --config "$conf" --compress "$compress" --num-jobs "$nj" --out "$feats" \
-    "${eval_sets[@]}"
+    "${sets[@]}"
 }
 
-# 3: features of what is evaluated; training computes its own from augmented waveforms.
+files_of_sets() { # files_of_sets FOLDER 'PATTERN ...' SET...: $files, those of each set's folder below FOLDER
+  local set pattern
+  files=()
+  # shellcheck disable=SC2206 # patterns are to be expanded
+  for set in "${@:3}"; do for pattern in $2; do files+=("$1/${set##*/}"/$pattern); done; done
+}
+
+# 3: features of what is evaluated, draw by draw; training computes its own from augmented waveforms.
 stage_features() { # stage_features CONF: of $eval_sets
-  local conf=$1 feats set marker options
+  local conf=$1 feats draw set sets suffix files marker options
   feats=$(feats_of "$conf")
   if [[ -z $feats ]]; then
     if runs_stage 3; then
@@ -25,19 +33,24 @@ stage_features() { # stage_features CONF: of $eval_sets
     fi
     return
   fi
-  marker=$feats/.stage3.done options="compress=$compress sets=${eval_sets[*]##*/}"
-  if stage_needs_run 3 "features ${feats##*/}" "$marker" "$options" "${data_markers[@]}"; then
-    for set in "${eval_sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
-    OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
-      python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" \
-      --out "$feats" "${eval_sets[@]}"
-    utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${eval_sets[@]}"
-    mark_done 3 "$marker" "$options" "$feats"/*/feats.scp "$feats"/*/feats.*.ark
-    for set in "${eval_sets[@]}"; do rm -f "$set/feats.scp"; done
-  fi
-  if runs_stage 3 && [[ $dry_run == false ]]; then # also into data directories that were made anew
-    for set in "${eval_sets[@]}"; do [[ -e $set/feats.scp ]] || cp "$feats/${set##*/}/feats.scp" "$set/feats.scp"; done
-  fi
+  for draw in 1 "${more_draws[@]}"; do
+    sets_of_draw "$draw" "${eval_sets[@]}"
+    marker=$feats/.stage3$suffix.done options="compress=$compress sets=${sets[*]##*/}"
+    if stage_needs_run 3 "features ${feats##*/}${suffix/-draw/, draw }" "$marker" "$options" \
+      "${data_markers[@]/%.stage2.done/.stage2$suffix.done}"; then
+      for set in "${sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
+      OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
+        python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" \
+        --out "$feats" "${sets[@]}"
+      utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${sets[@]}"
+      files_of_sets "$feats" 'feats.scp feats.*.ark' "${sets[@]}"
+      mark_done 3 "$marker" "$options" "${files[@]}"
+      for set in "${sets[@]}"; do rm -f "$set/feats.scp"; done
+    fi
+    if runs_stage 3 && [[ $dry_run == false ]]; then # also into data directories that were made anew
+      for set in "${sets[@]}"; do [[ -e $set/feats.scp ]] || cp "$feats/${set##*/}/feats.scp" "$set/feats.scp"; done
+    fi
+  done
 }
 
 # 4: train.
@@ -67,28 +80,43 @@ stage_link_model() { # stage_link_model CONF [PART...]: with these parts of its 
   fi
 }
 
-# 5: embeddings of every condition from its features, and of the training set from its waveforms.
+# 5: embeddings of every condition from its features, draw by draw, and of the training set from its waveforms.
 stage_extract() { # stage_extract CONF TRAIN_DIR: of $eval_sets and of TRAIN_DIR, unless that is empty
-  local conf=$1 train_dir=$2 system feats folder all extract name marker options inputs=("${data_markers[@]}")
+  local draw sets suffix
+  sets_of_draw 1 "${eval_sets[@]}"
+  extract_sets "$1" "" "$2"
+  for draw in "${more_draws[@]}"; do
+    sets_of_draw "$draw" "${eval_sets[@]}"
+    extract_sets "$1" "$suffix" ""
+  done
+}
+
+extract_sets() { # extract_sets CONF SUFFIX TRAIN_DIR: of $sets and of TRAIN_DIR; the marker's name has the suffix
+  local conf=$1 suffix=$2 train_dir=$3 system feats folder all extract name files marker options inputs
   system=$(system_of "$conf") feats=$(feats_of "$conf") folder=$exp/$(system_of "$conf")
-  all=("${eval_sets[@]}" ${train_dir:+"$train_dir"})
-  marker=$folder/.stage5.done options="sets=${all[*]##*/}"
+  all=("${sets[@]}" ${train_dir:+"$train_dir"})
+  marker=$folder/.stage5$suffix.done options="sets=${all[*]##*/}"
   if [[ $precision != float32 ]]; then options+=" precision=$precision"; fi
-  if [[ -n $feats ]]; then inputs=("$feats/.stage3.done"); fi
-  if stage_needs_run 5 "extract $system" "$marker" "$options" "$folder/.stage4.done" "${inputs[@]}"; then
+  if [[ $runtime != torch ]]; then options+=${runtime:+ runtime=$runtime}; fi
+  inputs=("${data_markers[@]/%.stage2.done/.stage2$suffix.done}")
+  if [[ -n $feats ]]; then inputs=("$feats/.stage3$suffix.done"); fi
+  if stage_needs_run 5 "extract $system${suffix/-draw/, draw }" "$marker" "$options" "$folder/.stage4.done" \
+    "${inputs[@]}"; then
     extract=(python -m sv.bin.extract --model "${sources_of[$conf]-$folder}" --job JOB --num-jobs "$num_tasks"
-      --precision "$precision" --out "$folder/embeddings")
+      --precision "$precision" ${runtime:+--runtime "$runtime"} --out "$folder/embeddings")
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" "$folder/log/extract.JOB.log" \
-      "${extract[@]}" ${feats:+--feats "$feats"} "${eval_sets[@]}"
+      "${extract[@]}" ${feats:+--feats "$feats"} "${sets[@]}"
     if [[ -n $train_dir ]]; then
       OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" \
         "$folder/log/extract_train.JOB.log" "${extract[@]}" "$train_dir"
     fi
+    show_warnings 5 "$folder/log/extract.1.log"
     for name in xvector segments; do
       utils/merge_scp.py --num-jobs "$num_tasks" --single-ark "$name" "$folder/embeddings" "${all[@]}"
     done
     python -m sv.bin.speaker_means --embeddings "$folder/embeddings" "${all[@]}"
-    mark_done 5 "$marker" "$options" "$folder"/embeddings/*/{xvector,segments,spk_xvector}.{ark,scp}
+    files_of_sets "$folder/embeddings" "$VECTOR_FILES" "${all[@]}"
+    mark_done 5 "$marker" "$options" "${files[@]}"
   fi
 }
 
@@ -127,15 +155,16 @@ stage_linked_backend() { # stage_linked_backend CONF
 # 7: scores and metrics, in all and, with --by, by room and so on.
 stage_score() { # stage_score CONF HELD_OUT SET...: scores of SETs, calibrated by HELD_OUT those of $test_sets
   # An empty HELD_OUT: a model from elsewhere, with its own back end and calibration, if it has them.
-  local conf=$1 held_out=$2 sets=("${@:3}") system folder marker options inputs outputs calibrate=() no_backend=()
+  local conf=$1 held_out=$2 sets=("${@:3}") system folder marker options inputs outputs draw calibrate=() no_backend=()
   system=$(system_of "$conf") folder=$exp/$(system_of "$conf")
   marker=$folder/.stage7.done inputs=("$folder/.stage5.done") outputs=("$folder/results.json")
   options="top_n=$top_n by=$by ${score_options[*]} sets=${sets[*]##*/}"
   if [[ -n $held_out ]]; then inputs+=("$folder/.stage6.done"); fi
+  for draw in "${more_draws[@]}"; do inputs+=({"$data/.stage2","$folder/.stage5"}-draw"$draw".done); done
   if stage_needs_run 7 "score $system" "$marker" "$options" "${inputs[@]}" "${data_markers[@]}"; then
     if [[ ! -e $folder/backend ]]; then no_backend=(--no-backend); fi
     "${train_cmd[@]}" "$folder/log/score.log" python -m sv.bin.score_sets --model "$folder" --seed "$seed" \
-      --top-n "$top_n" "${score_options[@]}" "${no_backend[@]}" "${sets[@]}"
+      --whole --top-n "$top_n" "${score_options[@]}" "${no_backend[@]}" "${sets[@]}"
     show_warnings 7 "$folder/log/score.log"
     if [[ -n $held_out ]]; then
       calibrate=(--held-out "$held_out")
@@ -160,7 +189,8 @@ stage_score() { # stage_score CONF HELD_OUT SET...: scores of SETs, calibrated b
 # 8: report.
 # shellcheck disable=SC2120 # not every recipe has other model folders
 stage_report() { # stage_report [MODEL_DIR...]: a page of $systems and other folders, in the first one's folder
-  local conf folders=() inputs marker options noted=() field
+  local conf set folders=() inputs marker options noted=() field
+  for set in "${test_sets[@]}"; do note_list "$set"; done
   for conf in "${systems[@]}"; do folders+=("$exp/$(system_of "$conf")"); done
   folders+=("$@") inputs=("${folders[@]/%//.stage7.done}") marker=${folders[0]}/.stage8.done
   options="systems=${folders[*]} despite=$despite note=$note by=$by"

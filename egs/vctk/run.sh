@@ -40,7 +40,9 @@ digits=           # Free Spoken Digit Dataset, if elsewhere
 noisy_vctk=       # noisy VCTK, if elsewhere; for --noises demand
 download=         # fetch these freely available corpora into --corpora first: musan
 noises=noise,music,babble # noise types of training and test conditions, of noise, music, babble, demand
+protocol=exact    # how noise is added to the test sets: exact, at the SNR, or exu_net, as that published code does
 snrs=0,5,10,15,20 # signal-to-noise ratios of the test conditions in dB
+draws=1           # draws of whatever is random in a test condition; more than one: the spread over draws is shown, too
 num_enrol=5       # utterances that a model is enrolled from
 num_test=0        # test speakers, the last in C order; 0: all but nine of each whole ten
 vad_top_db=20     # recordings are trimmed to what is louder than the loudest frame less this many dB
@@ -61,14 +63,13 @@ choose_systems "$config" "$baseline" "$phrase_config"
 choose_noises "$noises"
 list_conditions "$data"/{vctk_test,digits}
 published=("$data"/vctk_{one_recording,shared_recordings})
-test_sets=("$data"/{vctk_test,digits} "${published[@]}" "${noisy_sets[@]}")
+test_sets=("$data"/{vctk_test,digits} "${published[@]}" "${noisy_sets[@]}" "${more_sets[@]}")
 eval_sets=("$data"/vctk_{valid,one_recording_valid} "${test_sets[@]}")
 data_markers=("$data"/.stage{0,1,2}.done)
 valid_set_of() { [[ $1 != "$phrase_config" ]] && echo "$data/vctk_valid" || echo "$data/vctk_one_recording_valid"; }
 
 # 0: corpora -> data directories.
-marker=$data/.stage0.done
-options="noises=$noises vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
+marker=$data/.stage0.done options="noises=$noises vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
 places=(vctk="$vctk" digits="$digits" musan="$musan")
 if [[ ,$noises, == *,demand,* ]]; then places+=(noisy_vctk="$noisy_vctk"); fi
 find_corpora "${places[@]}"
@@ -107,18 +108,16 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done 
       "$data/vctk_phrase_${pair%:*}" "$data" "$data/${pair#*:}"
   done
   local/make_shared_recordings_test.py --pieces "$num_enrol" "$data"/vctk_{test,shared_recordings}
-  for set in "$data/vctk_one_recording_valid" "${published[@]}"; do
-    local/make_enrolment.py --num-enrol "$num_enrol" "$set"
-  done
+  for set in "$data/vctk_one_recording_valid" "${published[@]}"; do local/make_enrolment.py --first-half "$set"; done
   mark_done 2 "$marker" "$options" "${noisy_sets[@]/%//cuts.jsonl.gz}" "${published[@]/%//cuts.jsonl.gz}" \
     "${published[@]/%//trials}"
 fi
+stage_more_draws "$data"/{vctk_test,digits}
 
 for conf in "${systems[@]}"; do stage_features "$conf"; done
 for conf in "${models[@]}"; do stage_link_model "$conf"; done
 for conf in "${configs[@]}"; do
-  train_set=vctk_train
-  if [[ $conf == "$phrase_config" ]]; then train_set=vctk_phrase_copies; fi
+  [[ $conf == "$phrase_config" ]] && train_set=vctk_phrase_copies || train_set=vctk_train
   list_noise_dirs "$conf"
   stage_train "$conf" "$data/$train_set" "$(valid_set_of "$conf")" "${data_markers[@]}" \
     "${noise_markers[@]}" -- "${noise_dirs[@]}"

@@ -35,6 +35,7 @@ corpora=          # folder that holds VOiCES_devkit/ (or VOiCES/) voxceleb1/ mus
 voices=           # VOiCES, if elsewhere
 voxceleb1=        # VoxCeleb1, if elsewhere
 rirs=             # RIRS_NOISES, if elsewhere
+trials=           # these sets alone, of voices-devkit, voices-dev, voices-eval; several: a,b; else all that are there
 num_targets=4     # target trials of a test recording of the devkit, at most
 num_nontargets=12 # nontarget ones
 microphones=      # test recordings of the devkit by these alone: mc01,mc05
@@ -50,6 +51,9 @@ default config conf/diff_sv.toml conf/mini/exu_net.toml
 default baseline conf/exu_net.toml none
 default valid_fraction 0.04 0.125
 default note '' 'Synthetic corpus (eSpeak NG voices in simulated rooms): not VOiCES results.'
+IFS=, read -ra sets <<< "${trials:-voices-devkit,voices-dev,voices-eval}"
+for set in "${sets[@]}"; do [[ $set =~ ^voices-(devkit|dev|eval)$ ]] || die "--trials: no $set; see --help"; done
+sets=("${sets[@]/#voices-/$data/voices_}")
 choose_systems "$config" "$baseline"
 choose_noises
 data_markers=("$data"/.stage{0,1}.done) score_options=(--rules voices) places=(voices="$voices") training=
@@ -80,7 +84,7 @@ if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   mark_done 0 "$marker" "$options" "${outputs[@]}"
 fi
 test_sets=()
-for set in "$data"/voices_{devkit,dev,eval}; do if [[ -d $set ]]; then test_sets+=("$set"); fi; done
+for set in "${sets[@]}"; do if [[ -d $set || -n $trials ]]; then test_sets+=("$set"); fi; done
 if ((${#test_sets[@]} == 0)); then test_sets=("$data/voices_devkit"); fi # of a dry run before stage 0
 eval_sets=("${test_sets[@]}") train_set='' valid_set=''
 if [[ -n $training ]]; then
@@ -90,7 +94,7 @@ fi
 
 # 1: valid data; to train, a speaker-disjoint validation set and no test speaker in training.
 marker=$data/.stage1.done options="valid_fraction=$valid_fraction seed=$seed training=${training:-none}"
-if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done"; then
+if stage_needs_run 1 "validate and cut" "$marker" "$options${trials:+ trials=$trials}" "$data/.stage0.done"; then
   utils/validate_data_dir.py "${test_sets[@]}"
   outputs=("${test_sets[@]/%//wav.scp}")
   if [[ -n $training ]]; then

@@ -54,16 +54,20 @@ stage_train_enhancement() { # stage_train_enhancement CONF
   fi
 }
 
-# 5: the enhanced embeddings of every condition and of the training set.
+# 5: the enhanced embeddings of every condition, draw by draw, and of the training set.
 stage_enhance() { # stage_enhance CONF SET...
-  local conf=$1 sets=("${@:2}") system embeddings marker options="sets=${*:2}"
-  system=$(system_of "$conf")
-  embeddings=$exp/$system/embeddings marker=$exp/$system/.stage5.done
-  if stage_needs_run 5 "enhance $system" "$marker" "$options" "$exp/$system/.stage4.done" \
-    "$extractor/.stage5.done"; then
-    "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/enhance.log" python -m sv.bin.enhance \
-      --model "$exp/$system" --embeddings "$extractor/embeddings" --out "$embeddings" "${sets[@]}"
-    python -m sv.bin.speaker_means --embeddings "$embeddings" "${sets[@]/#/$data/}"
-    mark_done 5 "$marker" "$options" "$embeddings"/*/{xvector,segments,spk_xvector}.{ark,scp}
-  fi
+  local conf=$1 system embeddings draw sets suffix files marker options
+  system=$(system_of "$conf") embeddings=$exp/$(system_of "$conf")/embeddings
+  for draw in 1 "${more_draws[@]}"; do
+    sets_of_draw "$draw" "${@:2}"
+    marker=$exp/$system/.stage5$suffix.done options="sets=${sets[*]}"
+    if stage_needs_run 5 "enhance $system${suffix/-draw/, draw }" "$marker" "$options" "$exp/$system/.stage4.done" \
+      "$extractor/.stage5$suffix.done"; then
+      "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" "$exp/$system/log/enhance.log" python -m sv.bin.enhance \
+        --model "$exp/$system" --embeddings "$extractor/embeddings" --out "$embeddings" "${sets[@]}"
+      python -m sv.bin.speaker_means --embeddings "$embeddings" "${sets[@]/#/$data/}"
+      files_of_sets "$embeddings" "$VECTOR_FILES" "${sets[@]}"
+      mark_done 5 "$marker" "$options" "${files[@]}"
+    fi
+  done
 }

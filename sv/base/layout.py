@@ -14,6 +14,8 @@ CLEAN = "clean"
 FAR = "far"  # a room, then noise at an SNR, at a lower level
 REVERB_SIZES = ("small", "medium", "large")  # of simulated rooms
 PROCESSED = re.compile(rf"reverb-(?:{'|'.join(REVERB_SIZES)})|codec-(?!snr)[a-z0-9]+|clip")  # conditions without noise
+SNR = r"-?\d+(?:\.\d+)?"  # as `snr_text` writes it
+DRAW = r"-draw(?P<draw>[2-9]|[1-9]\d+)"  # ends the name of a condition's second draw, and of those after it
 # Options of [extract] that change what stage 3 stores.
 FEATURE_KEYS = ("segment_samples", "scheme", "num_segments", "step_samples", "peak_normalise", "raise_to_dbfs")
 VAD_KEYS = ("vad", "min_speech")  # likewise, but only of a system with a detector of speech
@@ -110,7 +112,8 @@ class Condition(NamedTuple):
     ----------
     test_set : str
     name : str
-        "clean", or as in the data directory's name: `<noise>-snr<db>`, `far-<noise>-snr<db>`, or one of `PROCESSED`.
+        "clean", or as in the data directory's name: `<noise>-snr<db>`, `far-<noise>-snr<db>`, or one of `PROCESSED`; with
+        `-draw<n>` behind it for every draw but the first.
     noise : str, optional
         Type of the noise, as the user calls it; None without noise.
     snr_db : float, optional
@@ -122,6 +125,17 @@ class Condition(NamedTuple):
     snr_db: float | None
 
     @property
+    def draw(self) -> int:
+        """Number of the draw of what is random in the condition, from 1."""
+        match = re.fullmatch(rf"(?:.*-snr{SNR}|(?!codec-)(?:{PROCESSED.pattern})){DRAW}", self.name)
+        return int(match["draw"]) if match else 1
+
+    @property
+    def first_name(self) -> str:
+        """Name of the condition's first draw."""
+        return self.name.removesuffix(f"-draw{self.draw}") if self.draw > 1 else self.name
+
+    @property
     def kind(self) -> str:
         """Group of conditions in tables: clean, the noise, "far <noise>", reverb, codec or clip."""
         if self.noise is None:
@@ -129,7 +143,14 @@ class Condition(NamedTuple):
         return f"{FAR} {self.noise}" if re.match(rf"{FAR}-[^-]+-snr", self.name) else self.noise
 
 
-def condition_name(test_set: str, noise: str | None = None, snr_db: float | None = None, kind: str = "noise") -> str:
+def has_draws(kind: str) -> bool:
+    """True if something of a kind of condition is random: all but codecs."""
+    return not kind.startswith("codec-")
+
+
+def condition_name(
+    test_set: str, noise: str | None = None, snr_db: float | None = None, kind: str = "noise", draw: int = 1
+) -> str:
     """Name of the data directory of a test set under a condition: `<test>-<noise>-snr<db>`, or `<test>-<kind>`.
 
     Any noise name will do: what is not a letter, digit, `_`, `.`, `+` or `~` is percent-encoded, dashes included, so that
@@ -143,20 +164,25 @@ def condition_name(test_set: str, noise: str | None = None, snr_db: float | None
         Of noise.
     kind : str
         "noise"; "far", which has noise too: `<test>-far-<noise>-snr<db>`; or one of `PROCESSED`.
+    draw : int
+        From 1; every draw but the first ends in `-draw<n>`.
 
     Raises
     ------
     ValueError
-        If the kind is not known, the noise has no name, or the SNR is not a finite number.
+        If the kind is not known, the noise has no name, the SNR is not a finite number, or there is no such draw.
     """
+    if draw < 1 or (draw > 1 and not has_draws(kind)):
+        raise ValueError(f"{kind}: there is no draw {draw}")
+    suffix = f"-draw{draw}" if draw > 1 else ""
     if PROCESSED.fullmatch(kind):
-        return f"{test_set}-{kind}"
+        return f"{test_set}-{kind}{suffix}"
     if kind not in ("noise", FAR):
         raise ValueError(f"unknown kind of condition {kind!r}")
     if not noise or snr_db is None:
         raise ValueError("a noise type needs a name")
     encoded = quote(noise, safe="+").replace("-", "%2D")
-    return f"{test_set}-{'far-' * (kind == FAR)}{encoded}-snr{snr_text(snr_db)}"
+    return f"{test_set}-{'far-' * (kind == FAR)}{encoded}-snr{snr_text(snr_db)}{suffix}"
 
 
 def snr_text(snr_db: float) -> str:
@@ -169,13 +195,13 @@ def snr_text(snr_db: float) -> str:
 
 def parse_condition(set_name: str) -> Condition:
     """Parts of a data directory's name; a name that `condition_name` cannot have made is a clean set's."""
-    if match := re.fullmatch(rf"(.+?)-({PROCESSED.pattern})", set_name):
+    if match := re.fullmatch(rf"(.+?)-({PROCESSED.pattern}|(?!codec-)(?:{PROCESSED.pattern}){DRAW})", set_name):
         return Condition(match[1], match[2], None, None)
-    match = re.fullmatch(r"(.+?)(-far)?-([^-]+)-snr(-?\d+(?:\.\d+)?)", set_name)
+    match = re.fullmatch(rf"(.+?)(-far)?-([^-]+)-snr({SNR})(?:{DRAW})?", set_name)
     if not match:
         return Condition(set_name, CLEAN, None, None)
-    test_set, far, encoded, snr = match.groups()
-    name = f"{f'{FAR}-' if far else ''}{encoded}-snr{snr}"
+    test_set, far, encoded, snr, draw = match.groups()
+    name = f"{f'{FAR}-' if far else ''}{encoded}-snr{snr}{f'-draw{draw}' if draw else ''}"
     return Condition(test_set, name, unquote(encoded), float(snr))
 
 

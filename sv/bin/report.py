@@ -10,9 +10,10 @@ from sv.base.files import write_text
 from sv.bin.common import fail_in_one_line
 from sv.report.page import page
 from sv.results.comparison import compare
+from sv.results.draws import draws_note, draws_table
 from sv.results.folder import ScoreLists, load_results
 from sv.results.rows import COMPARED
-from sv.results.tables import LEGEND, footnotes, text_table
+from sv.results.tables import LEGEND, aligned, footnotes, text_table
 from sv.scoring.backends import paper_backend
 
 
@@ -38,8 +39,10 @@ def main(argv: list[str] | None = None) -> None:
     rows = [result.rows for result in results]
     papers = {result.name: paper_backend(result.config.get("model", {}).get("type", "")) for result in results}
     write_text(args.out, page(results, ScoreLists(args.data), args.note, args.despite, papers))
-    main_table, notes = compare(rows, args.despite)[0], [LEGEND, *footnotes(rows)]
-    print("\n".join(filter(None, [args.note, text_table(main_table), *notes, f"report: {args.out}"])))
+    main_table = compare(rows, args.despite)[0]
+    spread, notes = draws_table(main_table), [LEGEND, *draws_note(main_table), *footnotes(rows)]
+    tables = [text_table(main_table), aligned(spread) if spread else ""]
+    print("\n".join(filter(None, [args.note, *tables, *notes, f"report: {args.out}"])))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def parse(argv: list[str] | None) -> Namespace:
         choices=sorted(RULES),
         help="benchmark whose rules for training are checked; the results say what breaks them",
     )
+    parser.add_argument("--whole", action="store_true", help="drop rows of these test sets' other conditions")
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR", help="with trials and utt2spk")
     return parser.parse_args(argv)
 
@@ -67,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
                 write_scores(model.scores(data_dir.name, name), trials, scores)
                 own = replace(stamp, normalisation=way.normalisation or NONE)
                 rows.append(make_row(args.model.name, data_dir.name, name, trials, scores, speakers, own) | checked)
-    update_results(model.results, rows)
+    update_results(model.results, rows, args.whole)
 
 
 if __name__ == "__main__":

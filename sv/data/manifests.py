@@ -15,6 +15,7 @@ import soundfile
 from sv.base.files import atomic_write
 from sv.base.layout import SAMPLING_RATE
 from sv.data.audio import BadAudio, is_pipe
+from sv.data.mixing import convolve
 from sv.data.utterances import Utterance, read_utterances
 from sv.kaldi.scp import DataDirError, byte_order, read_scp, read_utt2spk
 
@@ -22,11 +23,22 @@ CUTS = "cuts.jsonl.gz"
 
 
 def import_lhotse():
-    """Return the lhotse module, reading audio through libsndfile alone (its other back ends need what is not there)."""
+    """Return the lhotse module, reading audio through libsndfile alone (its other back ends need what is not there).
+
+    Its rooms convolve by our function: the last bits of torch's Fourier transform depend on threads and processor.
+    """
     os.environ.setdefault("LHOTSE_AUDIO_BACKEND", "LibsndfileBackend")
     import lhotse
+    from lhotse.augmentation import rir
 
+    rir.convolve1d = _convolve_tensors
     return lhotse
+
+
+def _convolve_tensors(signal, kernel):
+    import torch
+
+    return torch.from_numpy(convolve(signal.numpy(), kernel.numpy()))
 
 
 def recording_of(recording_id: str, path: str, num_samples: int):

@@ -13,7 +13,8 @@ from sv.embed.command_model import WHOLE as WHOLE_BY_COMMAND
 from sv.embed.command_model import CommandDescription, CommandEmbedder
 from sv.embed.embedder import Embedder
 from sv.embed.onnx_model import WHOLE, OnnxDescription, OnnxFeatures, OnnxModel, check_model
-from sv.embed.runtimes import RUNTIMES, Shape, make_network
+from sv.embed.packages import RUNTIMES
+from sv.embed.runtimes import Shape, make_network
 from sv.embed.utterances import UtteranceEmbedder
 from sv.features.segments import frames_per_segment
 from sv.features.waveform import Waveform, WaveformConfig
@@ -125,7 +126,7 @@ def open_model(
     precision : "float32", "bf16" or "auto"
         Of systems of ours.
     runtime : str, optional
-        Of `sv.embed.runtimes.RUNTIMES`; all but torch compute on the CPU. By default the one that the model is for.
+        Of `sv.embed.packages.RUNTIMES`; all but torch compute on the CPU. By default the one that the model is for.
 
     Raises
     ------

@@ -12,7 +12,6 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,13 @@ import torch
 from torch import Tensor, nn
 
 import sv.models
-from sv.base.config import ConfigError
 from sv.base.files import atomic_write
 from sv.base.log import get_logger
 from sv.embed.computing import Computing, Network, TorchNetwork, said_precision
 from sv.embed.onnx_model import one_line, open_session
+from sv.embed.packages import EXPORTERS, check_packages
 from sv.published.registry import cache_dir
 
-PACKAGES = {"onnxruntime": "onnx", "openvino": "openvino"}  # runtimes, each the name of its package, and their extras
-RUNTIMES = ("torch", *PACKAGES)
-EXPORTERS = ("onnx", "onnxscript")
 TOLERANCE = 5e-3  # of an embedding's length, between graph and model in float32; random deep networks reach 2e-3
 TRIED_FRAMES = (300, 413)  # of a graph that reads any length; the first is exported
 
@@ -123,7 +119,8 @@ def make_network(model: Any, precision: str, runtime: str, shape: Shape) -> Netw
         On the CPU, unless the runtime is torch.
     precision : "float32", "bf16" or "auto"
     runtime : str
-        Of `RUNTIMES`. Where another than torch cannot take the network, torch computes it and one line of the log says so.
+        Of `sv.embed.packages.RUNTIMES`. Where another than torch cannot take the network, torch computes it and one line of
+        the log says so.
     shape : Shape
 
     Raises
@@ -134,7 +131,7 @@ def make_network(model: Any, precision: str, runtime: str, shape: Shape) -> Netw
     device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
     if runtime == "torch":
         return TorchNetwork(model, said_precision(precision, device))
-    _check(runtime, precision)
+    check_packages(runtime, precision)
     if runtime == "onnxruntime":
         computing = Computing(runtime=runtime)
         if precision == "auto":
@@ -146,14 +143,6 @@ def make_network(model: Any, precision: str, runtime: str, shape: Shape) -> Netw
     except Exception as error:  # of three packages, which document none
         get_logger("embed").warning("%s cannot take this network, torch computes it: %s", runtime, one_line(error))
         return TorchNetwork(model, computing.precision)
-
-
-def _check(runtime: str, precision: str) -> None:
-    if missing := [name for name in (runtime, *EXPORTERS) if find_spec(name) is None]:
-        extra = PACKAGES[runtime]
-        raise ConfigError(f"--runtime {runtime} needs {', '.join(missing)}: pip install 'sv[{extra}]'")
-    if (runtime, precision) == ("onnxruntime", "bf16"):
-        raise ConfigError("--runtime onnxruntime computes in float32 only; for bf16 choose openvino or torch")
 
 
 def graph_of(model: Any, runtime: str, shape: Shape) -> Path:

@@ -13,6 +13,7 @@ from sv.report.enrolment import enrolment_sections
 from sv.report.rates import (
     backends_section,
     breakdown_sections,
+    draws_section,
     paired_section,
     papers_section,
     provenance,
@@ -81,6 +82,7 @@ def page(
     found = verdicts(paired)
     sections = [
         rates_section(main),
+        draws_section(main),
         paired_section(names[0], found),
         snr_section(main),
         *score_sections(shown),

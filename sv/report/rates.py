@@ -25,6 +25,8 @@ from sv.report.blocks import (
 )
 from sv.results.breakdown import tables_of
 from sv.results.comparison import Comparison, first
+from sv.results.draws import LEGEND as DRAWS_LEGEND
+from sv.results.draws import draws_table
 from sv.results.folder import SystemResults
 from sv.results.means import NOISY, averaged, averaged_text
 from sv.results.rows import Row, stamped
@@ -73,6 +75,14 @@ def rates_section(comparison: Comparison) -> Section:
     header = ["mean", *(f"{name} {column}".strip() for name in comparison.systems for column in COLUMNS)]
     table = [Panel("Means", [Table(header, means)])] if means else []
     return Section("Error rates by noise condition", [eer, *costs, *table, Text(trials)])
+
+
+def draws_section(comparison: Comparison) -> Section:
+    """Mean and standard deviation of the EER over draws, by condition and mean; empty with one draw."""
+    if not (table := draws_table(comparison)):
+        return Section("Spread over draws")
+    legend = Text(f"{DRAWS_LEGEND[0].upper()}{DRAWS_LEGEND[1:]}, verdicts and paired tests, too.")
+    return Section("Spread over draws", [Table(table[0], table[1:]), legend])
 
 
 def _cost_grid(comparison: Comparison, prior: str) -> Grid:

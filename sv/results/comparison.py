@@ -1,10 +1,11 @@
 """Several systems side by side: rows that may share a table, by test set, back end and condition."""
 
+import dataclasses
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sv.results.conditions import condition_order, is_clean, kind_of
+from sv.results.conditions import condition_order, draw_of, is_clean, kind_of
 from sv.results.rows import COMPARED, OF_ONE_SYSTEM, Row, stamped
 
 
@@ -18,12 +19,16 @@ class Comparison:
     systems : list of str
     conditions : list of list
         Clean first, then by noise type and falling SNR; per condition one row per system, None where it has none.
+        Of each condition the first draw.
+    draws : list of list
+        The same of all further draws, in the order of `conditions` within a draw.
     """
 
     test_set: str
     backend: str
     systems: list[str]
     conditions: list[list[Row | None]]
+    draws: list[list[Row | None]] = dataclasses.field(default_factory=list)
 
     @property
     def shared(self) -> list[list[Row]]:
@@ -62,11 +67,12 @@ def compare(systems: Sequence[list[Row]], despite: Collection[str] = ()) -> list
     Raises
     ------
     ValueError
-        If two systems differ in a field of `COMPARED`, naming them, the condition and the field; or if the rows of one
-        system are not of one run.
+        If two systems differ in a field of `COMPARED`, naming them, the condition and the field; if the rows of one
+        system are not of one run; or if noise was added by different protocols, be it in different conditions.
     """
     for rows in systems:
         _check_one_run(rows)
+    _check_one_protocol(systems if "protocol" in despite else [[row for rows in systems for row in rows]])
     names = [rows[0]["system"] for rows in systems]
     pairs = dict.fromkeys((row["test_set"], row["backend"]) for rows in systems for row in rows)
     comparisons = []
@@ -78,8 +84,12 @@ def compare(systems: Sequence[list[Row]], despite: Collection[str] = ()) -> list
         conditions = [[table.get(name) for table in tables] for name in dict.fromkeys(key for t in tables for key in t)]
         for rows in conditions:
             _check_comparable(rows, despite)
-        conditions.sort(key=lambda rows: condition_order(first(rows)))
-        comparisons.append(Comparison(test_set=test_set, backend=backend, systems=names, conditions=conditions))
+        conditions.sort(key=lambda rows: (draw_of(first(rows)), *condition_order(first(rows))))
+        further = [rows for rows in conditions if draw_of(first(rows)) > 1]
+        firsts = conditions[: len(conditions) - len(further)]
+        comparisons.append(
+            Comparison(test_set=test_set, backend=backend, systems=names, conditions=firsts, draws=further)
+        )
     return comparisons
 
 
@@ -89,6 +99,23 @@ def _check_one_run(rows: Sequence[Row]) -> None:
         if len(values) > 1:
             raise ValueError(
                 f"rows of {rows[0]['system']} cannot share a table: {field} is {values[0]} and {values[1]}; run stage 7 again"
+            )
+
+
+def _check_one_protocol(groups: Sequence[Sequence[Row]]) -> None:
+    """Raise ValueError, naming two rows, if the noise of a group of rows was added by different protocols: means would mix them."""
+    for rows in groups:
+        found: dict[str, Row] = {}
+        for row in rows:
+            if kind_of(row) == row["noise"]:
+                found.setdefault(stamped(row, "protocol"), row)
+        if len(found) > 1:
+            one, other, *_ = found.values()
+            names = list(dict.fromkeys((one["system"], other["system"])))
+            first, second = (f"on {row['test_set']} {row['condition']} ({row['backend']})" for row in (one, other))
+            raise ValueError(
+                f"{' and '.join(names) if len(names) > 1 else f'rows of {names[0]}'} cannot share a table: {first} protocol is "
+                f"{stamped(one, 'protocol')} and {stamped(other, 'protocol')} {second}{'; run stage 7 again' * (len(names) == 1)}"
             )
 
 

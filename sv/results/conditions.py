@@ -1,5 +1,7 @@
 """Wording and order of the conditions of a test set, as tables, figures and the report show them."""
 
+from collections.abc import Iterable
+
 from sv.base.layout import CLEAN, Condition, snr_text
 from sv.results.rows import Row
 
@@ -14,6 +16,21 @@ def is_clean(row: Row) -> bool:
 def kind_of(row: Row) -> str:
     """Kind of condition that a row belongs to, as tables group them, see `sv.base.layout.Condition`."""
     return Condition("", row.get("condition", CLEAN), row["noise"], None).kind
+
+
+def draw_of(row: Row) -> int:
+    """Number of the draw of what is random in a row's condition, from 1."""
+    return Condition("", row.get("condition", CLEAN), row["noise"], None).draw
+
+
+def first_draws(rows: Iterable[Row]) -> list[Row]:
+    """Rows of the first draw of each condition: those of all tables but the one of spreads."""
+    return [row for row in rows if draw_of(row) == 1]
+
+
+def as_first(row: Row) -> Row:
+    """The row under the name of its condition's first draw, as means over conditions take it."""
+    return row | {"condition": Condition("", row["condition"], row["noise"], None).first_name}
 
 
 def snr_label(snr_db: float) -> str:

@@ -12,8 +12,10 @@ from sv.base.files import atomic_write, write_text
 from sv.base.layout import CLEAN, ModelFolder
 from sv.results.breakdown import tables_of
 from sv.results.comparison import compare
+from sv.results.draws import draws_note, draws_table
 from sv.results.folder import ScoreLists, load_results
 from sv.results.proof import Proof, digest_of, score_path, store
+from sv.results.protocols import protocol_notes, protocols_of
 from sv.results.rows import Row, check_rows, read_results
 from sv.results.tables import (
     BACKEND_LEGENDS,
@@ -70,7 +72,10 @@ def record(
     breakdowns = [load_json(model.breakdown) for model in models if model.breakdown.exists()]
     differences = {}
     if references:
+        compare(systems, despite)  # in all conditions, of which only the clean ones are kept as rows
+        protocols = protocols_of(systems)
         differences = {"versus": versus([load_results(folder) for folder in folders], references, ScoreLists(data))}
+        differences |= {"protocols": protocols} if protocols else {}
         systems = _clean_rows(systems)
     path, files = markdown.parent / "results" / f"{name}.json", {}
     if data is not None and not references:
@@ -171,11 +176,14 @@ def render(entry: dict, path: Path) -> str:
     if "versus" in entry:
         header, *body = versus_table(entry["versus"])
         tables, notes = [markdown_rows(header, body, num_words=2)], [VERSUS_LEGEND, *versus_notes(systems)]
+        notes += protocol_notes(entry.get("protocols", {}))
     else:
         header, *body = backend_table(comparisons)
         tables = [markdown_table(comparisons[0]), markdown_rows(header, body, num_words=2)]
+        if spread := draws_table(comparisons[0]):
+            tables.insert(1, markdown_rows(spread[0], spread[1:]))
         legend = BACKEND_LEGENDS[mean_name(backend_rows(comparisons))]
-        notes = [f"{LEGEND}; {legend}", *footnotes(systems)]
+        notes = [f"{LEGEND}; {legend}", *draws_note(comparisons[0]), *footnotes(systems)]
     parts = [
         entry["note"],
         *tables,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sv.base.layout import REVERB_SIZES, snr_text
-from sv.results.conditions import condition_label, condition_order, is_clean, kind_of
+from sv.results.conditions import condition_label, condition_order, first_draws, is_clean, kind_of
 from sv.results.rows import Row
 
 MUSAN = ("noise", "music", "babble")  # kinds of noise of mean15, in the papers' order
@@ -23,8 +23,9 @@ def means(rows: Sequence[Row]) -> dict[str, list[Row]]:
     Parameters
     ----------
     rows : sequence of Row
-        Of one system, test set and back end, in any order.
+        Of one system, test set and back end, in any order; of further draws none counts, see `sv.results.draws`.
     """
+    rows = first_draws(rows)
     kinds: dict[str, list[Row]] = {}
     for row in sorted(rows, key=condition_order):
         kinds.setdefault(kind_of(row), []).append(row)
@@ -40,14 +41,14 @@ def means(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def mean15(rows: Sequence[Row]) -> list[Row]:
     """Rows of the fifteen conditions of `mean15`; empty unless all are there."""
-    own = [row for row in rows if kind_of(row) in MUSAN and row["snr_db"] in SNRS]
+    own = [row for row in first_draws(rows) if kind_of(row) in MUSAN and row["snr_db"] in SNRS]
     return own if len({row["condition"] for row in own}) == len(MUSAN) * len(SNRS) else []
 
 
 def averaged(rows: Sequence[Row]) -> tuple[str, list[Row]]:
     """One mean for all noise: `mean15` and its rows where they are all there, else `noisy` and all rows but clean ones."""
     papers = mean15(rows)
-    return (MEAN15, papers) if papers else (NOISY, [row for row in rows if not is_clean(row)])
+    return (MEAN15, papers) if papers else (NOISY, [row for row in first_draws(rows) if not is_clean(row)])
 
 
 def averaged_text(rows: Sequence[Row]) -> str:

@@ -3,7 +3,7 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from sv.base.config import ConfigError, load_json, load_json_table
 from sv.base.files import sha256_of, write_text
-from sv.base.layout import ModelFolder, parse_condition
+from sv.base.layout import ModelFolder, parse_condition, set_of
 from sv.base.seeding import generator
 from sv.kaldi.trials import Trials
 from sv.scoring.bootstrap import Curves, interval, replicate_curves
@@ -32,6 +32,7 @@ KEY = ("system", "test_set", "condition", "backend")
 # The third is that of the ExU-Net and Diff-SV evaluation.
 POINTS = (OperatingPoint(0.01), OperatingPoint(0.05), OperatingPoint(0.01, 10.0, 1.0))
 NONE = "none"
+EXACT = "exact"
 CALIBRATED = "-calibrated"  # ends the name of a back end whose scores are log-likelihood ratios
 # Metadata of the fields of a stamp, and what it says of their values.
 ONE_RUN = {"one_run": "the same in all rows of a system"}
@@ -64,6 +65,9 @@ class Stamp:
         are those of the defaults.
     encoder : str
         Library, and its version, that the audio of a codec's condition has passed; "none".
+    protocol : str
+        Rule by which noise was added to speech: "exact", at the SNR of the condition's name, or "exu_net", see
+        `local.exu_net_noise`. Without added noise it is "exact".
     """
 
     trials_sha256: str = field(metadata=COMPARABLE)
@@ -77,12 +81,14 @@ class Stamp:
     precision: str = field(default="float32", metadata=COMPARABLE | ONE_RUN)
     runtime: str = field(default="torch", metadata=COMPARABLE | ONE_RUN)
     encoder: str = field(default=NONE, metadata=COMPARABLE)
+    protocol: str = field(default=EXACT, metadata=COMPARABLE)
 
     def __post_init__(self) -> None:
         for name in ("trials_sha256", "checkpoint_sha256"):
             if not re.fullmatch("[0-9a-f]{64}", getattr(self, name)):
                 raise ValueError(f"stamp: {name} must be 64 hexadecimal digits, got {getattr(self, name)!r}")
-        for name in ("crop_scheme", "normalisation", "calibration", "commit", "precision", "runtime"):
+        named = ("crop_scheme", "normalisation", "calibration", "commit", "precision", "runtime", "encoder", "protocol")
+        for name in named:
             if not getattr(self, name):
                 raise ValueError(f"stamp: {name} must be said, {NONE!r} if there is none")
         if self.num_dropped < 0:
@@ -99,7 +105,6 @@ COMPARED = (*(item.name for item in fields(Stamp) if "comparable" in item.metada
 def stamp_of(model: Path, data_dir: Path, seed: int, normalisation: str = NONE, calibration: str = NONE) -> Stamp:
     """Stamp of a model folder's scores on a data directory; dropped trials are those of its clean set."""
     folder = ModelFolder(model)
-    encoder = data_dir / "encoder"
     dropped = data_dir.parent / parse_condition(data_dir.name).test_set / "trials.dropped"
     return Stamp(
         trials_sha256=sha256_of(data_dir / "trials"),
@@ -111,8 +116,17 @@ def stamp_of(model: Path, data_dir: Path, seed: int, normalisation: str = NONE, 
         commit=code_version(Path(__file__).parent),
         seed=seed,
         **computed_by(folder.computed(data_dir.name)),
-        encoder=encoder.read_text(encoding="utf-8").strip() if encoder.exists() else NONE,
+        encoder=_said(data_dir / "encoder", NONE),
+        protocol=_said(data_dir / "protocol", EXACT),
     )
+
+
+def _said(path: Path, default: str) -> str:
+    """Line of a file of a data directory, or a default without one; raises ValueError naming it if it holds no line."""
+    text = path.read_text(encoding="utf-8").strip() if path.exists() else default
+    if len(text.splitlines()) != 1:
+        raise ValueError(f"{path}: expected one line; make the data directory anew (stage 2)")
+    return text
 
 
 def computed_by(record: Path) -> dict[str, str]:
@@ -137,9 +151,16 @@ def stamped(row: Row, name: str) -> Any:
 
 
 def computed_text(row: Row) -> str:
-    """Precision and runtime, for footnotes: ", bf16 by torch"; empty if they are the usual ones."""
-    values = {name: stamped(row, name) for name in LATER}
-    return "" if values == LATER else f", {values['precision']} by {values['runtime']}"
+    """Precision and runtime, and encoder, for footnotes: ", bf16 by torch"; empty if they are the usual ones."""
+    precision, runtime, encoder = (stamped(row, name) for name in ("precision", "runtime", "encoder"))
+    usual = (precision, runtime) == (LATER["precision"], LATER["runtime"])
+    return ("" if usual else f", {precision} by {runtime}") + ("" if encoder == NONE else f", encoded by {encoder}")
+
+
+def has_added_noise(row: Row) -> bool:
+    """True if noise was added to speech and nothing else was done to it, so that the stamp's protocol counts."""
+    condition = parse_condition(set_of(row["test_set"], row["condition"]))
+    return condition.kind == condition.noise
 
 
 # Schemes in which an [extract] option matters; an empty tuple means never.
@@ -256,22 +277,40 @@ def row_key(row: Row) -> tuple[str, ...]:
     return tuple(row[name] for name in KEY)
 
 
-def merge_rows(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
-    """Append new rows to the old ones that they do not replace; old rows of other weights or code are dropped."""
+def merge_rows(old: Iterable[Row], new: Iterable[Row], whole: bool = False) -> list[Row]:
+    """Append new rows to the old ones that they do not replace; old rows of other weights or code are dropped.
+
+    With `whole`, the new rows are all of their test sets: old rows of these are dropped, too.
+    """
     new = list(new)
+    old = _of_their_protocol(old, new)
     keys = {row_key(row) for row in new}
+    replaced = {row["test_set"] for row in new} if whole else set()
     runs = {(row["system"], *_run(row)) for row in new}
-    return [row for row in old if (row["system"], *_run(row)) in runs and row_key(row) not in keys] + new
+    kept = [row for row in old if (row["system"], *_run(row)) in runs and row_key(row) not in keys]
+    return [row for row in kept if row["test_set"] not in replaced] + new
+
+
+def _of_their_protocol(old: Iterable[Row], new: Sequence[Row]) -> list[Row]:
+    """Old rows but those of noise that was added by another protocol than a system's new ones: no mean is over both."""
+    protocols = {(row["system"], stamped(row, "protocol")) for row in new if has_added_noise(row)}
+    noisy = {system for system, _ in protocols}
+    return [
+        row
+        for row in old
+        if not (has_added_noise(row) and row["system"] in noisy)
+        or (row["system"], stamped(row, "protocol")) in protocols
+    ]
 
 
 def _run(row: Row) -> tuple:
     return tuple(str(stamped(row, name)) for name in OF_ONE_SYSTEM)
 
 
-def update_results(path: str | Path, rows: Iterable[Row]) -> None:
-    """Merge rows into a results.json, whole or not at all."""
+def update_results(path: str | Path, rows: Iterable[Row], whole: bool = False) -> None:
+    """Merge rows into a results.json, see `merge_rows`; it is written in one go or not at all."""
     old = read_results(path) if Path(path).exists() else []
-    write_text(path, json.dumps(merge_rows(old, rows), indent=1) + "\n")
+    write_text(path, json.dumps(merge_rows(old, rows, whole), indent=1) + "\n")
 
 
 def code_version(folder: str | Path) -> str:

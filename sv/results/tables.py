@@ -8,6 +8,7 @@ from statistics import fmean
 from sv.results.comparison import Comparison, first
 from sv.results.conditions import condition_label, is_clean
 from sv.results.means import MEAN15, NOISY, averaged, means
+from sv.results.protocols import protocol_notes, protocols_of
 from sv.results.rows import Row, computed_text
 
 ABSENT = "-"
@@ -200,8 +201,12 @@ def scored_text(row: Row) -> str:
 
 
 def rule_notes(systems: Sequence[list[Row]]) -> list[str]:
-    """Rules of a benchmark that each system's training breaks, or that it is not known, if its rows were checked for it."""
-    notes = []
+    """Rules that tables show beside their numbers.
+
+    What a protocol of added noise does to the labels; rules of a benchmark that each system's training breaks, or that it is not
+    known, if its rows were checked for it.
+    """
+    notes = protocol_notes(protocols_of(systems))
     for rows in systems:
         name, broken = rows[0]["system"], rows[0].get("broken_rules", [])
         rules = f"the {rows[0].get('rules')} challenge's rules"

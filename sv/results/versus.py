@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sv.results.conditions import is_clean
+from sv.results.conditions import first_draws, is_clean
 from sv.results.folder import ScoreLists, SystemResults
 from sv.results.means import MEAN15, NOISY, averaged
 from sv.results.rows import Row, computed_text
@@ -45,7 +45,8 @@ def versus(results: Sequence[SystemResults], references: Sequence[str], lists: S
     num_speakers = 0
     for result in results:
         for backend in BACKENDS:
-            rows = [row for row in result.rows if (row["test_set"], row["backend"]) == (test_set, backend)]
+            own = first_draws(result.rows)
+            rows = [row for row in own if (row["test_set"], row["backend"]) == (test_set, backend)]
             if not rows:
                 continue
             found, num_speakers, num_target = _curves(result, rows, lists)

@@ -92,8 +92,18 @@ def fit_files(
         num_speakers = _count_speakers(listed, read_utt2spk(utt2spk)) if utt2spk else None
     with naming_outlier(scores, names, listed):
         calibration = LogisticCalibration(p_target).fit(inputs, listed.is_target, num_speakers)
+    warn_if_turned(calibration, scores)
     origin = {**origin_of(listed, trials, num_speakers), "checkpoint_sha256": checkpoint_sha256}
     write_calibration(out, calibration, names, sha256_of(trials), origin)
+
+
+def warn_if_turned(calibration: LogisticCalibration, scores: Sequence[Path]) -> None:
+    """Say so if a calibration of one system's scores turns their order round."""
+    if len(scores) == 1 and calibration.weights_[0] < 0:
+        get_logger("calibrate").warning(
+            "%s: held-out targets do not score above nontargets, so that the calibration turns the order of scores round",
+            scores[0],
+        )
 
 
 def origin_of(trials: Trials, path: Path, num_speakers: int | None) -> dict[str, Any]:
@@ -163,6 +173,7 @@ def fit_folder(model: Path, held_out: Path) -> dict[str, tuple[LogisticCalibrati
             get_logger("calibrate").warning("%s is not calibrated: %s", path.stem, error)
             place.unlink(missing_ok=True)
             continue
+        warn_if_turned(calibration, [path])
         write_calibration(place, calibration, ["score"], digest, origin)
         fitted[path.stem] = calibration, digest
     return fitted

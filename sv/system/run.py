@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +86,15 @@ def build_sampler(
 def identity_of(system: SystemConfig, data: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that must not change between a run and its continuation: the system, and digests of its training data.
 
-    Options of [train] whose field has the metadata `free` are left out.
+    Options of [train] whose field has the metadata `free` are left out; so are options whose field has the metadata `later`, at
+    their default: runs from before there was such an option go on.
     """
     record = system_to_dict(system)
+    for section in (part.name for part in fields(system) if is_dataclass(getattr(system, part.name))):
+        own = getattr(system, section)
+        for option in fields(own):
+            if option.metadata.get("later") and getattr(own, option.name) == option.default:
+                del record[section][option.name]
     for option in fields(system.train):
         if option.metadata.get("free"):
             del record["train"][option.name]

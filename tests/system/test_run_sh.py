@@ -102,6 +102,22 @@ def test_stage_and_stop_stage(work, recipe, finish):
     assert "nothing to do: every stage from 3 to 6 is up to date" in output
 
 
+def test_another_protocol_makes_the_noisy_sets_anew_and_leaves_nothing(work, recipe, finish):
+    names = [f"voxceleb1_test-{noise}-snr{snr}" for noise in ("noise", "babble") for snr in (0, 10)]
+
+    def content():
+        return {path: path.read_bytes() for name in names for path in (work / "data" / name).iterdir()}
+
+    before, only = content(), ("--stage", "2", "--stop-stage", "2")
+    code, output = finish(recipe(work, *only, "--protocol", "exu_net"))
+    assert code == 0, output
+    assert {(work / "data" / name / "protocol").read_text() for name in names} == {"exu_net\n"}
+    assert "stage 3: features" in finish(recipe(work, "--protocol", "exu_net", "--dry-run", "--stage", "3"))[1]
+    code, output = finish(recipe(work, *only))
+    assert code == 0 and "stage 2: done" in output, output
+    assert content() == before
+
+
 def test_a_stage_without_what_it_reads_says_so(recipe, finish, tmp_path):
     code, output = finish(recipe(tmp_path, "--stage", "3"))
     assert code == 1
@@ -233,3 +249,33 @@ def test_a_model_from_elsewhere_is_scored_beside_a_system_and_not_touched(work, 
     assert "foreign" in (work / "exp/tiny/report.txt").read_text()
     code, output = finish(recipe(work, "--model", foreign, "--dry-run"))
     assert "dry run: 0 stage(s) would run" in output
+
+
+def test_more_draws_make_the_new_ones_alone_and_fewer_leave_no_row(work, recipe, finish, fingerprint):
+    def done_stages(output):
+        started = [line.split(" stage ")[1] for line in output.splitlines() if " stage " in line and ": " in line]
+        return {line.split(":")[0] + line.split(":")[1] for line in started if "it has not been completed yet" in line}
+
+    before = fingerprint(work)
+    code, output = finish(recipe(work, "--draws", "2"))
+    assert code == 0, output
+    assert {line[0] for line in done_stages(output)} == {"2", "3", "5"}
+    assert all(line.endswith("draw 2") for line in done_stages(output))
+    for title in ("2: noisy sets", "4: train tiny", "5: extract tiny", "6: back end tiny"):
+        assert f"stage {title}: up to date" in output
+    after = fingerprint(work)
+    known = [path for path in before if not path.endswith("results.json") and "report" not in path]
+    assert [path for path in known if after[path] != before[path]] == []
+    rows = json.loads((work / "exp/tiny/results.json").read_text())
+    names = {row["condition"] for row in rows}
+    noisy = {f"{noise}-snr{snr}" for noise in ("noise", "babble") for snr in (0, 10)}
+    assert names == {"clean", *noisy, *(f"{name}-draw2" for name in noisy)}
+    text = (work / "exp/tiny/report.txt").read_text()
+    assert "over draws" in text and "draw2" not in text
+    assert "Spread over draws" in (work / "exp/tiny/report/index.html").read_text()
+    code, output = finish(recipe(work))  # one draw again
+    assert code == 0, output
+    assert "stage 5: extract tiny: up to date" in output
+    after = fingerprint(work)
+    assert {path: after[path] for path in before} == before  # results.json and the report among them
+    assert "over draws" not in (work / "exp/tiny/report.txt").read_text()

@@ -1,6 +1,6 @@
 """The joint training step of Diff-SV."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sv.base.config import require
+from sv.losses.aam_softmax import Tail
 from sv.models.diffusion import TIME_MARGIN, diffusion_loss
-from sv.train.steps.criteria import make_criterion
+from sv.train.steps.criteria import make_criterion, options_of
 from sv.train.steps.protocol import StepModule, WaveformBatch
 
 
@@ -23,6 +24,8 @@ class DiffSVLossConfig:
         AAM-softmax of the extractor's embeddings.
     margin, scale : float
         Of AAM-softmax; margin in radians.
+    tail : "continuous", "published" or "easy"
+        Of AAM-softmax; see `sv.losses.AAMSoftmaxConfig`.
     feature_mse : float
         Mean squared error of the enhancer's estimate against the features of the crop without augmentation.
     diffusion : float
@@ -35,6 +38,7 @@ class DiffSVLossConfig:
     speaker: float = 1.0
     margin: float = 0.2
     scale: float = 30.0
+    tail: Tail = field(default="continuous", metadata={"later": True})  # older runs do not tell it
     feature_mse: float = 1.0
     diffusion: float = 1.0
     num_steps: int = 10
@@ -45,6 +49,7 @@ class DiffSVLossConfig:
             raise ValueError(
                 "speaker, feature_mse and diffusion must be positive: each part of Diff-SV has its own loss"
             )
+        options_of("aam", self)  # which checks them
         require(self, at_least_one=("num_steps",))
 
 

@@ -1,6 +1,6 @@
 """The step of clean/augmented pairs: the joint loss of ExU-Net and its relatives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sv.base.config import require
 from sv.losses import AngularPrototypical, ClassifierLoss
+from sv.losses.aam_softmax import Tail
 from sv.models.output import Embedded
 from sv.train.distributed import gather_rows
 from sv.train.steps.criteria import check_name, make_criterion, options_of
@@ -26,6 +27,8 @@ class PairLossConfig:
         "softmax", "aam" or any other `ClassifierLoss` of `sv.losses.LOSSES`.
     margin, scale : float
         Of the margin softmax losses; margin of the cosine ("am") or in radians ("aam").
+    tail : "continuous", "published" or "easy"
+        Of "aam"; see `sv.losses.AAMSoftmaxConfig`.
     feature_mse : float
         Mean squared error of the enhanced features against those of the crop without augmentation.
     angular_prototypical : float
@@ -36,6 +39,7 @@ class PairLossConfig:
     speaker_type: str = "softmax"
     margin: float = 0.2
     scale: float = 30.0
+    tail: Tail = field(default="continuous", metadata={"later": True})  # older runs do not tell it
     feature_mse: float = 0.0
     angular_prototypical: float = 0.0
 

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sv.base.layout import FEATURE_KEYS, ModelFolder, condition_name, feature_set, file_stem, parse_condition, set_of
+from sv.base.layout import (
+    FEATURE_KEYS,
+    ModelFolder,
+    condition_name,
+    feature_set,
+    file_stem,
+    parse_condition,
+    set_of,
+)
 from sv.features.segments import SegmentConfig, segment_options
 
 
@@ -33,11 +41,13 @@ def test_any_noise_name_is_a_condition_of_its_own(noise) -> None:
     st.from_regex(r"[A-Za-z0-9_-]+", fullmatch=True),
     st.text(st.characters(codec="utf-8"), min_size=1),
     st.integers(-200_000_000, 200_000_000).map(lambda micro: micro / 1e6),
+    st.integers(1, 99),
 )
-def test_names_of_conditions_are_parsed_as_they_were_made(test_set, noise, snr_db) -> None:
-    found = parse_condition(condition_name(test_set, noise, snr_db))
-    assert (found.test_set, found.noise) == (test_set, noise)
+def test_names_of_conditions_are_parsed_as_they_were_made(test_set, noise, snr_db, draw) -> None:
+    found = parse_condition(condition_name(test_set, noise, snr_db, draw=draw))
+    assert (found.test_set, found.noise, found.draw) == (test_set, noise, draw)
     assert found.snr_db == pytest.approx(snr_db, abs=1e-6)
+    assert set_of(test_set, found.first_name) == condition_name(test_set, noise, snr_db)
 
 
 @pytest.mark.parametrize("snr_db", [math.nan, math.inf, -math.inf])
@@ -128,3 +138,30 @@ def test_conditions_without_noise_and_from_afar_are_named_and_parsed() -> None:
     for wrong in (lambda: condition_name("t", kind="reverb-huge"), lambda: condition_name("t", kind="far")):
         with pytest.raises(ValueError, match=r"unknown kind of condition|needs a name"):
             wrong()
+
+
+@pytest.mark.parametrize(
+    ("kind", "noise", "group"),
+    [("noise", "draw2", "draw2"), ("far", "a-b", "far a-b"), ("reverb-small", None, "reverb"), ("clip", None, "clip")],
+)
+def test_a_further_draw_is_named_parsed_and_grouped_with_the_first(kind, noise, group) -> None:
+    snr_db = noise and 5.0
+    first = condition_name("my-test", noise, snr_db, kind)
+    assert condition_name("my-test", noise, snr_db, kind, draw=1) == first and parse_condition(first).draw == 1
+    for draw in (2, 10):
+        name = condition_name("my-test", noise, snr_db, kind, draw)
+        found = parse_condition(name)
+        assert name == f"{first}-draw{draw}" == set_of("my-test", found.name)
+        assert (found.test_set, found.noise, found.snr_db) == ("my-test", noise, snr_db)
+        assert (found.draw, found.kind, set_of("my-test", found.first_name)) == (draw, group, first)
+
+
+@pytest.mark.parametrize("name", ["t-codec-gsm-draw2", "t-draw2", "t-clip-draw1", "t-clip-draw02", "t-a-snr5-draw0"])
+def test_a_draw_that_nobody_can_have_made_is_a_clean_set(name) -> None:
+    assert parse_condition(name) == (name, "clean", None, None) and parse_condition(name).draw == 1
+
+
+@pytest.mark.parametrize(("kind", "draw"), [("codec-gsm", 2), ("clip", 0), ("clip", -1)])
+def test_a_draw_that_there_cannot_be_is_refused(kind, draw) -> None:
+    with pytest.raises(ValueError, match=f"{kind}: there is no draw {draw}"):
+        condition_name("t", kind=kind, draw=draw)

@@ -64,6 +64,18 @@ def test_a_score_that_would_decide_all_is_named(lists, fails) -> None:
     assert not (lists / "a.json").exists()
 
 
+def test_a_calibration_that_turns_scores_round_says_so(lists, capfd) -> None:
+    run(calibrate.main, lists, "fit", "valid.trials", "valid.a", "a.json")
+    assert "round" not in capfd.readouterr().err
+    lines = [line.split() for line in (lists / "valid.a").read_text().splitlines()]
+    (lists / "valid.d").write_text("".join(f"{left} {right} {-float(score)}\n" for left, right, score in lines))
+    run(calibrate.main, lists, "fit", "valid.trials", "valid.d", "d.json")
+    said = "valid.d: held-out targets do not score above nontargets, so that the calibration turns the order of scores round"
+    assert said in capfd.readouterr().err
+    weights = [json.loads((lists / name).read_text())["weights"][0] for name in ("a.json", "d.json")]
+    assert weights[1] == pytest.approx(-weights[0], rel=1e-6)
+
+
 def test_qualities_are_named_inputs(lists, fails) -> None:
     run(calibrate.main, lists, "fit", "valid.trials", "valid.a", "a.json", quality="valid.utt2dur")
     assert json.loads((lists / "a.json").read_text())["inputs"] == ["score", "mean duration", "difference of duration"]

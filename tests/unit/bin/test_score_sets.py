@@ -33,10 +33,10 @@ def model(folder, staged, trained_backend, tmp_path) -> Path:
     return model
 
 
-def run(model: Path, *names: str, top_n: int = 5) -> None:
+def run(model: Path, *names: str, top_n: int = 5, more: tuple[str, ...] = ()) -> None:
     data = model.parents[1] / "data"
     options = ["--model", str(model), "--seed", "3", "--top-n", str(top_n)]
-    score_sets.main([*options, *(str(data / name) for name in names)])
+    score_sets.main([*options, *more, *(str(data / name) for name in names)])
 
 
 def test_every_condition_and_back_end_gets_scores_and_a_row(model) -> None:
@@ -51,6 +51,17 @@ def test_every_condition_and_back_end_gets_scores_and_a_row(model) -> None:
         assert row["trials_sha256"] == sha256_of(model.parents[1] / "data" / "test" / "trials")
         assert row["checkpoint_sha256"] == sha256_of(model / "checkpoints" / "best.pt")
     assert len(list(model.glob("scores/*/*.scores"))) == 3 * len(BACK_ENDS)
+
+
+def test_conditions_that_are_no_longer_scored_stay_unless_it_is_said_that_these_are_all(model) -> None:
+    def conditions() -> set[str]:
+        return {row["condition"] for row in read_results(model / "results.json")}
+
+    run(model, "test", "test-babble-snr5", "test-noise-snr20")
+    run(model, "test", "test-babble-snr5")
+    assert conditions() == {"clean", "babble-snr5", "noise-snr20"}
+    run(model, "test", "test-babble-snr5", more=("--whole",))
+    assert conditions() == {"clean", "babble-snr5"}
 
 
 def sv_score(model: Path, kind: str, *options: object) -> bytes:

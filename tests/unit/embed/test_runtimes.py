@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sv.base.config import ConfigError
-from sv.embed import runtimes
+from sv.embed import packages, runtimes
 from sv.embed.embedder import Embedder
 from sv.embed.runtimes import Shape, make_network
 from sv.models import MODELS
@@ -133,6 +133,6 @@ def test_a_graph_that_computes_something_else_is_not_used(cached, capsys) -> Non
 def test_what_is_missing_or_impossible_is_one_line(se_resnet, monkeypatch) -> None:
     with pytest.raises(ConfigError, match="onnxruntime computes in float32 only; for bf16 choose openvino or torch"):
         make_network(se_resnet, "bf16", "onnxruntime", FIXED)
-    monkeypatch.setattr(runtimes, "find_spec", lambda name: None if name == "openvino" else "there")
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "openvino" else "there")
     with pytest.raises(ConfigError, match=r"--runtime openvino needs openvino: pip install 'sv\[openvino\]'"):
         make_network(se_resnet, "auto", "openvino", FIXED)

@@ -67,6 +67,10 @@ WRONG = [
     ("--exp", "-rf", "takes a path"),
     ("--config", "-x.toml", "takes a path"),
     ("--b-vector", "1.5", "takes a whole number from 0"),
+    *(
+        ("--draws", value, f"takes a whole number from 1 to 99, got '{value}'")
+        for value in ("0", "-1", "x", "1.5", "100", "")
+    ),
 ]
 
 
@@ -84,6 +88,8 @@ def test_a_value_that_makes_no_sense_is_named(option, value, message):
     ("voxceleb1", ["--num-gpus", "x[$(touch X)]"]),
     ("voxceleb1", ["--b-vector", "PATH[$(touch X)]"]),
     ("voxceleb1", ["--stage", "08"]),
+    ("voxceleb1", ["--draws", "0"]),
+    ("vctk", ["--draws=1.5"]),
     ("vctk", ["--num-nodes", "PATH[$(touch X)]"]),
     ("vctk", ["--noises", "nonspeech"]),
     ("voices", ["--by", "weather"]),
@@ -192,3 +198,12 @@ def test_commands_take_the_same_numbers(command, option, value):
 def test_a_condition_that_appears_twice_is_named():
     said = problem({"noises": "noise", "snrs": "5,5.0"})
     assert said == "--noises noise --snrs 5,5.0 a condition appears twice"
+
+
+def test_a_runtime_is_asked_for_before_anything_runs(monkeypatch):
+    assert problem({"runtime": ""}) == problem({"runtime": "torch", "precision": "bf16"}) == ""
+    assert problem({"runtime": "tensorrt"}).startswith("--runtime takes torch, onnxruntime or openvino, got 'tensorrt'")
+    monkeypatch.setattr("sv.embed.packages.find_spec", lambda name: None if name == "openvino" else name)
+    assert problem({"runtime": "openvino"}) == "--runtime openvino needs openvino: pip install 'sv[openvino]'"
+    said = problem({"runtime": "onnxruntime", "precision": "bf16"})
+    assert said == "--runtime onnxruntime computes in float32 only; for bf16 choose openvino or torch"

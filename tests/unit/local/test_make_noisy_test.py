@@ -186,3 +186,70 @@ def test_conditions_that_cannot_be_are_wrong_usage(make_noisy_test, data, capsys
     with pytest.raises(SystemExit, match="2"):
         make_noisy_test.main([*options, "--noises", "noise", str(data / "test"), str(data)])
     assert said in capsys.readouterr().err
+
+
+FIRST = {  # of test-noise-snr0 by seed 0, before there were further draws
+    "a-1": "noise-0:3061+1940@0,noise-0:0+5001@1940,noise-0:0+2059@6941",
+    "a-2": "noise-1:2453+30011@0",
+    "b-1": "noise-1:12495+16000@0",
+}
+
+
+def pieces(data: Path, name: str) -> dict[str, str]:
+    lines = [line.split("\t") for line in (data / name / "draws.tsv").read_text().splitlines()[1:]]
+    return {line[0]: line[3] for line in lines}
+
+
+def test_further_draws_leave_the_first_as_it_was_and_differ_from_all_others(make_noisy_test, data):
+    run(make_noisy_test, data, *CONDITIONS)
+    alone = {name: (data / name / "cuts.jsonl.gz").read_bytes() for name in OUT}
+    assert pieces(data, "test-noise-snr0") == FIRST
+    run(make_noisy_test, data, *CONDITIONS, "--draws", "3", "--nj", "2")
+    assert {name: (data / name / "cuts.jsonl.gz").read_bytes() for name in OUT} == alone
+    drawn = [pieces(data, f"{name}{suffix}")["a-2"] for name in OUT for suffix in ("", "-draw2", "-draw3")]
+    assert len(set(drawn)) == len(drawn) == 12
+    for name in OUT:
+        for cut in read_cuts(data / f"{name}-draw3"):
+            speech, mixed = read_samples(data / "test" / f"{cut.id}.wav"), render(cut)
+            assert measure_snr_db(speech, mixed) == pytest.approx(float(name.split("snr")[1]), abs=0.01)
+        assert (data / f"{name}-draw3" / "trials").read_bytes() == (data / "test" / "trials").read_bytes()
+
+
+def test_a_further_draw_depends_on_its_number_and_not_on_how_many_there_are_or_on_the_rest(make_noisy_test, data):
+    run(make_noisy_test, data, *CONDITIONS, "--draws", "3", "--nj", "2")
+    names = [f"{name}-draw3" for name in OUT]
+    before = {name: pieces(data, name) for name in names}
+    files = {name: (data / name / "cuts.jsonl.gz").read_bytes() for name in names}
+    for name in names:
+        (data / name / "cuts.jsonl.gz").unlink()
+    second = (data / f"{OUT[0]}-draw2" / "cuts.jsonl.gz").stat().st_mtime_ns
+    run(make_noisy_test, data, *CONDITIONS[:2], "--snrs", "7.5,0", "--draw", "3")
+    assert {name: (data / name / "cuts.jsonl.gz").read_bytes() for name in names} == files
+    assert (data / f"{OUT[0]}-draw2" / "cuts.jsonl.gz").stat().st_mtime_ns == second  # not written again
+    for table in ("wav.scp", "utt2spk", "utt2dur"):  # a subset, in another order
+        lines = (data / "test" / table).read_text().splitlines(keepends=True)
+        (data / "test" / table).write_text(lines[2] + lines[0])
+    run(make_noisy_test, data, *CONDITIONS, "--draws", "4")
+    assert {name: pieces(data, name) for name in names} == {
+        name: {utt: found[utt] for utt in ("a-1", "b-1")} for name, found in before.items()
+    }
+    run(make_noisy_test, data, *CONDITIONS, "--draws", "3", "--seed", "1")
+    assert pieces(data, names[0])["b-1"] != before[names[0]]["b-1"]
+
+
+def test_the_list_goes_draw_by_draw_and_codecs_have_one(make_noisy_test, data, capsys):
+    options = ["--conditions", "noise,codec-gsm,clip", "--noises", "noise", "--snrs", "0,5"]
+    make_noisy_test.main(["--list", *options, "--draws", "2", str(data / "test"), str(data)])
+    first = ["test-noise-snr0", "test-noise-snr5", "test-codec-gsm", "test-clip"]
+    second = ["test-noise-snr0-draw2", "test-noise-snr5-draw2", "test-clip-draw2"]
+    assert capsys.readouterr().out.splitlines() == [str(data / name) for name in first + second]
+    make_noisy_test.main(["--list", *options, "--draw", "2", str(data / "test"), str(data)])
+    assert capsys.readouterr().out.splitlines() == [str(data / name) for name in second]
+
+
+@pytest.mark.parametrize("option", ["--draws", "--draw"])
+@pytest.mark.parametrize("value", ["0", "-1", "x", "1.5", "100", ""])
+def test_a_number_of_draws_that_is_none_is_wrong_usage(make_noisy_test, data, capsys, option, value):
+    assert fail(make_noisy_test, data, "--noises", "noise", f"{option}={value}") == "2"
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {option}: takes a whole number from 1 to 99, got '{value}'" in said

@@ -1,5 +1,9 @@
 """Test sets in rooms, through codecs, clipped, from afar: keyed, sound, and what lhotse's own transforms make of them."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import lhotse
@@ -23,6 +27,7 @@ from sv.results.rows import stamp_of
 
 LENGTHS = {"a-1": 9_000, "a-2": 20_011, "b-1": 16_000}
 SIZES = ("small", "medium", "large")
+GOLDEN = Path(__file__).resolve().parents[2] / "golden/condition_audio.json"
 
 
 def write_set(path: Path, audio: dict[str, np.ndarray], speakers: dict[str, str] | None = None) -> None:
@@ -53,6 +58,31 @@ def data(tmp_path) -> Path:
     write_set(tmp_path / "rirs", responses | {"RWCP_type1_rir_a": 0.5 * tail})
     hold_out_rooms.main([str(tmp_path)])
     return tmp_path
+
+
+RENDER = """
+import hashlib, json, sys
+from pathlib import Path
+from sv.data.manifests import iter_waveforms
+from sv.kaldi.scp import read_utt2spk
+found = {}
+for path in map(Path, sys.argv[1:]):
+    waveforms = iter_waveforms(path, read_utt2spk(path / "utt2spk"))
+    found[path.name] = {utt: hashlib.sha256(samples.tobytes()).hexdigest()[:16] for utt, samples in waveforms}
+print(json.dumps(found))
+"""
+
+
+LHOTSE = """
+import sys, lhotse, numpy
+numpy.savez(sys.argv[2], **{cut.id: cut.load_audio()[0] for cut in lhotse.CutSet.from_file(sys.argv[1])})
+"""
+
+
+def digests_of(data: Path, names: list[str], **env: str) -> dict[str, dict[str, str]]:
+    """Hashes of the audio of sets by utterance, as a process of its own with these variables reads it."""
+    command = [sys.executable, "-c", RENDER, *(str(data / name) for name in names)]
+    return json.loads(subprocess.run(command, env=os.environ | env, capture_output=True, text=True, check=True).stdout)
 
 
 def audio_of(data: Path, name: str) -> dict[str, np.ndarray]:
@@ -135,6 +165,69 @@ def test_a_condition_is_a_sound_directory_and_depends_on_seed_and_utterance_alon
     write_condition(name, data / "test", data, seed=1)
     drawn = not name.startswith("test-codec")
     assert drawn == ((data / name / "draws.tsv").read_text().splitlines()[1] != first[2]) or "reverb" in name
+
+
+PROCESSORS = [  # one with AVX2 and no more, for numpy and for torch
+    {"OMP_NUM_THREADS": "1", "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"},
+    {"OMP_NUM_THREADS": "2", "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"},
+]
+
+
+@pytest.mark.parametrize("env", PROCESSORS, ids=["numpy", "torch"])
+def test_audio_is_the_same_to_the_bit_by_any_number_of_threads_and_on_processors_from_avx2_on(data, env) -> None:
+    names = set_names("test", "noise,reverb,codec,clip,far", "noise", "5")
+    for name in names:
+        write_condition(name, data / "test", data, seed=0)
+    found, golden = digests_of(data, names, **env), json.loads(GOLDEN.read_text())
+    # libopus and mpg123 choose their arithmetic by the processor: these two are held against this machine alone.
+    here = {f"test-codec-{codec}" for codec in ("opus", "mp3")}
+    assert found.keys() - here == golden.keys()
+    assert {name: own for name, own in found.items() if name not in here} == golden
+    assert found == digests_of(data, names)
+
+
+def test_audio_depends_neither_on_the_order_nor_on_the_rest_of_the_set(data) -> None:
+    names = set_names("test", "noise,reverb,codec,clip,far", "noise", "5")
+    for name in names:
+        write_condition(name, data / "test", data, seed=0)
+    whole = digests_of(data, names)
+    audio = {utt: read_samples(data / "test" / f"{utt}.wav") for utt in ("b-1", "a-1")}
+    (data / "test").rename(data / "all")
+    write_set(data / "test", audio, {utt: utt[0] for utt in audio})
+    for name in reversed(names):
+        write_condition(name, data / "test", data, seed=0)
+    assert digests_of(data, names) == {name: {utt: own[utt] for utt in ("a-1", "b-1")} for name, own in whole.items()}
+
+
+def test_lhotse_alone_reads_the_same_but_for_rounding(data) -> None:
+    """Its rooms convolve by torch, the last bits of which depend on the number of threads."""
+    ours, out = audio_of(data, "test-reverb-large"), data / "alone.npz"
+    subprocess.run([sys.executable, "-c", LHOTSE, str(data / "test-reverb-large" / CUTS), str(out)], check=True)
+    alone = np.load(out)
+    for utt, samples in ours.items():
+        np.testing.assert_allclose(samples, alone[utt], atol=1e-6)
+
+
+CLIPPED = {"a-1": "13.941 dB", "a-2": "17.262 dB", "b-1": "10.863 dB"}  # by seed 0, before there were further draws
+
+
+@pytest.mark.parametrize("name", ["test-reverb-small", "test-clip", "test-far-noise-snr5"])
+def test_further_draws_of_a_condition_differ_from_the_first_and_each_other(data, name) -> None:
+    def drawn(suffix: str) -> dict[str, str]:
+        return dict(line.split("\t") for line in (data / f"{name}{suffix}/draws.tsv").read_text().splitlines()[1:])
+
+    found = {}
+    for suffix in ("", "-draw2", "-draw3", "-draw4", "-draw5"):
+        audio = audio_of(data, name + suffix)
+        assert {utt: len(samples) for utt, samples in audio.items()} == LENGTHS
+        found[suffix] = drawn(suffix)
+    different = {tuple(own.values()) for own in found.values()}
+    assert len(different) == 5 or ("reverb" in name and len(different) > 1)  # few rooms are held out here
+    if name == "test-clip":
+        assert found[""] == CLIPPED
+    for suffix in ("-draw2", ""):
+        write_condition(name + suffix, data / "test", data, seed=0)
+        assert drawn(suffix) == found[suffix]
 
 
 def test_reverberation_is_ours_by_a_held_out_room_of_the_size(data) -> None:

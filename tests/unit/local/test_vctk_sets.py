@@ -163,9 +163,28 @@ def test_pieces_that_share_recordings(run, tmp_path):
     whole, _ = soundfile.read(source / "wav/a-1.wav", dtype="float32")
     np.testing.assert_array_equal(pieces["a-piece000"], whole[:28_800])
     np.testing.assert_array_equal(pieces["a-piece001"], whole[-28_800:])
-    done = run("local/make_shared_recordings_test.py", "--pieces", 3, source, tmp_path / "none")
-    assert done.returncode == 1
-    assert "fewer than two speakers have 6 pieces of 1.8 s; lower --pieces" in done.stderr
+
+
+def test_fewer_pieces_of_a_small_corpus_are_said(run, tmp_path):
+    """Three recordings of a, two of b, one of c: six, four and two pieces; two speakers have four."""
+    utt2spk = {f"{speaker}-{n}": speaker for speaker, count in (("a", 3), ("b", 2), ("c", 1)) for n in range(count)}
+    source, out = make_set(tmp_path / "s", utt2spk, seconds=2.5), tmp_path / "shared"
+    done = run("local/make_shared_recordings_test.py", "--pieces", 3, source, out)
+    assert done.returncode == 0, done.stderr
+    said = "warning: s: fewer than two speakers have 6 pieces of 1.8 s; 4 a speaker are taken"
+    assert done.stderr.splitlines() == [f"make_shared_recordings_test.py: {said}"]
+    assert "shared: 2 speakers, 1 left out with too little speech" in done.stdout
+    assert len(read_utt2spk(out / "utt2spk")) == 8
+    done = run("local/make_enrolment.py", "--first-half", out)
+    assert done.returncode == 0, done.stderr
+    assert "2 models of 2 utterances, 0 left out with too few; 4 target and 4 nontarget trials" in done.stdout
+    assert read_enrolment(out, read_utt2spk(out / "utt2spk"))["b"] == ["b-piece000", "b-piece001"]
+    short = make_set(tmp_path / "short", {"a-1": "a", "b-1": "b"}, seconds=1.0)
+    done = run("local/make_shared_recordings_test.py", short, tmp_path / "none")
+    assert done.returncode == 1 and "fewer than two speakers have two pieces of 1.8 s" in done.stderr
+    one = make_set(tmp_path / "one", {"a-1": "a", "b-1": "b"}, seconds=1.0)
+    done = run("local/make_enrolment.py", "--first-half", one)
+    assert done.returncode == 1 and "fewer than two models with more than one utterance" in done.stderr
 
 
 def test_models_hold_for_noisy_sets_too(run, corpus, tmp_path):

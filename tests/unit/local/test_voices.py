@@ -1,16 +1,21 @@
 """VOiCES: names, preparation, trials."""
 
 import re
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from local.voices import OddName, parse_name
+from sv.base.files import sha256_of
 from sv.kaldi.scp import read_table, read_utt2spk
 from sv.kaldi.trials import read_trials
 
 DISTANT = "Lab41-SRI-VOiCES-rm1-musi-sp0032-ch021631-sg0005-mc05-stu-far-dg010"
 SOURCE = "Lab41-SRI-VOiCES-src-sp0032-ch021631-sg0005"
+ROOT = Path(__file__).resolve().parents[3]
+NOTHING_KNOWN = "not checked; a published hash is not known"
 PREPARE, TRIALS = "local/prepare_voices.py", "local/make_voices_trials.py"
 
 
@@ -324,3 +329,28 @@ def test_the_synthetic_devkit_is_prepared_as_the_real_one(tmp_path, run, speech)
     names = {path.name for path in (corpora / "VOiCES_devkit").rglob("*.wav")}
     assert run("local/make_synthetic_voices.py", corpora).returncode == 0
     assert {path.name for path in (corpora / "VOiCES_devkit").rglob("*.wav")} == names
+
+
+def test_a_set_says_which_published_list_it_has_and_another_is_refused(
+    challenge, challenge_data, tmp_path, run
+) -> None:
+    dev, table = challenge_data / "voices_dev", tmp_path / "table.toml"
+    assert run(TRIALS, "--corpus", challenge, dev).returncode == 0
+    said = (dev / "published_list").read_text()
+    assert said == f"voices-dev: dev-trial-keys.lst, SHA-256 {sha256_of(challenge / KEYS)}, {NOTHING_KNOWN}\n"
+    entry = 'recipe = "voices"\nlist = "x"\naddress = "https://example.org"\ntrials = 5\n'
+    table.write_text(f"[voices-dev]\n{entry}")
+    before = (dev / "trials").read_bytes()
+    result = run(TRIALS, "--protocols", table, "--corpus", challenge, dev)
+    assert result.returncode == 1
+    assert (
+        f"{challenge / KEYS}: not the list of voices-dev: expected 5 trials, got 4; get it from https" in result.stderr
+    )
+    assert len(result.stderr.splitlines()) == 1 and (dev / "trials").read_bytes() == before
+
+
+def test_a_set_of_no_such_name_is_refused_by_the_recipe(tmp_path) -> None:
+    words = ("--trials", "voices-dev,voices-test", "--data", tmp_path / "d", "--exp", tmp_path / "e")
+    done = subprocess.run([ROOT / "egs/voices/run.sh", *words], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.endswith("error: --trials: no voices-test; see --help\n")
+    assert not (tmp_path / "d").exists()

@@ -4,6 +4,7 @@ import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean, stdev
 
 import pytest
 
@@ -13,6 +14,7 @@ from sv.report.page import page
 from sv.report.rates import flatten, verdict_text
 from sv.results.comparison import compare
 from sv.results.folder import ScoreLists, load_results
+from sv.results.tables import interval_cell
 from sv.results.verdicts import verdicts
 from sv.scoring.errors import worst_trials
 
@@ -86,6 +88,22 @@ def test_the_page_says_all_that_was_promised(folders) -> None:
     assert "held-out EER (%) over training steps" in drawings
     assert "20 steps, best held-out EER 12.50 %" in reader.texts
     assert "model.type" in reader.texts  # the configurations differ in it
+
+
+def test_the_spread_over_draws_stands_beside_the_interval_and_changes_nothing_else(folders, add_draws) -> None:
+    without = read_page(folders)
+    add_draws(folders)
+    reader = read_page(folders)
+    assert "Spread over draws" in reader.texts and "Spread over draws" not in without.texts
+    for folder in folders:
+        rows = [row for row in load_results(folder).rows if row["backend"] == "cosine" and row["snr_db"] == 0]
+        eers = [row["eer"] for row in rows if row["noise"] == "noise"]
+        assert len(eers) == 3
+        at = reader.texts.index(f"{fmean(eers):.2f} \u00b1 {stdev(eers):.2f} (3)")
+        assert interval_cell(rows[0]) in reader.texts[at + 1 : at + 3]
+    assert "draw2" not in " ".join(reader.texts)
+    rest = [text for text in without.texts if text.strip()]
+    assert [text for text in rest if text not in reader.texts] == []
 
 
 def test_the_matrices_hold_the_rows(folders) -> None:

@@ -303,3 +303,26 @@ def test_rounding_keeps_to_its_grid_and_a_map_is_found() -> None:
     found = mapped(2 * scores - 1, ("test", "cosine"), scores)
     assert (found.weight, found.offset) == (2.0, -1.0)
     assert mapped(scores**2, ("test", "cosine"), scores) is None
+
+
+def test_rows_of_further_draws_are_stored_and_verified_like_all_others(recorded, tmp_path, add_draws) -> None:
+    folders = [tmp_path / "exp" / name for name in SYSTEMS]
+    add_draws(folders)
+    record(recorded, "mini", folders, "Synthetic.", data=tmp_path / "data")
+    update(recorded)
+    assert verify(recorded) == [f"{json_of(recorded)}: 42 rows of 2 systems verified by their scores"]
+    assert "| over draws | ours EER % |" in recorded.read_text()
+
+    def of_draw(entry) -> dict:
+        return next(row for row in entry["systems"][0][0]["rows"] if row["condition"] == "noise-snr0-draw3")
+
+    good = json_of(recorded).read_text()
+    rewrite(recorded, lambda entry: of_draw(entry).update(eer=1.0))
+    refused(recorded, "ours, test noise-snr0-draw3, cosine: eer is 1.0, its scores give ")
+    for name in ("noise-snr0-draw4", "noise-snr0-draw1"):
+        json_of(recorded).write_text(good)
+        rewrite(recorded, lambda entry, name=name: of_draw(entry).update(condition=name))
+        refused(recorded, "ours, test-noise-snr0-draw3, cosine: no row of scores that are stored")
+    json_of(recorded).write_text(good)
+    rewrite(recorded, lambda entry: entry["systems"][0][0]["rows"].remove(of_draw(entry)))
+    refused(recorded, "ours, test-noise-snr0-draw3, cosine: no row of scores that are stored")

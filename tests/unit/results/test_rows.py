@@ -167,6 +167,13 @@ def test_rows_replace_their_like_and_leave_the_others(trials) -> None:
     assert merge_rows(merge_rows(old, new), new) == merge_rows(old, new)
 
 
+def test_rows_that_are_all_of_their_test_set_leave_no_other_of_it(trials) -> None:
+    old = [row_of(trials, name) for name in ("test", "test-noise-snr0", "test-noise-snr0-draw2", "other")]
+    new = [row_of(trials, eer=1.0), row_of(trials, "test-noise-snr0", eer=2.0)]
+    assert merge_rows(old, new, whole=True) == [old[3], *new]
+    assert merge_rows(old, new) == [*old[2:], *new]
+
+
 def test_rows_of_other_weights_code_or_seed_do_not_survive(trials) -> None:
     old = [row_of(trials), row_of(trials, "test-noise-snr0")]
     for other in ({"checkpoint_sha256": "e" * 64}, {"commit": "def"}, {"seed": 8}):
@@ -263,6 +270,7 @@ def test_fields_that_have_to_be_alike_are_those_that_the_stamp_marks() -> None:
             "precision",
             "runtime",
             "encoder",
+            "protocol",
         ),
         *("num_target", "num_nontarget", "operating_points"),
     ) == COMPARED

@@ -61,3 +61,13 @@ def test_other_settings_and_other_data_are_another_run_and_named(tmp_path) -> No
     with pytest.raises(ConfigError) as caught:
         check_same_run(identity(), identity("b", lr=0.5), tmp_path)
     assert str(caught.value) == message
+
+
+def test_an_option_that_older_runs_do_not_tell_is_of_the_identity_only_where_it_says_something_else(tmp_path) -> None:
+    older = identity_of(parse_system({**SYSTEM, "loss": {"type": "pairs"}}, "x.toml"), {})
+    assert "tail" not in older["system"]["loss"] and older["system"]["loss"]["margin"] == 0.2
+    same = {"type": "pairs", "tail": "continuous"}
+    assert identity_of(parse_system({**SYSTEM, "loss": same}, "x.toml"), {}) == older
+    newer = identity_of(parse_system({**SYSTEM, "loss": {"type": "pairs", "tail": "published"}}, "x.toml"), {})
+    with pytest.raises(ConfigError, match=r"system\.loss\.tail was None, is 'published'"):
+        check_same_run(older, newer, tmp_path)

@@ -99,3 +99,22 @@ def test_a_program_checks_the_values_if_the_script_names_one(toy, tmp_path):
     done = toy("--nj=3", "--data-dir", "a b")
     assert (done.returncode, done.stdout) == (2, "")
     assert (tmp_path / "seen").read_text() == "nj=3 data_dir=a b dry_run=false\n"
+
+
+def test_what_follows_the_options_is_none_of_them_whatever_its_comment(toy, tmp_path):
+    script = tmp_path / "toy.sh"
+    script.write_text(
+        script.read_text().replace("# End of options\n", "# End of options\n# Options of others:\nother=3\n")
+    )
+    assert toy("--nj", "8").stdout == "8||false\n"
+    done = toy("--other", "4")
+    assert (done.returncode, "unknown option --other; known options: --nj --data-dir --dry-run\n" in done.stderr) == (
+        2,
+        True,
+    )
+
+
+@pytest.mark.parametrize("name", ["protocol", "b-vector", "common-options", "repeatable-options"])
+def test_a_recipe_takes_no_option_that_only_others_have(name):
+    done = subprocess.run([ROOT / "egs/voices/run.sh", f"--{name}", "1", "--dry-run"], capture_output=True, text=True)
+    assert (done.returncode, f"unknown option --{name}; known options: --config" in done.stderr) == (2, True)

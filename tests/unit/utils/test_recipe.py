@@ -79,9 +79,11 @@ def shell(tmp_path):
     def run(lines):
         (tmp_path / "calls").unlink(missing_ok=True)
         text = "set -euo pipefail\nmini=false exp=exp data=data noises=noise snrs=5,10 download='' corpora=/corpora\n"
-        text += "model='' despite='' noise='' seed=0 conditions=noise\n"
+        text += "model='' despite='' noise='' seed=0 conditions=noise draws=1\n"
         text += "nj=2 max_bad=0.1 stage=0 stop_stage=8 dry_run=false\n. utils/stages.sh\n"
-        done = subprocess.run(["bash", "-c", text + lines], capture_output=True, text=True, cwd=tmp_path)
+        done = subprocess.run(
+            ["bash", "-c", f"protocol=exact\n{text}{lines}"], capture_output=True, text=True, cwd=tmp_path
+        )
         calls = (tmp_path / "calls").read_text().splitlines() if (tmp_path / "calls").exists() else []
         return done, calls
 
@@ -115,6 +117,16 @@ def test_lists_of_programs_reach_arrays_and_their_failure_the_recipe(shell):
     failing = "choose_systems one.toml\nlist_noise_dirs one.toml\necho on\n"
     done, _ = shell("local=1; printf '#!/bin/sh\\nexit 4\\n' > local/noises.py\n" + failing)
     assert (done.returncode, done.stdout) == (4, "")
+
+
+def test_a_protocol_reaches_the_program_and_the_marker_of_the_noisy_sets(shell):
+    lines = "choose_noises noise\ntrain_cmd=(echo)\nmake_noisy_sets data/x\n"
+    for protocol, said in (("exact", ""), ("exu_net", " protocol=exu_net")):
+        done, _ = shell(f'configs=() protocol={protocol}\n{lines}echo "said:$own_said"\n')
+        assert done.returncode == 0, done.stderr
+        called, marked = done.stdout.splitlines()
+        assert f"local/make_noisy_test.py --protocol {protocol} --conditions noise " in called
+        assert marked == f"said:{said}"  # none for the exact one: older markers stay up to date
 
 
 def test_defaults_hold_where_nothing_was_given(shell):
@@ -159,3 +171,44 @@ def test_training_depends_on_a_noise_of_one_s_own_only_if_the_system_names_it(sh
         done.stdout == "data/.stage0-babble.done data/.stage0-street.done|data/.stage0-babble.done| own=babble street\n"
     )
     assert calls[-1] == "local/noises.py --noises noise,babble --own babble,street data"
+
+
+DRAWN = (
+    r"data/x-noise-snr5\ndata/x-codec-gsm\ndata/x-noise-snr5-draw2\ndata/x-noise-snr5-draw3\n"
+    r"data/x-noise-snr5-draw10"
+)
+
+
+def test_draws_after_the_first_are_sets_of_their_own(shell):
+    lines = f'printf \'#!/bin/sh\\necho "$*" >> calls\\nprintf "{DRAWN}"\\n\' > local/make_noisy_test.py\n'
+    lines += "draws=10\nlist_conditions data/x\n"
+    lines += 'echo "${noisy_sets[*]}|${more_sets[*]}|${#more_draws[@]} ${more_draws[-1]}"\n'
+    lines += 'for n in 1 3 10 4; do sets_of_draw $n data/y "${noisy_sets[@]}" "${more_sets[@]}"; echo "$suffix ${sets[*]}"; done\n'
+    done, calls = shell(lines)
+    assert done.stdout.splitlines() == [
+        "data/x-noise-snr5 data/x-codec-gsm|data/x-noise-snr5-draw2 data/x-noise-snr5-draw3 data/x-noise-snr5-draw10|9 10",
+        " data/y data/x-noise-snr5 data/x-codec-gsm",
+        "-draw3 data/x-noise-snr5-draw3",
+        "-draw10 data/x-noise-snr5-draw10",
+        "-draw4 ",
+    ], done.stderr
+    assert calls == ["--list --conditions noise --noises noise --snrs 5,10 --draws 10 data/x data"]
+
+
+def test_without_anything_random_there_is_one_draw_and_it_is_said(shell):
+    done, _ = shell('draws=3\nlist_conditions data/x\necho "${#more_draws[@]} ${#more_sets[@]} ${#noisy_sets[@]}"\n')
+    assert done.stdout == "0 0 2\n"
+    assert "--draws 3: nothing in these conditions is random; there is one draw" in done.stderr
+
+
+def test_each_further_draw_is_made_alone_and_once(shell):
+    lines = ": > local/make_noisy_test.py\nmkdir data\ntouch data/.stage0.done data/.stage1.done\n"
+    lines += "train_cmd=(run)\nown_markers=() RUN_ID=1\n"
+    lines += 'run() { echo "${@: -5}" >> made; mkdir -p "data/x-clip-draw${*: -5:1}"; '
+    lines += (
+        'for file in cuts.jsonl.gz wav.scp utt2spk trials; do echo 1 > "data/x-clip-draw${*: -5:1}/$file"; done; }\n'
+    )
+    lines += "more_sets=(data/x-clip-draw2) more_draws=(2)\nstage_more_draws data/x\n"
+    lines += "more_sets=(data/x-clip-draw2 data/x-clip-draw3) more_draws=(2 3)\nstage_more_draws data/x\ncat made\n"
+    done, _ = shell(lines)
+    assert done.stdout == "2 --nj 2 data/x data\n3 --nj 2 data/x data\n", done.stderr

@@ -178,3 +178,12 @@ def test_training_resumes_exactly(tmp_path) -> None:
         resumed.train_step(batch, 1e-3)
     for name, value in whole.module.state_dict().items():
         assert torch.equal(value, resumed.module.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(("tail", "logit"), [("continuous", -1.0199334), ("published", -1.0397339), ("easy", -1.0)])
+def test_the_tail_of_its_margin_can_be_chosen(tail, logit) -> None:
+    """Logit of a target opposite to its class vector: -1 - (1 - cos 0.2), -1 - 0.2 sin 0.2, or -1."""
+    shifted = step_of(tail=tail).criterion.shifted(torch.tensor([-1.0]), 0.2)
+    assert shifted.item() == pytest.approx(logit, abs=1e-6)
+    with pytest.raises(ValueError, match="tail must be continuous, published or easy, got 'hard'"):
+        DiffSVLossConfig(tail="hard")

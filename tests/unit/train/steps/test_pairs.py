@@ -62,3 +62,10 @@ def test_regression_of_a_model_that_does_not_enhance_is_refused(batch):
     step = PairStep(Frontend(), Model(enhances=False), PairLossConfig(feature_mse=1.0), num_speakers=2)
     with pytest.raises(ValueError, match="feature_mse is set, but this model does not enhance"):
         step(batch)
+
+
+@pytest.mark.parametrize(("tail", "logit"), [("continuous", -1.0446635), ("published", -1.0886561)])
+def test_the_tail_of_a_margin_can_be_chosen(tail, logit):
+    """Logit of a target opposite to its class vector, margin 0.3: -1 - (1 - cos 0.3), or -1 - 0.3 sin 0.3."""
+    step = PairStep(Frontend(), Model(), PairLossConfig(speaker_type="aam", tail=tail), num_speakers=2)
+    assert step.criteria["speaker"].shifted(torch.tensor([-1.0]), 0.3).item() == pytest.approx(logit, abs=1e-6)

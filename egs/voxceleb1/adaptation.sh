@@ -69,7 +69,8 @@ stage_adapt() { # stage_adapt CONF
     "$weights"; then
     "${cuda_cmd[@]}" --gpu "$num_gpus" "${nodes[@]}" "$exp/$system/log/train.log" \
       utils/torchrun.sh "$num_ranks" -m sv.bin.adapt --config "$conf" --extractor "$adapted" --seed "$seed" \
-      --train-dir "$data/voxceleb1_train" --valid-dir "$data/voxceleb1_valid" "${noise_args[@]}" --exp-dir "$exp/$system"
+      --train-dir "$data/voxceleb1_train" --valid-dir "$data/voxceleb1_valid" "${noise_args[@]}" \
+      --exp-dir "$exp/$system"
     mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
   fi
 }

@@ -38,7 +38,10 @@ def test_the_report_says_what_is_broken() -> None:
     assert rule_notes([[row]]) == ["x breaks the voices challenge's rules: trained with babble"]
 
 
-@pytest.mark.parametrize("tables", [{}, {"published": {}, "augment": {"noises": ["babble"]}}])
+OF_BABBLE = {"augment": {"noises": ["babble"]}}
+
+
+@pytest.mark.parametrize("tables", [{}, {"published": {}, **OF_BABBLE}, {"parent": {}, **OF_BABBLE}])
 def test_a_model_from_elsewhere_is_not_accused(tables, tmp_path) -> None:
     write_json(tmp_path / "config.json", {"name": "x", **tables})
     assert broken_rules("voices", tmp_path / "config.json") is None

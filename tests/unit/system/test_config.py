@@ -177,6 +177,15 @@ def test_a_converted_checkpoint_says_so_until_it_is_trained() -> None:
     assert "published" not in system_to_dict(parse_system(CONVERTED, "x.toml"))
 
 
+def test_an_adaptation_keeps_its_parent_through_training() -> None:
+    parent = {"name": "campplus", "weights_sha256": "ab" * 32}
+    system = parse_system({**CONVERTED, "parent": parent}, "config.json")
+    assert system_to_dict(with_speakers(system, 5, 0))["parent"] == parent
+    assert "parent" not in system_to_dict(parse_system(CONVERTED, "config.json"))
+    with pytest.raises(ConfigError, match="config.json: unknown key 'parent.hash'"):
+        parse_system({**CONVERTED, "parent": {**parent, "hash": "x"}}, "config.json")
+
+
 @pytest.mark.parametrize(
     ("section", "message"),
     [

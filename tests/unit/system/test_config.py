@@ -182,7 +182,7 @@ def test_an_adaptation_keeps_its_parent_through_training() -> None:
     system = parse_system({**CONVERTED, "parent": parent}, "config.json")
     assert system_to_dict(with_speakers(system, 5, 0))["parent"] == parent
     assert "parent" not in system_to_dict(parse_system(CONVERTED, "config.json"))
-    with pytest.raises(ConfigError, match="config.json: unknown key 'parent.hash'"):
+    with pytest.raises(ConfigError, match=r"config\.json: unknown key 'parent\.hash'"):
         parse_system({**CONVERTED, "parent": {**parent, "hash": "x"}}, "config.json")
 
 

@@ -19,7 +19,7 @@ from local.noises import noise_types
 from local.own_noise import check, own_noises
 from sv.base.config import ConfigError
 from sv.base.numbers import COUNT, COUNT_OR_NONE, POSITIVE, PROBABILITY, SEED, SHARE, whole
-from sv.embed.packages import RUNTIMES, check_packages
+from sv.base.packages import RUNTIMES, check_packages
 
 
 def unset_or(read: Callable[[str], object]) -> Callable[[str], object]:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from sv.base.numbers import NOT_NEGATIVE
-from sv.embed.packages import RUNTIMES
+from sv.base.packages import RUNTIMES
 from sv.models.precision import ASKED
 
 

@@ -19,7 +19,7 @@ class Computing:
     ----------
     precision : "float32" or "bf16"
         Of multiplications; statistics over frames are float32 in both.
-    runtime : "torch", or a name of `sv.embed.packages.RUNTIMES`
+    runtime : "torch", or a name of `sv.base.packages.RUNTIMES`
         Of a system of ours. Models from elsewhere have their own, which counts as "torch".
     """
 

@@ -9,11 +9,11 @@ import torch
 from sv.base.config import ConfigError, from_dict, load_json, load_toml, to_dict
 from sv.base.files import sha256_of
 from sv.base.layout import ModelFolder
+from sv.base.packages import RUNTIMES
 from sv.embed.command_model import WHOLE as WHOLE_BY_COMMAND
 from sv.embed.command_model import CommandDescription, CommandEmbedder
 from sv.embed.embedder import Embedder
 from sv.embed.onnx_model import WHOLE, OnnxDescription, OnnxFeatures, OnnxModel, check_model
-from sv.embed.packages import RUNTIMES
 from sv.embed.runtimes import Shape, make_network
 from sv.embed.utterances import UtteranceEmbedder
 from sv.features.segments import frames_per_segment
@@ -126,7 +126,7 @@ def open_model(
     precision : "float32", "bf16" or "auto"
         Of systems of ours.
     runtime : str, optional
-        Of `sv.embed.packages.RUNTIMES`; all but torch compute on the CPU. By default the one that the model is for.
+        Of `sv.base.packages.RUNTIMES`; all but torch compute on the CPU. By default the one that the model is for.
 
     Raises
     ------

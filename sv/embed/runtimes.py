@@ -22,9 +22,9 @@ from torch import Tensor, nn
 import sv.models
 from sv.base.files import atomic_write
 from sv.base.log import get_logger
+from sv.base.packages import EXPORTERS, check_packages
 from sv.embed.computing import Computing, Network, TorchNetwork, said_precision
 from sv.embed.onnx_model import one_line, open_session
-from sv.embed.packages import EXPORTERS, check_packages
 from sv.published.registry import cache_dir
 
 TOLERANCE = 5e-3  # of an embedding's length, between graph and model in float32; random deep networks reach 2e-3
@@ -119,7 +119,7 @@ def make_network(model: Any, precision: str, runtime: str, shape: Shape) -> Netw
         On the CPU, unless the runtime is torch.
     precision : "float32", "bf16" or "auto"
     runtime : str
-        Of `sv.embed.packages.RUNTIMES`. Where another than torch cannot take the network, torch computes it and one line of
+        Of `sv.base.packages.RUNTIMES`. Where another than torch cannot take the network, torch computes it and one line of
         the log says so.
     shape : Shape
 

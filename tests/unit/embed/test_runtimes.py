@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from sv.base import packages
 from sv.base.config import ConfigError
-from sv.embed import packages, runtimes
+from sv.embed import runtimes
 from sv.embed.embedder import Embedder
 from sv.embed.runtimes import Shape, make_network
 from sv.models import MODELS

@@ -35,6 +35,16 @@ def test_nonspeech100_is_not_needed_without_its_condition(run, tmp_path):
     assert done.stdout == f"voxceleb1\t{tmp_path}/v\nmusan\t{tmp_path}/m\n"
 
 
+def test_rooms_are_needed_only_where_tests_ask_for_them(run, tmp_path):
+    (tmp_path / "VCTK-Corpus").mkdir()
+    where = ("local/check_corpora.py", "--names", "vctk,rirs", "--corpora", tmp_path)
+    assert run(*where, "--noises", "noise").stdout == f"vctk\t{tmp_path}/VCTK-Corpus\n"
+    done = run(*where, "--noises", "noise,rooms")
+    assert (done.returncode, done.stdout) == (1, f"vctk\t{tmp_path}/VCTK-Corpus\n")
+    assert f"rirs: looked for {tmp_path}/RIRS_NOISES, {tmp_path}/rirs_noises" in done.stderr
+    assert "./run.sh --download rirs" in done.stderr
+
+
 def test_another_recipe_looks_for_its_own_corpora_alone(run, tmp_path):
     for name in ("voxceleb1", "VCTK-Corpus", "fsdd"):
         (tmp_path / name).mkdir()

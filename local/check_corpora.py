@@ -13,7 +13,6 @@ from pathlib import Path
 
 from local.corpora import Corpus, read_corpora
 
-
 WORDS = {"rooms": "--conditions reverb and far"}  # options that ask for a corpus, where it is not --noises
 
 

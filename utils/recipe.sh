@@ -109,10 +109,10 @@ sets_of_draw() { # sets_of_draw DRAW SET...: $sets, those of the sets that are o
 }
 
 choose_noises() { # $own_noises, NAME=DIR of each --noise, and $musan_needs, folders of MUSAN that somebody asks for
-  # choose_noises NOISES refuses those of them that are for tests alone.
+  # choose_noises NOISES refuses those of them that are for tests alone, and none.
   local said name conf wanted=$noises
   musan_needs=''
-  local/noises.py --noises "${1-}" "$data" > /dev/null
+  local/noises.py ${1+--needed} --noises "${1-}" "$data" > /dev/null
   said=$(local/own_noise.py --list ${noise:+--noise "$noise"} "$data")
   mapfile -t own_noises < <(printf '%s' "$said")
   own_markers=("${own_noises[@]%%=*}")

@@ -66,7 +66,7 @@ choose_noises "$noises"
 list_conditions "$data"/{vctk_test,digits}
 published=("$data"/vctk_{one_recording,shared_recordings}) data_markers=("$data"/.stage{0,1,2}.done)
 test_sets=("$data"/{vctk_test,digits} "${published[@]}" "${noisy_sets[@]}" "${more_sets[@]}")
-eval_sets=("$data"/vctk_{valid,one_recording_valid} "${test_sets[@]}")
+eval_sets=("${test_sets[@]}" "$data"/vctk_{valid,one_recording_valid}) # the first is the one of the report's tables
 valid_set_of() { [[ $1 != "$phrase_config" ]] && echo "$data/vctk_valid" || echo "$data/vctk_one_recording_valid"; }
 
 # 0: corpora -> data directories.

@@ -105,10 +105,12 @@ def test_all_stages_and_then_none(recipe):
     assert all(rooms) and not rooms[0] & rooms[1]
     printed = [line.split("  ")[0] for line in (exp / "ti/report.txt").read_text().splitlines()]
     order = ["clean", "noise 5 dB", "far noise 5 dB", "reverb-small", "codec-gsm", "clip"]
-    assert [line for line in printed if line in order] == order
+    sets = ["vctk_test:", "digits:"]
+    assert [line for line in printed if line in order + sets] == [*sets[:1], *order, *sets[1:], *order]
     page = (exp / "ti/report/index.html").read_text()
     for name in ("vctk_test", "digits", "vctk_one_recording", "vctk_shared_recordings"):
         assert f"Similarities and thresholds: {name}" in page
+    assert "ti and td on vctk_test" in page and "Error rates by condition: digits" in page
     again = recipe()
     assert again.returncode == 0
     assert "nothing to do: every stage from 0 to 8 is up to date" in again.stderr

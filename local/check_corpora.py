@@ -13,6 +13,8 @@ from pathlib import Path
 
 from local.corpora import Corpus, read_corpora
 
+WORDS = {"rooms": "--conditions reverb and far"}  # options that ask for a corpus, where it is not --noises
+
 
 def option(name: str) -> str:
     """Command-line option that names a corpus' folder."""
@@ -58,7 +60,12 @@ def main(argv: list[str] | None = None) -> None:
             looked = f"looked for {', '.join(map(str, places))}"
             if not places:
                 looked = f"neither --corpora nor {option(name)} was given"
-            missing.append(f"  {name}: {looked}\n    to get it: {corpus.how_to_get}")
+            why = (
+                f"\n    needed for {WORDS.get(corpus.needed_for, f'--noises {corpus.needed_for}')}"
+                if corpus.optional
+                else ""
+            )
+            missing.append(f"  {name}: {looked}{why}\n    to get it: {corpus.how_to_get}")
     if missing:
         sys.exit("missing corpora:\n" + "\n".join(missing) + "\n  ./run.sh --mini needs none of them")
 

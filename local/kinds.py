@@ -1,9 +1,8 @@
 """Kinds of test condition besides added noise: which there are, what a list of them asks for, what this machine can do."""
 
-from sv.base.layout import REVERB_SIZES
+from sv.base.layout import CODECS, REVERB_SIZES
 
 KINDS = ("noise", "reverb", "codec", "clip", "far")
-CODECS = ("gsm", "opus", "mp3", "vorbis", "telephone")
 FORMATS = {
     "gsm": ("RAW", "GSM610"),
     "opus": ("OGG", "OPUS"),

@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from local.noises import TRAINING, noise_types, training_dirs
+from local.noises import TRAINING, check_any, noise_types, training_dirs
 from sv.base.layout import SAMPLING_RATE
 from sv.base.numbers import COUNT, SEED
 from sv.base.seeding import generator
@@ -55,6 +55,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         noises = noise_types(args.noises, TRAINING)
+        check_any(noises)
     except ValueError as error:
         parser.error(str(error))
     try:

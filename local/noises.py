@@ -42,6 +42,15 @@ def noise_types(text: str, known: tuple[str, ...] = tuple(NOISES)) -> list[str]:
     return names
 
 
+def check_any(names: list[str]) -> None:
+    """Raise ValueError, naming the option, unless there is a noise type."""
+    if not names:
+        raise ValueError(
+            f"--noises: names none, but noisy copies of one recording need one of {', '.join(TRAINING)}; "
+            "--conditions chooses what the other test sets hear"
+        )
+
+
 def training_dirs(names: list[str], data: Path) -> dict[str, Path]:
     """Data directories of the noise types for training."""
     return {name: data / (NOISES.get(name) or own_noise(name)).train for name in names}
@@ -52,10 +61,13 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--noises", default="noise,music,babble", help="of " + ",".join(TRAINING))
     parser.add_argument("--own", default="", help="names of one's own noises, see local/own_noise.py")
+    parser.add_argument("--needed", action="store_true", help="refuse an empty --noises")
     parser.add_argument("data", type=Path, help="folder of data directories")
     args = parser.parse_args(argv)
     try:
         names = noise_types(args.noises, TRAINING + tuple(args.own.split(",") if args.own else ()))
+        if args.needed:
+            check_any(names)
     except ValueError as error:
         sys.stderr.write(f"noises.py: {error}\n")
         sys.exit(2)

@@ -3,7 +3,7 @@
 
 # What configurations say, by file; asked once, by choose_systems.
 declare -A features_of=() reads_of=() noisy_copies_of=() noises_of=() reverb_of=()
-own_noises=() own_markers=() musan_needs='' own_said='' # of --noise and --noises, by choose_noises
+own_noises=() own_markers=() musan_needs='' own_said='' encoder_said='' # of tests, by choose_noises
 more_sets=() more_draws=() # of --draws, by list_conditions
 declare -A names_of=() sources_of=() weights_of=() # of models from elsewhere, by configuration
 
@@ -109,10 +109,10 @@ sets_of_draw() { # sets_of_draw DRAW SET...: $sets, those of the sets that are o
 }
 
 choose_noises() { # $own_noises, NAME=DIR of each --noise, and $musan_needs, folders of MUSAN that somebody asks for
-  # choose_noises NOISES refuses those of them that are for tests alone.
+  # choose_noises NOISES refuses those of them that are for tests alone, and none.
   local said name conf wanted=$noises
   musan_needs=''
-  local/noises.py --noises "${1-}" "$data" > /dev/null
+  local/noises.py ${1+--needed} --noises "${1-}" "$data" > /dev/null
   said=$(local/own_noise.py --list ${noise:+--noise "$noise"} "$data")
   mapfile -t own_noises < <(printf '%s' "$said")
   own_markers=("${own_noises[@]%%=*}")
@@ -125,6 +125,11 @@ choose_noises() { # $own_noises, NAME=DIR of each --noise, and $musan_needs, fol
   done
   musan_needs=${musan_needs#,}
   if [[ $conditions != noise ]]; then own_said+=" conditions=$conditions"; fi
+  encoder_said=''
+  if [[ ,$conditions == *,codec* ]]; then # another version, other audio
+    said=$(python -c 'import soundfile; print(soundfile.__libsndfile_version__)')
+    encoder_said=" libsndfile=$said"
+  fi
   if tests_rooms; then own_markers+=("$data/.stage0-rooms.done"); fi
   for conf in "${configs[@]}"; do list_noise_dirs "$conf"; done # so that an unknown type is said before any work
 }
@@ -192,17 +197,28 @@ make_noisy_sets() { # make_noisy_sets TEST_DIR [DRAW]: the noisy sets of a test 
     ${2:+--draw "$2"} --nj "$nj" "$1" "$data"
 }
 
+files_of_noisy_sets() { # files_of_noisy_sets DIR...: $files, what later stages read of what stage 2 wrote
+  local set name
+  files=()
+  for set in "$@"; do
+    files+=("$set"/{cuts.jsonl.gz,wav.scp,utt2spk,trials})
+    for name in enrolment encoder protocol; do # where they are
+      if [[ -e $set/$name ]]; then files+=("$set/$name"); fi
+    done
+  done
+}
+
 # 2: further draws of the noisy sets, each with a marker of its own, so that one more makes no other anew.
 stage_more_draws() { # stage_more_draws TEST_DIR...
-  local draw marker test_dir sets suffix options="noises=$noises snrs=$snrs seed=$seed$own_said"
+  local draw marker test_dir sets suffix files options="noises=$noises snrs=$snrs seed=$seed$own_said"
   for draw in "${more_draws[@]}"; do
     sets_of_draw "$draw" "${more_sets[@]}"
     marker=$data/.stage2$suffix.done
     if stage_needs_run 2 "noisy sets, draw $draw" "$marker" "$options" "$data"/.stage{0,1}.done \
       "${own_markers[@]}"; then
       for test_dir in "$@"; do make_noisy_sets "$test_dir" "$draw"; done
-      mark_done 2 "$marker" "$options" "${sets[@]/%//cuts.jsonl.gz}" "${sets[@]/%//wav.scp}" \
-        "${sets[@]/%//utt2spk}" "${sets[@]/%//trials}"
+      files_of_noisy_sets "${sets[@]}"
+      mark_done 2 "$marker" "$options" "${files[@]}"
     fi
   done
 }

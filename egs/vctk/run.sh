@@ -34,13 +34,15 @@ BASH_ARGV0=./run.sh # wherever it was called from
 config=           # the system trained on all sentences: conf/ge2e_tisv.toml, or conf/mini/ge2e_tisv.toml with --mini
 baseline=none     # another one, trained on the same, to compare it with: for instance conf/ge2e_tisv_contrast.toml
 phrase_config=    # the system trained on one phrase: conf/ge2e_tdsv.toml, or conf/mini/ge2e_tdsv.toml; or 'none'
-corpora=          # folder that holds VCTK-Corpus/ fsdd/ musan/ noisy_vctk/
+corpora=          # folder that holds VCTK-Corpus/ fsdd/ musan/ noisy_vctk/ RIRS_NOISES/
 vctk=             # VCTK 0.80 or 0.92, if elsewhere
 digits=           # Free Spoken Digit Dataset, if elsewhere
 noisy_vctk=       # noisy VCTK, if elsewhere; for --noises demand
-download=         # fetch these freely available corpora into --corpora first: musan
+rirs=             # RIRS_NOISES, if elsewhere; for --conditions reverb,far
+download=         # fetch these freely available corpora into --corpora first: musan,rirs
 noises=noise,music,babble # noise types of training and test conditions, of noise, music, babble, demand
 protocol=exact    # how noise is added to the test sets: exact, at the SNR, or exu_net, as that published code does
+conditions=noise  # kinds of test condition, of noise,reverb,codec,clip,far; or some alone: reverb-small,codec-opus
 snrs=0,5,10,15,20 # signal-to-noise ratios of the test conditions in dB
 draws=1           # draws of whatever is random in a test condition; more than one: the spread over draws is shown, too
 num_enrol=5       # utterances that a model is enrolled from
@@ -62,23 +64,24 @@ default note '' 'Synthetic corpus (eSpeak NG voices): compares systems with each
 choose_systems "$config" "$baseline" "$phrase_config"
 choose_noises "$noises"
 list_conditions "$data"/{vctk_test,digits}
-published=("$data"/vctk_{one_recording,shared_recordings})
+published=("$data"/vctk_{one_recording,shared_recordings}) data_markers=("$data"/.stage{0,1,2}.done)
 test_sets=("$data"/{vctk_test,digits} "${published[@]}" "${noisy_sets[@]}" "${more_sets[@]}")
-eval_sets=("$data"/vctk_{valid,one_recording_valid} "${test_sets[@]}")
-data_markers=("$data"/.stage{0,1,2}.done)
+eval_sets=("${test_sets[@]}" "$data"/vctk_{valid,one_recording_valid}) # the first is the one of the report's tables
 valid_set_of() { [[ $1 != "$phrase_config" ]] && echo "$data/vctk_valid" || echo "$data/vctk_one_recording_valid"; }
 
 # 0: corpora -> data directories.
 marker=$data/.stage0.done options="noises=$noises vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
 places=(vctk="$vctk" digits="$digits" musan="$musan")
 if [[ ,$noises, == *,demand,* ]]; then places+=(noisy_vctk="$noisy_vctk"); fi
+if tests_rooms; then places+=(rirs="$rirs"); fi
 find_corpora "${places[@]}"
 if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   if [[ $mini == true ]]; then synthesise local/make_synthetic_vctk.py; fi
   prepare_corpora vctk --top-db "$vad_top_db"
-  found_sets "$data"/{vctk,vctk_phrase,digits,vctk_noise_*,musan_*}
+  found_sets "$data"/{vctk,vctk_phrase,digits,vctk_noise_*,musan_*,rirs}
   mark_done 0 "$marker" "$options" "${tables[@]}"
 fi
+hold_out_rooms
 
 # 1: valid data; speakers for testing, validation and training; enrolled models and their trials.
 marker=$data/.stage1.done
@@ -92,15 +95,13 @@ if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done
   local/repeat_utterances.py --copies "$num_copies" "$data"/vctk_phrase_{train,copies}
   for part in valid test; do local/make_enrolment.py --num-enrol "$num_enrol" "$data/vctk_$part"; done
   local/make_enrolment.py --num-enrol "$num_enrol" --by-phrase "$data/digits"
-  for part in vctk_train vctk_phrase_copies; do
-    local/check_leak.py "$data/$part" "$data"/{vctk_test,digits,vctk_valid,vctk_phrase_valid}
-  done
+  for part in train phrase_copies; do local/check_leak.py "$data"/{vctk_{$part,test,valid,phrase_valid},digits}; done
   mark_done 1 "$marker" "$options" "$data"/vctk_{train,valid,test,phrase_copies}/{wav.scp,utt2spk,utt2dur,reco2digest} \
     "$data"/{vctk_test,vctk_valid,digits}/{enrolment,trials}
 fi
 
 # 2: noisy copies of the test sets, and the published protocols, as lhotse cuts.
-marker=$data/.stage2.done options="noises=$noises snrs=$snrs num_enrol=$num_enrol seed=$seed$own_said"
+marker=$data/.stage2.done options="noises=$noises snrs=$snrs num_enrol=$num_enrol seed=$seed$own_said$encoder_said"
 if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done "${own_markers[@]}"; then
   for set in vctk_test digits; do make_noisy_sets "$data/$set"; done
   for pair in test:vctk_one_recording valid:vctk_one_recording_valid; do
@@ -109,8 +110,8 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done 
   done
   local/make_shared_recordings_test.py --pieces "$num_enrol" "$data"/vctk_{test,shared_recordings}
   for set in "$data/vctk_one_recording_valid" "${published[@]}"; do local/make_enrolment.py --first-half "$set"; done
-  mark_done 2 "$marker" "$options" "${noisy_sets[@]/%//cuts.jsonl.gz}" "${published[@]/%//cuts.jsonl.gz}" \
-    "${published[@]/%//trials}"
+  files_of_noisy_sets "${noisy_sets[@]}" "$data/vctk_one_recording_valid" "${published[@]}"
+  mark_done 2 "$marker" "$options" "${files[@]}"
 fi
 stage_more_draws "$data"/{vctk_test,digits}
 
@@ -119,8 +120,8 @@ for conf in "${models[@]}"; do stage_link_model "$conf"; done
 for conf in "${configs[@]}"; do
   [[ $conf == "$phrase_config" ]] && train_set=vctk_phrase_copies || train_set=vctk_train
   list_noise_dirs "$conf"
-  stage_train "$conf" "$data/$train_set" "$(valid_set_of "$conf")" "${data_markers[@]}" \
-    "${noise_markers[@]}" -- "${noise_dirs[@]}"
+  stage_train "$conf" "$data/$train_set" "$(valid_set_of "$conf")" "${data_markers[@]}" "${noise_markers[@]}" -- \
+    "${noise_dirs[@]}"
 done
 for conf in "${systems[@]}"; do stage_extract "$conf" "$data/vctk_train"; done
 for conf in "${systems[@]}"; do stage_backend "$conf" "$data/vctk_train"; done

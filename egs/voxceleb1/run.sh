@@ -92,11 +92,11 @@ if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done
 fi
 
 # 2: noisy copies of the test set, as lhotse cuts.
-marker=$data/.stage2.done options="noises=$noises snrs=$snrs seed=$seed$own_said"
+marker=$data/.stage2.done options="noises=$noises snrs=$snrs seed=$seed$own_said$encoder_said"
 if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done "${own_markers[@]}"; then
   make_noisy_sets "$data/voxceleb1_test"
-  mark_done 2 "$marker" "$options" "${noisy_sets[@]/%//cuts.jsonl.gz}" "${noisy_sets[@]/%//wav.scp}" \
-    "${noisy_sets[@]/%//utt2spk}" "${noisy_sets[@]/%//trials}"
+  files_of_noisy_sets "${noisy_sets[@]}"
+  mark_done 2 "$marker" "$options" "${files[@]}"
 fi
 stage_more_draws "$data/voxceleb1_test"
 

@@ -13,6 +13,7 @@ SAMPLING_RATE = 16_000  # Hz; of all audio after stage 0
 CLEAN = "clean"
 FAR = "far"  # a room, then noise at an SNR, at a lower level
 REVERB_SIZES = ("small", "medium", "large")  # of simulated rooms
+CODECS = ("gsm", "opus", "mp3", "vorbis", "telephone")
 PROCESSED = re.compile(rf"reverb-(?:{'|'.join(REVERB_SIZES)})|codec-(?!snr)[a-z0-9]+|clip")  # conditions without noise
 SNR = r"-?\d+(?:\.\d+)?"  # as `snr_text` writes it
 DRAW = r"-draw(?P<draw>[2-9]|[1-9]\d+)"  # ends the name of a condition's second draw, and of those after it

@@ -9,7 +9,7 @@ from pathlib import Path
 from sv.base.files import write_text
 from sv.bin.common import fail_in_one_line
 from sv.report.page import page
-from sv.results.comparison import compare
+from sv.results.comparison import Comparison, compare, other_sets
 from sv.results.draws import draws_note, draws_table
 from sv.results.folder import ScoreLists, load_results
 from sv.results.rows import COMPARED
@@ -39,10 +39,18 @@ def main(argv: list[str] | None = None) -> None:
     rows = [result.rows for result in results]
     papers = {result.name: paper_backend(result.config.get("model", {}).get("type", "")) for result in results}
     write_text(args.out, page(results, ScoreLists(args.data), args.note, args.despite, papers))
-    main_table = compare(rows, args.despite)[0]
-    spread, notes = draws_table(main_table), [LEGEND, *draws_note(main_table), *footnotes(rows)]
-    tables = [text_table(main_table), aligned(spread) if spread else ""]
+    comparisons = compare(rows, args.despite)
+    main_table, others = comparisons[0], other_sets(comparisons)
+    tables = [text for each in (main_table, *others) for text in _tables(each, titled=bool(others))]
+    notes = [LEGEND, *draws_note(main_table), *footnotes(rows)]
     print("\n".join(filter(None, [args.note, *tables, *notes, f"report: {args.out}"])))
+
+
+def _tables(comparison: Comparison, titled: bool) -> list[str]:
+    """Error rates on one test set, below its name where there are several, and their spread over draws."""
+    spread = draws_table(comparison)
+    title = f"{comparison.test_set}:" if titled else ""
+    return [title, text_table(comparison), aligned(spread) if spread else ""]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from markupsafe import Markup
 
+from sv.base.layout import FAR
 from sv.report.drawing import ORANGE, colour_of
 from sv.results.conditions import condition_label, kind_of, snr_label
 from sv.results.means import MEAN15, mean15
@@ -173,15 +174,17 @@ def matrix(conditions: Sequence[tuple[Row, object]], cell: Callable[[Sequence], 
         values = [noisy.get((noise, snr)) for snr in snrs]
         mean = [cell([value for value in values if value is not None])] if has_means else []
         lines.append((noise, [None if value is None else cell([value]) for value in values] + mean))
-    if len(noises) > 1:
-        lines.append(_mean_line([row for row, _ in conditions], noisy, snrs, cell))
+    added = [noise for noise in noises if not noise.startswith(f"{FAR} ")] or noises
+    if len(added) > 1:
+        own = {key: value for key, value in noisy.items() if key[0] in added}
+        lines.append(_mean_line([row for row, _ in conditions], own, snrs, cell))
     return Matrix([snr_label(snr) for snr in snrs], has_means, plain, lines)
 
 
 def _mean_line(
     rows: Sequence[Row], noisy: Mapping[tuple[str, float], object], snrs: Sequence[float], cell: Callable
 ) -> tuple[str, list[Cell | None]]:
-    """Last line of a matrix: mean15 where it is there, else the mean over all types of noise."""
+    """Last line of a matrix: mean15 where it is there, else the mean over all types of added noise, or of far speech alone."""
     papers = {(kind_of(row), row["snr_db"]) for row in mean15(rows)}
     own = {key: value for key, value in noisy.items() if key in papers or not papers}
     columns = [[value for (_, at), value in own.items() if at == snr] for snr in snrs]

@@ -1,6 +1,7 @@
 """Report as one HTML file: no scripts, no network, readable on a phone and on paper."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from sv.report.rates import (
     verdict_text,
 )
 from sv.report.scores import calibration_section, error_sections, score_sections
-from sv.results.comparison import Comparison, compare
+from sv.results.comparison import Comparison, compare, other_sets
 from sv.results.folder import ScoreList, ScoreLists, SystemResults
 from sv.results.rows import CALIBRATED
 from sv.results.tables import ABSENT, rule_notes
@@ -85,6 +86,7 @@ def page(
         draws_section(main),
         paired_section(names[0], found),
         snr_section(main),
+        *_other_rates(comparisons),
         *score_sections(shown),
         calibration_section(_calibrated(results, comparisons, lists)),
         training_section(results),
@@ -104,6 +106,12 @@ def page(
     summary = [*(Text(line, "note") for line in notes), Text(intro, "")]
     summary += [Text(verdict_text(names[0], verdict), "verdict") for verdict in found]
     return render(f"{' and '.join(names)} on {main.test_set}", summary, sections)
+
+
+def _other_rates(comparisons: Sequence[Comparison]) -> list[Section]:
+    """Error rates, and their spread over draws, on further test sets that have conditions."""
+    sections = ((each, part) for each in other_sets(comparisons) for part in (rates_section(each), draws_section(each)))
+    return [replace(section, heading=f"{section.heading}: {each.test_set}") for each, section in sections]
 
 
 def _calibrated(

@@ -29,7 +29,7 @@ from sv.results.draws import LEGEND as DRAWS_LEGEND
 from sv.results.draws import draws_table
 from sv.results.folder import SystemResults
 from sv.results.means import NOISY, averaged, averaged_text
-from sv.results.rows import Row, stamped
+from sv.results.rows import Row, encoders_of, stamped
 from sv.results.tables import (
     ABSENT,
     BACKEND_LEGENDS,
@@ -74,7 +74,7 @@ def rates_section(comparison: Comparison) -> Section:
     means = mean_body(comparison)
     header = ["mean", *(f"{name} {column}".strip() for name in comparison.systems for column in COLUMNS)]
     table = [Panel("Means", [Table(header, means)])] if means else []
-    return Section("Error rates by noise condition", [eer, *costs, *table, Text(trials)])
+    return Section("Error rates by condition", [eer, *costs, *table, Text(trials)])
 
 
 def draws_section(comparison: Comparison) -> Section:
@@ -167,7 +167,7 @@ def snr_section(comparison: Comparison) -> Section:
 
 
 def backends_section(comparisons: Sequence[Comparison]) -> Section:
-    """Every back end on clean speech and on mean15, or on the mean of the noisy conditions without it."""
+    """Every back end on clean speech and on mean15, or without it on the mean of all conditions but clean."""
     rows = backend_rows(comparisons)
     parts = {
         "clean speech": [(own.system, own.backend, own.clean) for own in rows],
@@ -178,7 +178,7 @@ def backends_section(comparisons: Sequence[Comparison]) -> Section:
 
 def _mean_title(rows: Sequence[BackendRows]) -> str:
     name = mean_name(rows)
-    return "mean of the noisy conditions" if name == NOISY else name
+    return "mean of all conditions but clean" if name == NOISY else name
 
 
 def _backend_panel(title: str, part: Sequence[tuple[str, str, list[Row]]]) -> list[Panel]:
@@ -249,6 +249,8 @@ def provenance(results: Sequence[SystemResults]) -> Section:
         ["training", *map(training_text, results)],
         *([name, *(fact(result.rows[0]) for result in results)] for name, fact in FACTS.items()),
     ]
+    encoders = ["; ".join(encoders_of(result.rows)) for result in results]
+    facts += [["codecs by", *(text or ABSENT for text in encoders)]] if any(encoders) else []
     flat = [flatten(result.config) for result in results]
     keys = [key for key in dict.fromkeys(key for table in flat for key in table) if key != "name"]
     differing = [

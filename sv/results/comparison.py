@@ -49,6 +49,16 @@ class Comparison:
         return clean + sorted(noisy, key=lambda rows: sum(row["eer"] for row in rows))[-1:]
 
 
+def other_sets(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Comparisons on further test sets that have conditions besides clean, by the back end of the first."""
+    main = comparisons[0]
+    return [
+        each
+        for each in comparisons
+        if each.backend == main.backend and each.test_set != main.test_set and len(each.conditions) > 1
+    ]
+
+
 def first(rows: Sequence[Row | None]) -> Row:
     """First row that is not None; every row describes the same condition."""
     return next(row for row in rows if row is not None)

@@ -1,11 +1,13 @@
 """Wording and order of the conditions of a test set, as tables, figures and the report show them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from sv.base.layout import CLEAN, Condition, snr_text
+from sv.base.layout import CLEAN, CODECS, REVERB_SIZES, Condition, snr_text
 from sv.results.rows import Row
 
 NOISE_ORDER = ("noise", "music", "babble", "nonspeech")
+WHOLE = {"reverb": [f"reverb-{size}" for size in REVERB_SIZES], "codec": [f"codec-{codec}" for codec in CODECS]}
+PLAIN_ORDER = (*WHOLE, "clip")  # of kinds without an SNR; `WHOLE` has all conditions of those that have several
 
 
 def is_clean(row: Row) -> bool:
@@ -43,10 +45,20 @@ def condition_label(row: Row) -> str:
     return row.get("condition", CLEAN) if row["snr_db"] is None else f"{kind_of(row)} {snr_label(row['snr_db'])}"
 
 
-def condition_order(row: Row) -> tuple[int, str, float, str]:
-    """Sort key: clean, the papers' noise types in their order, other kinds by name; SNRs from high to low."""
+def condition_order(row: Row) -> tuple[int, str, float, int, str]:
+    """Sort key: clean, the papers' noise types in their order, other noise by name, then rooms, codecs and clipping.
+
+    SNRs go from high to low, rooms from small to large.
+    """
     if is_clean(row):
-        return -1, "", 0.0, ""
-    kind = kind_of(row)
-    known = NOISE_ORDER.index(kind) if kind in NOISE_ORDER else len(NOISE_ORDER) + (row["snr_db"] is None)
-    return known, kind, -(row["snr_db"] or 0.0), row.get("condition", CLEAN)
+        return -1, "", 0.0, 0, ""
+    kind, name = kind_of(row), row.get("condition", CLEAN)
+    if row["snr_db"] is not None:
+        return _place(kind, NOISE_ORDER), kind, -row["snr_db"], 0, name
+    later = len(NOISE_ORDER) + 1
+    return later + _place(kind, PLAIN_ORDER), kind, 0.0, _place(as_first(row)["condition"], WHOLE.get(kind, ())), name
+
+
+def _place(name: str, order: Sequence[str]) -> int:
+    """Place in an order; behind it if the name is not in it."""
+    return order.index(name) if name in order else len(order)

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from sv.base.layout import REVERB_SIZES, snr_text
-from sv.results.conditions import condition_label, condition_order, first_draws, is_clean, kind_of
+from sv.base.layout import snr_text
+from sv.results.conditions import WHOLE, condition_label, condition_order, first_draws, is_clean, kind_of
 from sv.results.rows import Row
 
 MUSAN = ("noise", "music", "babble")  # kinds of noise of mean15, in the papers' order
 SNRS = (0.0, 5.0, 10.0, 15.0, 20.0)  # dB; a kind of noise is whole with these
-ROOMS = {f"reverb-{size}" for size in REVERB_SIZES}
 MEAN15, MEAN16 = "mean15", "mean16"
 NOISY = "noisy"
 
@@ -52,17 +51,18 @@ def averaged(rows: Sequence[Row]) -> tuple[str, list[Row]]:
 
 
 def averaged_text(rows: Sequence[Row]) -> str:
-    """Name of `averaged` for a sentence: `mean15`, or `the mean of 4 noisy conditions`."""
+    """Name of `averaged` for a sentence: `mean15`, `the mean of 4 noisy conditions`, or `of 9 conditions` if not all have noise."""
     name, own = averaged(rows)
-    return MEAN15 if name == MEAN15 else f"the mean of {len(own)} noisy condition{'s' * (len(own) != 1)}"
+    noisy = "noisy " if all(row["snr_db"] is not None for row in own) else ""
+    return MEAN15 if name == MEAN15 else f"the mean of {len(own)} {noisy}condition{'s' * (len(own) != 1)}"
 
 
 def _mean_name(kind: str, rows: Sequence[Row]) -> str:
-    """Name of a kind's mean: `mean of babble`, or `mean of babble at 0, 2.5 dB`."""
+    """Name of a kind's mean: `mean of babble`, `mean of babble at 0, 2.5 dB`, `mean of codec`, `mean of codec-gsm, codec-opus`."""
     snrs = sorted(row["snr_db"] for row in rows if row["snr_db"] is not None)
     if snrs == list(SNRS):
         return f"mean of {kind}"
     if snrs:
         return f"mean of {kind} at {', '.join(map(snr_text, snrs))} dB"
     names = [condition_label(row) for row in rows]
-    return f"mean of {kind if set(names) == ROOMS else ', '.join(names)}"
+    return f"mean of {kind if names == WHOLE.get(kind) else ', '.join(names)}"

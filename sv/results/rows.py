@@ -150,11 +150,18 @@ def stamped(row: Row, name: str) -> Any:
     return row.get(name, LATER[name]) if name in LATER else row[name]
 
 
-def computed_text(row: Row) -> str:
-    """Precision and runtime, and encoder, for footnotes: ", bf16 by torch"; empty if they are the usual ones."""
-    precision, runtime, encoder = (stamped(row, name) for name in ("precision", "runtime", "encoder"))
-    usual = (precision, runtime) == (LATER["precision"], LATER["runtime"])
-    return ("" if usual else f", {precision} by {runtime}") + ("" if encoder == NONE else f", encoded by {encoder}")
+def encoders_of(rows: Iterable[Row]) -> list[str]:
+    """Libraries and versions that coded and decoded the audio of conditions, each once."""
+    return [encoder for encoder in dict.fromkeys(stamped(row, "encoder") for row in rows) if encoder != NONE]
+
+
+def computed_text(rows: Sequence[Row]) -> str:
+    """Precision and runtime, and encoders, of a system for footnotes: ", bf16 by torch"; empty if they are the usual ones."""
+    precision, runtime = (stamped(rows[0], name) for name in ("precision", "runtime"))
+    usual, encoders = (precision, runtime) == (LATER["precision"], LATER["runtime"]), encoders_of(rows)
+    return ("" if usual else f", {precision} by {runtime}") + (
+        f", encoded by {'; '.join(encoders)}" if encoders else ""
+    )
 
 
 def has_added_noise(row: Row) -> bool:

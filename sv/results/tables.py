@@ -185,9 +185,10 @@ def mean_name(found: Sequence[BackendRows]) -> str:
 def footnotes(systems: Sequence[list[Row]]) -> list[str]:
     """Facts that the numbers depend on, one line per system."""
     lines = [
-        f"{row['system']}: {scored_text(row)}, {row['crop_scheme']}{computed_text(row)}, "
+        f"{row['system']}: {scored_text(row)}, {row['crop_scheme']}{computed_text(rows)}, "
         f"checkpoint {row['checkpoint_sha256'][:12]}, commit {short_commit(row['commit'])}, seed {row['seed']}"
-        for row in (rows[0] for rows in systems)
+        for rows in systems
+        for row in rows[:1]
     ]
     return lines + rule_notes(systems)
 

@@ -115,8 +115,9 @@ def versus_table(records: Sequence[dict[str, Any]]) -> list[list[str]]:
 def versus_notes(systems: Sequence[Sequence[Row]]) -> list[str]:
     """Facts that the numbers depend on, one line for all systems that have them in common."""
     alike: dict[str, list[str]] = {}
-    for row in (rows[0] for rows in systems):
-        how = f"{row['crop_scheme']}{computed_text(row)}"
+    for rows in systems:
+        row = rows[0]
+        how = f"{row['crop_scheme']}{computed_text(rows)}"
         text = f"{scored_text(row)}, {how}, commit {short_commit(row['commit'])}, seed {row['seed']}"
         alike.setdefault(text, []).append(f"{row['system']} {row['checkpoint_sha256'][:12]}")
     return [f"{text}; checkpoints: {', '.join(names)}" for text, names in alike.items()]

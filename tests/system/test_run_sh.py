@@ -113,6 +113,10 @@ def test_another_protocol_makes_the_noisy_sets_anew_and_leaves_nothing(work, rec
     assert code == 0, output
     assert {(work / "data" / name / "protocol").read_text() for name in names} == {"exu_net\n"}
     assert "stage 3: features" in finish(recipe(work, "--protocol", "exu_net", "--dry-run", "--stage", "3"))[1]
+    said = work / "data" / names[1] / "protocol"
+    said.unlink()
+    code, output = finish(recipe(work, *only, "--protocol", "exu_net", "--dry-run"))
+    assert "stage 2: noisy sets: would run: output missing or changed" in output and "/protocol" in output
     code, output = finish(recipe(work, *only))
     assert code == 0 and "stage 2: done" in output, output
     assert content() == before

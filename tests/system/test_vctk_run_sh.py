@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sv.kaldi import read_utt2spk
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 [features]
@@ -41,7 +43,7 @@ segment_samples = 12640
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
-    """recipe(*options) -> process of the recipe on a tiny synthetic corpus, finished."""
+    """recipe(*options) -> process of the recipe on a tiny synthetic corpus, with all kinds of condition, finished."""
     work = tmp_path_factory.mktemp("vctk")
     sizes = ["--num-speakers", 9, "--num-sentences", 5, "--num-digit-speakers", 3, "--num-takes", 3, "--num-babble", 4]
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -65,6 +67,7 @@ def recipe(tmp_path_factory):
         ]
         small = ["--num-test", 3, "--num-enrol", 2, "--num-copies", 4, "--valid-fraction", 0.3, "--snrs", 5]
         systems = ["--config", work / "ti.toml", "--phrase-config", work / "td.toml", "--noises", "noise"]
+        systems += ["--conditions", "noise,reverb-small,codec-gsm,clip,far"]
         command = [ROOT / "egs/vctk/run.sh", *common, *small, *systems, *options]
         return subprocess.run(list(map(str, command)), capture_output=True, text=True, env=env, timeout=580)
 
@@ -79,11 +82,9 @@ def test_all_stages_and_then_none(recipe):
     for system, held_out in (("ti", "vctk_valid"), ("td", "vctk_one_recording_valid")):
         rows = json.loads((exp / system / "results.json").read_text())
         found = {(row["test_set"], row["condition"]) for row in rows if row["backend"] == "cosine"}
+        kinds = ("clean", "noise-snr5", "reverb-small", "codec-gsm", "clip", "far-noise-snr5")
         assert found == {
-            ("vctk_test", "clean"),
-            ("vctk_test", "noise-snr5"),
-            ("digits", "clean"),
-            ("digits", "noise-snr5"),
+            *((name, kind) for name in ("vctk_test", "digits") for kind in kinds),
             ("vctk_one_recording", "clean"),
             ("vctk_shared_recordings", "clean"),
             ("vctk_valid", "clean"),
@@ -98,9 +99,18 @@ def test_all_stages_and_then_none(recipe):
         assert counts["vctk_one_recording"] == (6, 12)
         trained_on = json.loads((exp / system / "config.json").read_text())["num_speakers"]
         assert trained_on == 4
+        encoders = {row["condition"] for row in rows if row["encoder"].startswith("libsndfile ")}
+        assert encoders == {"codec-gsm"}
+    rooms = [read_utt2spk(recipe.work / f"data/rirs_{part}/utt2spk").keys() for part in ("train", "test")]
+    assert all(rooms) and not rooms[0] & rooms[1]
+    printed = [line.split("  ")[0] for line in (exp / "ti/report.txt").read_text().splitlines()]
+    order = ["clean", "noise 5 dB", "far noise 5 dB", "reverb-small", "codec-gsm", "clip"]
+    sets = ["vctk_test:", "digits:"]
+    assert [line for line in printed if line in order + sets] == [*sets[:1], *order, *sets[1:], *order]
     page = (exp / "ti/report/index.html").read_text()
     for name in ("vctk_test", "digits", "vctk_one_recording", "vctk_shared_recordings"):
         assert f"Similarities and thresholds: {name}" in page
+    assert "ti and td on vctk_test" in page and "Error rates by condition: digits" in page
     again = recipe()
     assert again.returncode == 0
     assert "nothing to do: every stage from 0 to 8 is up to date" in again.stderr

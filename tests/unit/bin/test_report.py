@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -41,6 +42,24 @@ def test_terminal_and_page_hold_the_same_numbers(systems, tmp_path, capsys) -> N
     assert f">{float(clean[1]):.1f}<" in page
     assert said.splitlines()[0] == NOTE
     assert said.rstrip().endswith(f"report: {tmp_path / 'index.html'}")
+
+
+def test_other_test_sets_with_conditions_have_tables_of_their_own(systems, tmp_path, capsys) -> None:
+    run(systems)
+    assert "test:" not in capsys.readouterr().out.splitlines()  # one set needs no title
+    for system in systems:
+        rows = json.loads((system / "results.json").read_text())
+        clean = [row for row in rows if row["condition"] == "clean"]
+        rows += [row | {"test_set": "digits", "eer": 12.34} for row in rows]
+        rows += [row | {"test_set": "held_out"} for row in clean]
+        (system / "results.json").write_text(json.dumps(rows))
+    run(systems)
+    said, page = capsys.readouterr().out.splitlines(), (tmp_path / "index.html").read_text()
+    assert [line for line in said if line in ("test:", "digits:", "held_out:")] == ["test:", "digits:"]
+    below = said[said.index("digits:") :]
+    assert len([line for line in below if line.split("  ")[0] in ("clean", "babble 5 dB") and "12.34" in line]) == 2
+    assert not [line for line in said[: said.index("digits:")] if "12.34" in line]
+    assert "Error rates by condition: digits" in page and "Error rates by condition: held_out" not in page
 
 
 def test_other_crops_are_compared_only_if_it_is_said(systems, fails, tmp_path) -> None:

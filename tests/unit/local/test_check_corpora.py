@@ -16,6 +16,7 @@ def test_each_missing_corpus_is_named_with_the_places_and_the_remedy(run, tmp_pa
     assert f"voxceleb1: looked for {tmp_path}/voxceleb1, {tmp_path}/VoxCeleb1" in done.stderr
     assert "owners' form" in done.stderr
     assert "nonspeech100: looked for" in done.stderr
+    assert "\n    needed for --noises nonspeech\n" in done.stderr and done.stderr.count("needed for") == 1
     assert "musan:" not in done.stderr
     assert "./run.sh --mini needs none of them" in done.stderr
 
@@ -33,6 +34,17 @@ def test_nonspeech100_is_not_needed_without_its_condition(run, tmp_path):
         "local/check_corpora.py", "--voxceleb1", tmp_path / "v", "--musan", tmp_path / "m", "--noises", "noise,babble"
     )
     assert done.stdout == f"voxceleb1\t{tmp_path}/v\nmusan\t{tmp_path}/m\n"
+
+
+def test_rooms_are_needed_only_where_tests_ask_for_them(run, tmp_path):
+    (tmp_path / "VCTK-Corpus").mkdir()
+    where = ("local/check_corpora.py", "--names", "vctk,rirs", "--corpora", tmp_path)
+    assert run(*where, "--noises", "noise").stdout == f"vctk\t{tmp_path}/VCTK-Corpus\n"
+    done = run(*where, "--noises", "noise,rooms")
+    assert (done.returncode, done.stdout) == (1, f"vctk\t{tmp_path}/VCTK-Corpus\n")
+    assert f"rirs: looked for {tmp_path}/RIRS_NOISES, {tmp_path}/rirs_noises" in done.stderr
+    assert "\n    needed for --conditions reverb and far\n    to get it: " in done.stderr
+    assert "./run.sh --download rirs" in done.stderr
 
 
 def test_another_recipe_looks_for_its_own_corpora_alone(run, tmp_path):

@@ -92,6 +92,8 @@ def test_a_value_that_makes_no_sense_is_named(option, value, message):
     ("vctk", ["--draws=1.5"]),
     ("vctk", ["--num-nodes", "PATH[$(touch X)]"]),
     ("vctk", ["--noises", "nonspeech"]),
+    ("vctk", ["--noises="]),
+    ("vctk", ["--conditions", "codec-flac"]),
     ("voices", ["--by", "weather"]),
     ("voices", ["--nj", "$(touch X)"]),
 ])  # fmt: skip

@@ -91,6 +91,27 @@ def test_silence_and_a_missing_folder(tmp_path) -> None:
     assert problem({"noise": f"x={tmp_path}/none"}) == f"--noise x: takes a folder that is there, got '{tmp_path}/none'"
 
 
+@pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (8_000, 2), (16_000, 2), (48_000, 1)])
+def test_other_rates_and_channels_are_converted(tmp_path, rate, channels) -> None:
+    for number in range(3):
+        record(tmp_path / "x" / f"{number}.wav", number, rate, channels)
+    assert problem({"noises": "", "snrs": "5", "noise": f"x={tmp_path}/x"}) == ""
+    own_noise.main(["--noise", f"x={tmp_path}/x", str(tmp_path / "data")])
+    tables = [read_scp(tmp_path / f"data/noise_x_{part}/wav.scp") for part in ("train", "test")]
+    found = [soundfile.info(path) for table in tables for path in table.values()]
+    assert [(one.samplerate, one.channels) for one in found] == [(16_000, 1)] * 3
+    assert all(one.frames == pytest.approx(16_000, abs=2) for one in found)  # a second each
+
+
+def test_silence_among_recordings_is_more_than_may_be_bad(tmp_path) -> None:
+    for number in range(4):
+        record(tmp_path / "x" / f"{number}.wav", number, level=0.1 * (number % 2))
+    with pytest.raises(SystemExit) as failure:
+        own_noise.main(["--noise", f"x={tmp_path}/x", str(tmp_path / "data")])
+    said = str(failure.value)
+    assert said.startswith("own_noise.py: ") and len(said.splitlines()) == 1 and "bad" in said
+
+
 def test_data_directories_and_conditions(street, tmp_path, monkeypatch) -> None:
     own_noise.main(["--noise", f"street={street}", str(tmp_path / "data")])
     keys = {}

@@ -145,6 +145,8 @@ def test_noisy_copies_of_one_recording(run, corpus, noise, tmp_path):
     again = tmp_path / "again"
     run("local/make_one_recording_test.py", *options, corpus, noise, again)
     assert (again / "cuts.jsonl.gz").read_bytes() == (out / "cuts.jsonl.gz").read_bytes()
+    done = run("local/make_one_recording_test.py", "--noises", "", corpus, noise, out)
+    assert done.returncode == 2 and "--noises: names none, but noisy copies of one recording need" in done.stderr
     done = run("local/make_one_recording_test.py", "--noises", "rain", corpus, noise, out)
     assert done.returncode == 2
     assert "--noises: unknown noise type rain; known are noise, music, babble, demand" in done.stderr

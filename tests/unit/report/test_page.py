@@ -76,7 +76,7 @@ def test_the_page_is_whole_and_needs_nothing_from_elsewhere(folders) -> None:
 def test_the_page_says_all_that_was_promised(folders) -> None:
     reader = read_page(folders)
     for heading in (
-        "Error rates by noise condition", "Side by side", "EER over SNR", "Detection error trade-off", "Scores", "Calibration",
+        "Error rates by condition", "Side by side", "EER over SNR", "Detection error trade-off", "Scores", "Calibration",
         "Training", "Which speakers cause the errors", "The worst trials", "Back ends", "Where the numbers come from",
     ):  # fmt: skip
         assert heading in reader.texts

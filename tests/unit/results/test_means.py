@@ -82,12 +82,53 @@ def test_other_kinds_have_means_of_their_own_and_are_not_clean(papers, row) -> N
     assert (body["clean"], body["mean15"], body["mean16"]) == ("1.00", "19.00", "17.88")
     assert (body["codec-opus"], body["far babble 5 dB"]) == ("3.00", "50.00")
     assert body["mean of far babble at 0, 5 dB"] == "50.00"
-    assert body["mean of reverb-large, reverb-small"] == "5.00"
+    assert body["mean of reverb-small, reverb-large"] == "5.00"
     assert not [name for name in body if name.startswith(("mean of codec", "mean of clip"))]
     found = matrix([(one, one["eer"]) for one in rows], lambda values: Cell(f"{sum(values) / len(values):.2f}"))
     assert [label for label, _ in found.plain] == ["clean", "reverb-small", "reverb-large", "codec-opus", "clip"]
     assert [name for name, _ in found.lines][-2:] == ["far babble", "mean15"]
     assert compare([rows])[0].noises == ["noise", "music", "babble", "nonspeech", "far babble"]
+
+
+def test_conditions_without_noise_follow_it_rooms_from_small_to_large_and_all_codecs_are_one_mean(row) -> None:
+    names = [
+        "codec-vorbis",
+        "reverb-large",
+        "clip",
+        "codec-gsm",
+        "codec-telephone",
+        "reverb-small",
+        "codec-mp3",
+        "codec-opus",
+    ]
+    rows = [row("a", eer=float(i)) | {"condition": name} for i, name in enumerate(names)]
+    rows += [row("a", "wind", 5.0, eer=9.0), row("a", eer=1.0)]
+    rows += [row("a", "wind", 5.0, eer=8.0) | {"condition": "far-wind-snr5"}, row("a") | {"condition": "odd"}]
+    body = [cells[:2] for cells in table_body(compare([rows])[0])]
+    codecs = ["codec-gsm", "codec-opus", "codec-mp3", "codec-vorbis", "codec-telephone"]
+    assert [name for name, _ in body[:12]] == [
+        "clean", "far wind 5 dB", "wind 5 dB", "reverb-small", "reverb-large", *codecs, "clip", "odd",
+    ]  # fmt: skip
+    # 3, 7, 6, 0 and 4; 5 and 1
+    assert body[12:] == [["mean of reverb-small, reverb-large", "3.00"], ["mean of codec", "4.00"]]
+    partial = [one for one in rows if one["condition"] != "codec-mp3"]
+    assert "mean of codec-gsm, codec-opus, codec-vorbis, codec-telephone" in means(partial)
+    assert averaged_text(rows) == "the mean of 11 conditions"
+
+
+def test_the_mean_of_a_matrix_is_not_over_added_noise_and_far_speech(row) -> None:
+    def lines(rows):
+        found = matrix([(one, one["eer"]) for one in rows], lambda values: Cell(f"{sum(values) / len(values):.1f}"))
+        return {name: cells[-1].text for name, cells in found.lines}
+
+    added = [row("a", "noise", 5.0, eer=1.0), row("a", "wind", 5.0, eer=2.0)]
+    far = [
+        row("a", noise, 5.0, eer=eer) | {"condition": f"far-{noise}-snr5"}
+        for noise, eer in (("noise", 6.0), ("wind", 9.0))
+    ]
+    assert lines(added + far)["mean"] == "1.5"
+    assert lines(far)["mean"] == "7.5"
+    assert "mean" not in lines(added[:1] + far[:1])
 
 
 def test_all_rooms_are_one_mean_and_encoders_of_other_versions_share_no_table(row) -> None:

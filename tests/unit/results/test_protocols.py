@@ -85,9 +85,14 @@ def test_it_is_said_once_for_all_systems_that_it_holds_for(row) -> None:
 
 def test_an_encoder_is_said_alone() -> None:
     encoded = {"encoder": "libsndfile 1.2.2, compression 0.99"}
-    assert computed_text(encoded) == ", encoded by libsndfile 1.2.2, compression 0.99"
-    assert computed_text(encoded | {"runtime": "onnxruntime"}).startswith(", float32 by onnxruntime, encoded by ")
-    assert computed_text(EXU_NET) == ""  # has a note of its own
+    assert computed_text([encoded]) == ", encoded by libsndfile 1.2.2, compression 0.99"
+    assert computed_text([encoded | {"runtime": "onnxruntime"}]).startswith(", float32 by onnxruntime, encoded by ")
+    telephone = {"encoder": "mu-law 8 kHz"}
+    said = computed_text(
+        [{"condition": "clean"}, encoded, encoded, telephone]
+    )  # the clean row comes first, and has none
+    assert said == ", encoded by libsndfile 1.2.2, compression 0.99; mu-law 8 kHz"
+    assert computed_text([EXU_NET]) == ""  # has a note of its own
 
 
 @pytest.mark.parametrize("name", ["protocol", "encoder"])

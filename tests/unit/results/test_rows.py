@@ -252,8 +252,8 @@ def test_rows_without_precision_are_float32_by_torch_and_say_nothing_of_it() -> 
         "torch",
         "x",
     )
-    assert computed_text(old) == computed_text(old | {"precision": "float32", "runtime": "torch"}) == ""
-    assert computed_text(old | {"precision": "bf16"}) == ", bf16 by torch"
+    assert computed_text([old]) == computed_text([old | {"precision": "float32", "runtime": "torch"}]) == ""
+    assert computed_text([old | {"precision": "bf16"}]) == ", bf16 by torch"
 
 
 def test_fields_that_have_to_be_alike_are_those_that_the_stamp_marks() -> None:

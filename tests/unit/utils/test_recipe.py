@@ -129,6 +129,35 @@ def test_a_protocol_reaches_the_program_and_the_marker_of_the_noisy_sets(shell):
         assert marked == f"said:{said}"  # none for the exact one: older markers stay up to date
 
 
+def test_rooms_are_asked_for_only_by_conditions_that_need_them(shell):
+    lines = "verify_audio=false\nconfigs=()\nconditions={0}\nchoose_noises noise\nfind_corpora rirs=\n"
+    lines += 'echo "${{own_markers[*]}}|$own_said"\n'
+    for kinds, needs in (
+        ("codec-telephone,clip", ""), ("reverb-small", ",rooms"), ("noise,far", ",rooms"), ("noise,reverb", ",rooms"),
+    ):  # fmt: skip
+        done, calls = shell("python() { echo 1; }\n" + lines.format(kinds))
+        marker = "data/.stage0-rooms.done" if needs else ""
+        assert done.stdout == f"{marker}| conditions={kinds}\n", done.stderr
+        assert f" --noises noise{needs} --corpora" in calls[-1]
+
+
+def test_codecs_are_made_anew_by_another_version_of_their_library(shell):
+    lines = 'python() {{ echo 1.2.3; }}\nconfigs=() conditions={}\nchoose_noises noise\necho "$encoder_said"\n'
+    for kinds, said in (("noise,clip", ""), ("noise,codec", " libsndfile=1.2.3"), ("codec-mp3", " libsndfile=1.2.3")):
+        done, _ = shell(lines.format(kinds))
+        assert done.stdout == f"{said}\n", done.stderr
+    done, _ = shell(lines.format("codec").replace("echo 1.2.3", "return 3"))
+    assert (done.returncode, done.stdout) == (3, "")
+
+
+def test_all_that_stamps_read_of_a_noisy_set_is_an_output_of_stage_2(shell):
+    lines = "mkdir -p data/a data/b\ntouch data/a/protocol data/b/encoder data/b/enrolment\n"
+    done, _ = shell(lines + 'files_of_noisy_sets data/a data/b\necho "${files[*]}"\n')
+    names = ("cuts.jsonl.gz", "wav.scp", "utt2spk", "trials")
+    own = {"a": (*names, "protocol"), "b": (*names, "enrolment", "encoder")}
+    assert done.stdout.split() == [f"data/{name}/{file}" for name, files in own.items() for file in files]
+
+
 def test_defaults_hold_where_nothing_was_given(shell):
     done, _ = shell('a="" b=given\ndefault a 1 2; default b 1 2\nmini=true; c=""\ndefault c 1 2\necho "$a $b $c"\n')
     assert done.stdout == "1 given 2\n"

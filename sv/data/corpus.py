@@ -53,13 +53,12 @@ class Checked:
 
 
 def audio_files(folder: str | Path, suffixes: tuple[str, ...] = AUDIO_SUFFIXES) -> list[Path]:
-    """Audio files anywhere below a folder, in byte order; symbolic links to folders are followed."""
-    found = [
-        Path(root, name)
-        for root, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(suffixes) and not name.startswith("._")
-    ]
+    """Audio files anywhere below a folder, in byte order; symbolic links to folders are followed, but not upwards."""
+    found = []
+    for root, folders, names in os.walk(folder, followlinks=True):
+        above = {Path(root).resolve(), *Path(root).resolve().parents}
+        folders[:] = [name for name in folders if Path(root, name).resolve() not in above]
+        found += [Path(root, name) for name in names if name.lower().endswith(suffixes) and not name.startswith("._")]
     return sorted(found, key=lambda path: byte_order(str(path)))
 
 

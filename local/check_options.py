@@ -17,7 +17,7 @@ from local.kinds import kinds_of
 from local.make_noisy_test import conditions_of, draws
 from local.noises import noise_types
 from local.own_noise import check, own_noises
-from sv.base.numbers import COUNT, COUNT_OR_NONE, POSITIVE, PROBABILITY, SEED, SHARE, whole
+from sv.base.numbers import COUNT, COUNT_OR_NONE, POSITIVE, PROBABILITY, SEED, SHARE, count_or_share, whole
 
 
 def unset_or(read: Callable[[str], object]) -> Callable[[str], object]:
@@ -85,7 +85,9 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "num_targets": COUNT,
     "num_nontargets": COUNT,
     "num_enrol": COUNT,
-    "num_test": COUNT_OR_NONE,
+    "num_test": unset_or(count_or_share),
+    "max_targets": COUNT,
+    "max_nontargets": COUNT,
     "num_copies": COUNT,
     "vad_top_db": POSITIVE,
     "noises": noise_types,
@@ -100,7 +102,7 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "exp": unset_or(folder_to_write),
 }
 CORPORA = ("corpora", "voxceleb1", "musan", "rirs", "nonspeech100", "voices", "vctk", "digits", "noisy_vctk")
-PATHS = (*CORPORA, "config", "baseline", "phrase_config", "extractor", "model", "trials")
+PATHS = (*CORPORA, "corpus", "config", "baseline", "phrase_config", "extractor", "model", "trials")
 SWITCHES = ("mini", "dry_run", "compress", "halves", "verify_audio")
 OPTIONS |= dict.fromkeys(PATHS, path) | dict.fromkeys(SWITCHES, one_of("true", "false"))
 
@@ -133,6 +135,8 @@ def problem(options: dict[str, str]) -> str:
         except (OSError, ValueError) as error:
             return str(error)
     prepares = options.get("stage", "0") == "0" and options.get("mini") != "true"
+    if prepares and options.get("corpus") and not Path(options["corpus"]).exists():
+        return f"--corpus takes a folder of speakers or a table that is there, got {options['corpus'][:200]!r}"
     for name in CORPORA:
         given = options.get(name)
         awaited = name == "corpora" and options.get("download")  # the downloads make the folder

@@ -14,7 +14,7 @@ import math
 import sys
 from pathlib import Path
 
-from sv.base.numbers import COUNT_OR_NONE, PROBABILITY, SEED, NumberError
+from sv.base.numbers import SEED, count_or_share
 from sv.base.seeding import derive_seed
 from sv.data.manifests import write_manifests
 from sv.kaldi.data_dir import subset_data_dir
@@ -27,14 +27,6 @@ def last_speakers(speakers: set[str], num_test: int) -> set[str]:
     if not 2 <= count < len(speakers):
         raise DataDirError(f"cannot set {count} of {len(speakers)} speakers apart for testing; give another --num-test")
     return set(sorted(speakers, key=byte_order)[-count:])
-
-
-def number_or_share(text: str) -> float:
-    """A number of speakers, or a share of them as in 0.2; raises NumberError."""
-    try:
-        return PROBABILITY(text) if "." in text or "e" in text.lower() else COUNT_OR_NONE(text)
-    except NumberError as error:
-        raise NumberError(f"takes a whole number of speakers, or a share of them as 0.2, got {text[:80]!r}") from error
 
 
 def drawn_speakers(utt2spk: dict[str, str], number: float, seed: int) -> set[str]:
@@ -54,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and split."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument(
-        "--num-test", type=number_or_share, default=0, help="speakers, or with --draw a share of them; "
+        "--num-test", type=count_or_share, default=0, help="speakers, or with --draw a share of them; "
         "0: all but nine of each whole ten, with --draw a fifth",
     )  # fmt: skip
     parser.add_argument("--draw", type=SEED, metavar="SEED", help="draw them")

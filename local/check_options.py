@@ -114,6 +114,15 @@ def check_value(name: str, text: str) -> None:
     OPTIONS.get(name, str)(text)
 
 
+def check_corpus(root: Path) -> None:
+    """Raise ValueError, in one line, for a folder or table that stage 0 could not make a data directory of."""
+    from local.prepare_folder import recordings_at  # late: it can read audio, which takes a second to import
+
+    if not root.exists():
+        raise ValueError(f"takes a folder of speakers or a table that is there, got {str(root)[:200]!r}")
+    recordings_at(root)
+
+
 def problem(options: dict[str, str]) -> str:
     """The first thing wrong with the options of a recipe, in a line that begins with the option's name; empty if they are right."""
     for name, text in options.items():
@@ -135,8 +144,11 @@ def problem(options: dict[str, str]) -> str:
         except (OSError, ValueError) as error:
             return str(error)
     prepares = options.get("stage", "0") == "0" and options.get("mini") != "true"
-    if prepares and options.get("corpus") and not Path(options["corpus"]).exists():
-        return f"--corpus takes a folder of speakers or a table that is there, got {options['corpus'][:200]!r}"
+    if prepares and options.get("corpus"):
+        try:
+            check_corpus(Path(options["corpus"]))
+        except (OSError, ValueError) as error:
+            return f"--corpus {error}"
     for name in CORPORA:
         given = options.get(name)
         awaited = name == "corpora" and options.get("download")  # the downloads make the folder

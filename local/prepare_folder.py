@@ -75,7 +75,9 @@ def recordings_in(root: Path) -> tuple[list[Recording], list[Checked]]:
         else:
             found.append(Recording(path=str(path), speaker=parts[0], session="/".join(parts[1:-1])))
     if not found and not misnamed:
-        raise DataDirError(f"{root}: no audio files ({', '.join(AUDIO_SUFFIXES)}) found; {LAYOUT}")
+        raise DataDirError(
+            f"{root}: no audio files ({', '.join(AUDIO_SUFFIXES[:3])}, {len(AUDIO_SUFFIXES) - 3} other types); {LAYOUT}"
+        )
     if not found:
         raise DataDirError(
             f"{root}: {len(misnamed)} recordings, {misnamed[0].problem}: {misnamed[0].source.path}; {LAYOUT}"
@@ -177,20 +179,32 @@ def keyed(found: list[Recording]) -> dict[str, Recording]:
     }
 
 
-def prepare(args: argparse.Namespace) -> None:
-    """Write the data directory."""
-    is_table = args.root.is_file()
-    found, misnamed = (recordings_of(args.root), []) if is_table else recordings_in(args.root)
-    recordings, speakers = keyed(found), Counter(id_of(one.speaker) for one in found)
+def recordings_at(root: Path) -> tuple[dict[str, Recording], list[Checked]]:
+    """Recordings of a folder or table by utterance id, and misnamed ones; no audio is read.
+
+    Raises
+    ------
+    DataDirError
+        In one line, if no trials could be made of them.
+    """
+    found, misnamed = (recordings_of(root), []) if root.is_file() else recordings_in(root)
+    speakers = Counter(one.speaker for one in found)
     if len(speakers) == 1:
-        raise DataDirError(f"{args.root}: one speaker, {found[0].speaker}; trials need two at least")
+        raise DataDirError(f"{root}: one speaker, {found[0].speaker}; trials need two at least")
     if max(speakers.values()) == 1:
         raise DataDirError(
-            f"{args.root}: {len(found)} speakers with one recording each; target trials need two of a speaker"
+            f"{root}: {len(found)} speakers with one recording each; target trials need two of a speaker"
         )
-    out = args.data / (args.name or id_of(args.root.stem if is_table else args.root.name))
+    genders_of(found)
+    return keyed(found), misnamed
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Write the data directory."""
+    recordings, misnamed = recordings_at(args.root)
+    out = args.data / (args.name or id_of(args.root.stem if args.root.is_file() else args.root.name))
     sources = [Source(utterance=utt, speaker=id_of(one.speaker), path=one.path) for utt, one in recordings.items()]
-    genders = genders_of(found)
+    genders = genders_of(list(recordings.values()))
     write_set(out, sources, nj=args.nj, max_bad=args.max_bad, spk2gender=genders, misnamed=misnamed)
     utt2spk = read_utt2spk(out / "utt2spk")
     sessions = {utt: id_of(recordings[utt].session) if recordings[utt].session else utt for utt in utt2spk}

@@ -18,7 +18,7 @@ from local.make_noisy_test import conditions_of, draws
 from local.noises import noise_types
 from local.own_noise import check, own_noises
 from sv.base.config import ConfigError
-from sv.base.numbers import COUNT, COUNT_OR_NONE, POSITIVE, PROBABILITY, SEED, SHARE, whole
+from sv.base.numbers import COUNT, COUNT_OR_NONE, POSITIVE, PROBABILITY, SEED, SHARE, count_or_share, whole
 from sv.base.packages import RUNTIMES, check_packages
 
 
@@ -96,7 +96,9 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "num_targets": COUNT,
     "num_nontargets": COUNT,
     "num_enrol": COUNT,
-    "num_test": COUNT_OR_NONE,
+    "num_test": unset_or(count_or_share),
+    "max_targets": COUNT,
+    "max_nontargets": COUNT,
     "num_copies": COUNT,
     "vad_top_db": POSITIVE,
     "noises": noise_types,
@@ -112,7 +114,7 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "exp": unset_or(folder_to_write),
 }
 CORPORA = ("corpora", "voxceleb1", "musan", "rirs", "nonspeech100", "voices", "vctk", "digits", "noisy_vctk")
-PATHS = (*CORPORA, "config", "baseline", "phrase_config", "extractor", "model", "trials", "enrolment")
+PATHS = (*CORPORA, "corpus", "config", "baseline", "phrase_config", "extractor", "model", "trials", "enrolment")
 SWITCHES = ("mini", "dry_run", "compress", "halves", "verify_audio")
 OPTIONS |= dict.fromkeys(PATHS, path) | dict.fromkeys(SWITCHES, one_of("true", "false"))
 
@@ -122,6 +124,15 @@ def check_value(name: str, text: str) -> None:
     if not text.isprintable():
         raise ValueError(f"takes one line of text, got {text[:80]!r}")
     OPTIONS.get(name, str)(text)
+
+
+def check_corpus(root: Path) -> None:
+    """Raise ValueError, in one line, for a folder or table that stage 0 could not make a data directory of."""
+    from local.prepare_folder import recordings_at  # late: it can read audio, which takes a second to import
+
+    if not root.exists():
+        raise ValueError(f"takes a folder of speakers or a table that is there, got {str(root)[:200]!r}")
+    recordings_at(root)
 
 
 def problem(options: dict[str, str]) -> str:
@@ -149,6 +160,11 @@ def problem(options: dict[str, str]) -> str:
         except (OSError, ValueError) as error:
             return str(error)
     prepares = options.get("stage", "0") == "0" and options.get("mini") != "true"
+    if prepares and options.get("corpus"):
+        try:
+            check_corpus(Path(options["corpus"]))
+        except (OSError, ValueError) as error:
+            return f"--corpus {error}"
     for name in CORPORA:
         given = options.get(name)
         awaited = name == "corpora" and options.get("download")  # the downloads make the folder

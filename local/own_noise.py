@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 
 from local.noises import NOISES, Noise, own_noise
+from sv.base.layout import AUDIO_SUFFIXES
 from sv.base.numbers import COUNT, SEED, SHARE
 
 RESERVED = ("clean", "speech", "reverb", "codec", "clip", "far")  # other kinds of condition, and MUSAN's speech
-SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
 PARTS = ("train", "test")
 
 
@@ -59,9 +59,9 @@ def halves(name: str, folder: Path, seed: int) -> dict[str, list[Path]]:
 
     if not folder.is_dir():
         raise ValueError(f"--noise {name}: takes a folder that is there, got {str(folder)[:200]!r}")
-    files = audio_files(folder, SUFFIXES)
+    files = audio_files(folder, AUDIO_SUFFIXES)
     if not files:
-        raise ValueError(f"--noise {name}: {folder} holds no audio files ({', '.join(SUFFIXES)})")
+        raise ValueError(f"--noise {name}: {folder} holds no audio files ({', '.join(AUDIO_SUFFIXES)})")
     if len(files) == 1:
         raise ValueError(
             f"--noise {name}: {folder} holds one recording, and training and tests may not hear the same one; "

@@ -38,10 +38,11 @@ def held_out_speakers(spk2utt: dict[str, list[str]], count: int, seed: int) -> s
     return set(sorted(candidates, key=lambda speaker: derive_seed(seed, "valid", speaker))[:count])
 
 
-def target_pairs(spk2utt: dict[str, list[str]]) -> list[tuple[str, str]]:
-    """Pairs of one speaker's utterances: from different videos, if any speaker has two videos."""
+def target_pairs(spk2utt: dict[str, list[str]], sessions: dict[str, str]) -> list[tuple[str, str]]:
+    """Pairs of one speaker's utterances: from different sessions, if any speaker has two."""
+    session = sessions.__getitem__ if sessions else video_of
     pairs = [pair for utts in spk2utt.values() for pair in itertools.combinations(utts, 2)]
-    across = [pair for pair in pairs if video_of(pair[0]) != video_of(pair[1])]
+    across = [pair for pair in pairs if session(pair[0]) != session(pair[1])]
     return across or pairs
 
 
@@ -60,10 +61,12 @@ def nontarget_pairs(
     return list(pairs)
 
 
-def validation_trials(utt2spk: dict[str, str], genders: dict[str, str], seed: int) -> Trials:
-    """Target trials across videos, at most `MAX_TARGETS`, and three times as many nontarget ones."""
+def validation_trials(
+    utt2spk: dict[str, str], genders: dict[str, str], seed: int, sessions: dict[str, str] | None = None
+) -> Trials:
+    """Target trials across sessions (of the ids, unless given), at most `MAX_TARGETS`, and three times as many nontarget ones."""
     rng = generator(seed, "valid-trials")
-    targets = target_pairs(invert(utt2spk))
+    targets = target_pairs(invert(utt2spk), sessions or {})
     if len(targets) > MAX_TARGETS:
         targets = [targets[i] for i in np.sort(rng.choice(len(targets), MAX_TARGETS, replace=False))]
     count = 3 * len(targets)
@@ -91,10 +94,11 @@ def main(argv: list[str] | None = None) -> None:
         for out, wanted in ((args.train, False), (args.valid, True)):
             subset_data_dir(args.source, out, [utt for utt, spk in utt2spk.items() if (spk in held_out) == wanted])
             write_manifests(out)
-        genders = args.valid / "spk2gender"
-        trials = validation_trials(
-            read_utt2spk(args.valid / "utt2spk"), read_table(genders) if genders.exists() else {}, args.seed
+        genders, sessions = (
+            read_table(path) if path.exists() else {}
+            for path in (args.valid / "spk2gender", args.valid / "utt2session")
         )
+        trials = validation_trials(read_utt2spk(args.valid / "utt2spk"), genders, args.seed, sessions)
         write_trials(args.valid / "trials", trials)
     except (DataDirError, OSError) as error:
         sys.exit(f"split_validation.py: {error}")

@@ -1,4 +1,4 @@
-"""The `sv` command: `sv COMMAND ...`, each command a module of sv.bin."""
+"""The `sv` command: `sv COMMAND ...`, each command a module of sv.bin, with `_` where the command has `-`."""
 
 import importlib
 import sys
@@ -15,6 +15,7 @@ COMMANDS = {
     "enrol": "a speaker into a database of voices",
     "identify": "who of a database speaks, or nobody",
     "threshold": "a threshold for one's own trials, with its interval",
+    "make-trials": "a trial list, drawn from the speakers of a data directory",
     "metrics": "EER, minDCF, Cllr of a score file",
     "calibrate": "scores to log-likelihood ratios",
     "fuse": "scores of several systems to log-likelihood ratios",
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{problem}{USAGE}", file=sys.stderr)
         sys.exit(2)
     else:
-        importlib.import_module(f"sv.bin.{command}").main(rest)
+        importlib.import_module(f"sv.bin.{command.replace('-', '_')}").main(rest)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,10 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 SAMPLING_RATE = 16_000  # Hz; of all audio after stage 0
+AUDIO_SUFFIXES = tuple(
+    ".wav .flac .m4a .mp4 .m4b .aac .mp3 .ogg .oga .opus .aif .aiff .aifc .au .snd .sph .w64 .rf64 .caf .wma .webm .mka .amr .3gp"
+    .split()
+)  # fmt: skip
 CLEAN = "clean"
 FAR = "far"  # a room, then noise at an SNR, at a lower level
 REVERB_SIZES = ("small", "medium", "large")  # of simulated rooms
@@ -219,6 +223,30 @@ def file_stem(key: str) -> str:
     """
     name = quote(key, safe="+@=,")
     return f"%2E{name[1:]}" if name.startswith(".") else name
+
+
+ID_PART = 60  # characters of a part of an id; names of 250 bytes, percent-encoded, would be no file's
+
+
+def id_of(*names: str) -> str:
+    """An id made of several names, the speaker's first, with `-` between them: two lists of names never have one id.
+
+    Each name is written as `file_stem` does, but its own `-`, `+`, `,` and `=` are encoded too, with `=` for `%`: whatever
+    the speakers are called, utterances in byte order are in the order of their speakers, as Kaldi wants. What is left of
+    a name longer than `ID_PART` ends in `=~` and a digest of it.
+
+    Raises
+    ------
+    UnicodeEncodeError
+        A ValueError, for the name of a file that is not UTF-8.
+    """
+    parts = []
+    for name in names:
+        part = re.sub(r"[-+,=]", lambda match: f"%{ord(match[0]):02X}", file_stem(name)).replace("%", "=")
+        if len(part) > ID_PART:
+            part = f"{part[: ID_PART - 18]}=~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        parts.append(part)
+    return "-".join(parts)
 
 
 def feature_set(tables: Mapping[str, Any]) -> str | None:

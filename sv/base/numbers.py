@@ -53,3 +53,11 @@ SHARE = real(0, 1)
 PROBABILITY = real(above=0, below=1)
 POSITIVE = real(above=0)
 NOT_NEGATIVE = real(0)
+
+
+def count_or_share(text: str) -> float:
+    """A number of speakers, or, written with a point, a share of them above 0 below 1; raises NumberError."""
+    try:
+        return PROBABILITY(text) if "." in text else COUNT_OR_NONE(text)
+    except NumberError as error:
+        raise NumberError(f"takes a whole number of speakers, or a share of them as 0.2, got {text[:80]!r}") from error

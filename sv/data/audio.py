@@ -28,6 +28,7 @@ MIN_RATE, MAX_RATE = (
     2_000,
     384_000,
 )  # Hz; a forged 1 Hz would make 16 000 samples of each, a forged 2 GHz a filter of 300 GB
+_WITH_AV = (".m4a", ".mp4", ".m4b", ".aac", ".wma", ".webm", ".mka", ".amr", ".3gp")  # libsndfile does not know them
 MIN_RMS = 1 / 32768  # of the samples less their mean; one step of 16 bits
 MAX_PEAK = 2.0  # lossy codecs overshoot full scale by a little, integers in a float file by a lot
 
@@ -184,7 +185,7 @@ def decode(path: str | Path, allow_pipes: bool = False) -> tuple[np.ndarray, int
             raise BadAudio("a place in an archive; waves in archives are not read, write them out as files")
         kind = "a folder, not a file" if Path(path).is_dir() else "not a file"
         raise BadAudio(kind if Path(path).exists() else "no such file")
-    if Path(path).suffix.lower() in (".m4a", ".mp4", ".aac"):
+    if Path(path).suffix.lower() in _WITH_AV:
         return _decode_with_av(path)
     return _decode(path, _wav_layout(str(path)))
 

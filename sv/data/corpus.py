@@ -53,14 +53,16 @@ class Checked:
 
 
 def audio_files(folder: str | Path, suffixes: tuple[str, ...] = AUDIO_SUFFIXES) -> list[Path]:
-    """Audio files anywhere below a folder, in byte order; symbolic links to folders are followed."""
-    found = [
-        Path(root, name)
-        for root, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(suffixes) and not name.startswith("._")
-    ]
-    return sorted(found, key=lambda path: byte_order(str(path)))
+    """Audio files anywhere below a folder, in byte order; symbolic links to folders are followed, but not upwards."""
+    found = []
+    for root, folders, names in os.walk(folder, followlinks=True):
+        links = [name for name in folders if Path(root, name).is_symlink()]
+        above = {Path(root).resolve(), *Path(root).resolve().parents} if links else set()
+        for name in links:
+            if Path(root, name).resolve() in above:
+                folders.remove(name)
+        found += [Path(root, name) for name in names if name.lower().endswith(suffixes) and not name.startswith("._")]
+    return sorted(found, key=os.fsencode)  # as byte_order, for names that are not UTF-8, too
 
 
 def check_source(

@@ -5,13 +5,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sv.base.layout import file_stem
+from sv.base.layout import AUDIO_SUFFIXES, file_stem
 from sv.data.utterances import read_utterances
 from sv.embed.inputs import has_segments
 from sv.kaldi import DataDirError, read_scp
 from sv.kaldi.scp import byte_order
-
-AUDIO = frozenset(".wav .flac .m4a .mp4 .aac .mp3 .ogg .opus .aif .aiff .au .sph .w64 .caf".split())
 
 
 def named_inputs(paths: Sequence[Path]) -> dict[str, tuple[str, Path]]:
@@ -54,7 +52,11 @@ def files_below(folder: Path) -> list[Path]:
     found = []
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(place) / name for name in sorted(names) if Path(name).suffix.lower() in AUDIO and name[0] != "."]
+        found += [
+            Path(place) / name
+            for name in sorted(names)
+            if Path(name).suffix.lower() in AUDIO_SUFFIXES and name[0] != "."
+        ]
     if not found:
         raise DataDirError(f"{folder}: no audio file and no wav.scp in it")
     return found

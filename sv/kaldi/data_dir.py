@@ -48,13 +48,15 @@ def write_data_dir(
     if spk2gender:
         speakers = set(utt2spk.values())
         write_table(path / "spk2gender", {spk: gender for spk, gender in spk2gender.items() if spk in speakers})
+    else:
+        (path / "spk2gender").unlink(missing_ok=True)  # likewise
     write_table(path / "utt2spk", utt2spk)
     if not (path / "quarantine.tsv").exists():
         write_text(path / "quarantine.tsv", "")
 
 
 def subset_data_dir(source: str | Path, out: str | Path, utts: Iterable[str]) -> None:
-    """Write the tables of `utts` alone, those that `write_data_dir` writes and segments.
+    """Write the tables of `utts` alone, those that `write_data_dir` writes, segments and utt2session.
 
     Raises
     ------
@@ -66,6 +68,10 @@ def subset_data_dir(source: str | Path, out: str | Path, utts: Iterable[str]) ->
     if missing := [utt for utt in utts if utt not in tables["utt2spk"]]:
         raise DataDirError(f"{source}/utt2spk: {len(missing)} utterances are not there, e.g. {missing[:3]}")
     genders, digests, segments = source / "spk2gender", source / "reco2digest", source / "segments"
+    (Path(out) / "utt2session").unlink(missing_ok=True)  # of what was there before
+    if (source / "utt2session").exists():
+        sessions = read_table(source / "utt2session", value="session")
+        write_table(Path(out) / "utt2session", {utt: sessions[utt] for utt in utts if utt in sessions})
     if segments.exists():
         tables["segments"] = read_table(segments)
         write_table(Path(out) / "segments", {utt: tables["segments"][utt] for utt in utts})
@@ -95,6 +101,7 @@ KEYED_BY_RECORDING = ("reco2dur", "reco2digest", "reco2file_and_channel")
 # Tables of a Kaldi data directory whose keys are utterances, besides utt2spk; wav.scp too, if there are no segments.
 KEYED_BY_UTTERANCE = (
     "segments", "feats.scp", "vad.scp", "cmvn.scp", "text", "utt2dur", "utt2num_frames", "utt2lang", "utt2uniq",
+    "utt2session",
 )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def test_commands_and_their_options_exist(line) -> None:
     assert not chosen or chosen[0] in CHOICES[command]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), pytest.raises(SystemExit) as exit_:
-        importlib.import_module(f"sv.bin.{command}").main([*chosen, "--help"])
+        importlib.import_module(f"sv.bin.{command.replace('-', '_')}").main([*chosen, "--help"])
     assert exit_.value.code == 0
     for option in (word for word in words if word.startswith("--")):
         assert re.search(rf"{option}\b", printed.getvalue()), f"{command} has no {option}"

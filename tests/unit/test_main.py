@@ -23,7 +23,7 @@ def test_every_command_has_help_with_an_example(command, capsys) -> None:
 @pytest.mark.parametrize("command", [*COMMANDS, *STAGE_COMMANDS])
 def test_abbreviated_and_unknown_options_are_wrong_usage(command, capsys) -> None:
     with pytest.raises(SystemExit) as exit_:
-        importlib.import_module(f"sv.bin.{command}").main(["--no-such-option"])
+        importlib.import_module(f"sv.bin.{command.replace('-', '_')}").main(["--no-such-option"])
     assert exit_.value.code == 2
     assert capsys.readouterr().err
 
@@ -42,7 +42,7 @@ def test_every_module_of_sv_bin_is_a_command() -> None:
         "options",
         "training",
     }
-    assert modules == COMMANDS.keys() | STAGE_COMMANDS.keys()
+    assert modules == {command.replace("-", "_") for command in COMMANDS.keys() | STAGE_COMMANDS.keys()}
     assert not COMMANDS.keys() & STAGE_COMMANDS.keys()
 
 

@@ -133,8 +133,8 @@ def test_what_is_no_audio_is_unreadable(tmp_path, name):
         decode(tmp_path / name)
 
 
-def write_aac(path, samples: np.ndarray, rate: int) -> None:
-    with av.open(str(path), "w", format="mp4") as container:
+def write_aac(path, samples: np.ndarray, rate: int, container_format: str = "mp4") -> None:
+    with av.open(str(path), "w", format=container_format) as container:
         stream = container.add_stream("aac", rate=rate, layout="mono")
         for start in range(0, len(samples), 1024):
             frame = av.AudioFrame.from_ndarray(samples[None, start : start + 1024], format="fltp", layout="mono")
@@ -143,11 +143,14 @@ def write_aac(path, samples: np.ndarray, rate: int) -> None:
         container.mux(stream.encode(None))
 
 
-def test_m4a_is_decoded(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.m4a", "mp4"), ("a.MKA", "matroska"), ("a.3gp", "3gp"), ("a.aac", "adts")]
+)
+def test_what_libsndfile_does_not_know_is_decoded(tmp_path, name, kind):
     rate, hertz = 44_100, 1000
     tone = (0.5 * np.sin(2 * np.pi * hertz / rate * np.arange(rate))).astype(np.float32)
-    write_aac(tmp_path / "a.m4a", tone, rate)
-    samples, found_rate = decode(tmp_path / "a.m4a")
+    write_aac(tmp_path / name, tone, rate, kind)
+    samples, found_rate = decode(tmp_path / name)
     middle = samples[10_000:30_000, 0]
     spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
     assert found_rate == rate

@@ -78,3 +78,14 @@ def test_the_order_of_speakers_is_that_of_sort(separator, speakers, tmp_path):
     (tmp_path / "utt2spk").write_text(table)
     done = subprocess.run(["sort", "-k2", tmp_path / "utt2spk"], capture_output=True, text=True, env={"LC_ALL": "C"})
     assert bool(speaker_order_problems(tmp_path / "utt2spk", utt2spk)) == (done.stdout != table)
+
+
+def test_sessions_go_with_their_utterances_and_nothing_of_before_stays(data_dir, tmp_path):
+    (data_dir / "utt2session").write_text("s1-a x\ns1-b y\n")
+    subset_data_dir(data_dir, tmp_path / "out", ["s1-b", "s2-a"])
+    assert (tmp_path / "out/utt2session").read_text() == "s1-b y\n"
+    assert (tmp_path / "out/spk2gender").read_text() == "s1 f\ns2 m\n"
+    for name in ("utt2session", "spk2gender"):
+        (data_dir / name).unlink()
+    subset_data_dir(data_dir, tmp_path / "out", ["s1-a"])
+    assert not (tmp_path / "out/utt2session").exists() and not (tmp_path / "out/spk2gender").exists()

@@ -65,6 +65,12 @@ WRONG = [
     ("--download", "voxceleb1", "takes musan and rirs"),
     ("--launcher", "pbs", "takes local, slurm or sge, got 'pbs'"),
     ("--exp", "-rf", "takes a path"),
+    ("--corpus", "-x", "takes a path"),
+    ("--corpus", "/none", "takes a folder of speakers or a table that is there, got '/none'"),
+    ("--num-test", "0.2x", "takes a whole number of speakers, or a share of them as 0.2, got '0.2x'"),
+    ("--num-test", "1.0", "takes a whole number of speakers, or a share"),
+    ("--num-test", "-1", "takes a whole number of speakers, or a share"),
+    ("--max-targets", "0", "takes a whole number from 1"),
     ("--config", "-x.toml", "takes a path"),
     ("--b-vector", "1.5", "takes a whole number from 0"),
     *(
@@ -105,6 +111,21 @@ def test_a_recipe_refuses_it_in_one_line_before_anything_is_made(tmp_path, monke
     assert words[0].partition("=")[0] in said
     assert not list(tmp_path.iterdir())
     assert not list((ROOT / f"egs/{name}").glob("X"))
+
+
+def test_a_corpus_of_no_speakers_is_refused_with_the_options(tmp_path):
+    for name in ("1.wav", "2.wav"):
+        (tmp_path / "own" / "anna").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own" / "anna" / name).touch()
+    assert problem({"corpus": f"{tmp_path}/own"}).startswith(
+        f"--corpus {tmp_path}/own: one speaker, anna; it takes one"
+    )
+    (tmp_path / "own.csv").write_text("path,name\n")
+    assert problem({"corpus": f"{tmp_path}/own.csv"}).startswith(
+        f"--corpus {tmp_path}/own.csv:1: no column speaker among"
+    )
+    for later in ({"stage": "1"}, {"mini": "true"}):
+        assert problem({"corpus": f"{tmp_path}/own"} | later) == ""
 
 
 def test_right_values_are_taken():

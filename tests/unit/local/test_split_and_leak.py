@@ -38,6 +38,16 @@ def test_speakers_are_disjoint_and_the_trials_are_the_held_out_ones(run, source,
     assert run("local/check_leak.py", tmp_path / "train", tmp_path / "valid").returncode == 0
 
 
+def test_sessions_that_are_known_count_instead_of_those_of_the_ids(run, source, tmp_path):
+    utts = list(read_utt2spk(source / "utt2spk"))
+    (source / "utt2session").write_text("".join(f"{utt} {utt[-1]}\n" for utt in utts))
+    done = run("local/split_validation.py", "--fraction", 0.4, source, tmp_path / "train", tmp_path / "valid")
+    assert done.returncode == 0, done.stderr
+    trials = read_trials(tmp_path / "valid/trials")
+    assert trials.is_target.sum() == 4 * 4
+    assert all(e[-1] != t[-1] for e, t, label in zip(trials.enrolment, trials.test, trials.is_target) if label)
+
+
 def test_the_draw_is_seeded_and_keyed_by_speaker(run, source, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from local.split_test import drawn_speakers
 from sv.data.manifests import iter_waveforms, write_manifests
 from sv.kaldi import read_scp, read_spk2utt, read_trials, read_utt2spk, validate_data_dir, write_data_dir
 from sv.kaldi.enrolment import read_enrolment, with_models, write_enrolment
@@ -213,3 +214,27 @@ def test_synthetic_vctk_is_laid_out_as_the_real_one(run, tmp_path):
     assert "is complete" in run("local/make_synthetic_vctk.py", *sizes, tmp_path / "corpora").stdout
     phrases = [soundfile.read(tmp_path / f"corpora/VCTK-Corpus/wav48/p{s}/p{s}_001.wav")[0] for s in (225, 226)]
     assert len(phrases[0]) / 16_000 == pytest.approx(1.5, abs=0.6) and len(phrases[0]) != len(phrases[1])
+
+
+def test_drawn_speakers_are_seeded_and_stay_when_another_comes(run, tmp_path):
+    def chosen(name, speakers, number, seed=0):
+        utts = [f"{speaker}-{part}" for speaker in speakers for part in "ab"]
+        source = tmp_path / name
+        write_data_dir(
+            source,
+            wav_scp=dict.fromkeys([*utts, "one-a"], "/x.wav"),
+            utt2spk={utt: utt[:-2] for utt in [*utts, "one-a"]},
+            utt2dur=dict.fromkeys([*utts, "one-a"], 1.0),
+        )
+        return drawn_speakers(read_utt2spk(source / "utt2spk"), number, seed)
+
+    names = [f"s{i:02d}" for i in range(19)]
+    first = chosen("a", names, 5)
+    assert len(first) == 5 and "one" not in first
+    assert len(chosen("b", [*names, "new"], 5) - first - {"new"}) == 0
+    assert chosen("c", names, 5, seed=1) != first
+    assert chosen("d", names, 0.2) < first  # a fifth of 20
+    assert len(chosen("e", names, 0.01)) == 2
+    for number in (1, 20, 0.99):
+        with pytest.raises(DataDirError, match=r"cannot set \d+ of 20 speakers apart for testing, of whom 19 have two"):
+            chosen("f", names, number)

@@ -27,21 +27,6 @@ crop_samples = 8000
 num_workers = 0
 log_interval = 1
 """
-MLP = """
-[features]
-type = "embedding"
-[model]
-type = "embedding_mlp"
-hidden = [2]
-[loss]
-type = "enhancement"
-terms = [["cosine", 1.0]]
-[batches]
-type = "shuffled"
-batch_size = 4
-[train]
-num_epochs = 1
-"""
 
 
 def test_an_adapted_model_stands_beside_its_parent_in_the_report(work, recipe, finish, tmp_path) -> None:
@@ -68,20 +53,6 @@ def test_an_adapted_model_stands_beside_its_parent_in_the_report(work, recipe, f
     code, output = finish(recipe(work, *options))
     assert code == 0
     assert "nothing to do: every stage from 3 to 8 is up to date" in output
-
-
-def test_the_embeddings_of_a_model_from_elsewhere_are_enhanced(work, recipe, finish, tmp_path) -> None:
-    config = tmp_path / "mlp.toml"
-    config.write_text(MLP)
-    parent = tmp_path / "other"
-    (parent / "checkpoints").mkdir(parents=True)
-    for name in ("config.json", "checkpoints/best.pt"):
-        shutil.copy(work / "exp/tiny" / name, parent / name)
-    code, output = finish(recipe(work, "--config", config, "--extractor", parent, "--stage", "3"))
-    assert code == 0, output
-    assert output.index("extract other") < output.index("train mlp")
-    rows = [json.loads((work / "exp" / name / "results.json").read_text()) for name in ("mlp", "other")]
-    assert {row["condition"] for row in rows[0]} == {row["condition"] for row in rows[1]}
 
 
 def test_an_adaptation_without_extractor_is_explained(recipe, finish, tmp_path) -> None:

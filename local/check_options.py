@@ -130,7 +130,7 @@ def check_corpus(root: Path) -> None:
     """Raise ValueError, in one line, for a folder or table that stage 0 could not make a data directory of."""
     from local.prepare_folder import recordings_at  # late: it can read audio, which takes a second to import
 
-    if not root.exists():
+    if not root.is_dir() and not root.is_file():
         raise ValueError(f"takes a folder of speakers or a table that is there, got {str(root)[:200]!r}")
     recordings_at(root)
 

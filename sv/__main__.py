@@ -28,6 +28,7 @@ COMMANDS = {
     "report": "results of several systems as tables and a page",
 }
 STAGE_COMMANDS = {
+    "resolve_config": "configurations with a recipe's --set in them",
     "compute_feats": "stage 3: features of data directories",
     "train": "stage 4: a system, from a TOML file",
     "make_enhancement_inputs": "stage 4: noisy copies or halves of a training set",

@@ -20,6 +20,7 @@ from local.own_noise import check, own_noises
 from sv.base.config import ConfigError
 from sv.base.numbers import COUNT, COUNT_OR_NONE, POSITIVE, PROBABILITY, SEED, SHARE, count_or_share, whole
 from sv.base.packages import RUNTIMES, check_packages
+from sv.base.settings import read_settings
 
 
 def unset_or(read: Callable[[str], object]) -> Callable[[str], object]:
@@ -48,6 +49,11 @@ def several_of(pattern: str, meaning: str) -> Callable[[str], object]:
         return names
 
     return read
+
+
+def settings(text: str) -> dict[str, object]:
+    """The type of --set: a setting on each line; what the keys are is for the systems to say."""
+    return read_settings(text.split("\n")) if text else {}
 
 
 def path(text: str) -> Path:
@@ -88,6 +94,7 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "launcher": one_of("local", "slurm", "sge"),
     "seed": SEED,
     "draws": draws,
+    "set": settings,
     "max_bad": SHARE,
     "valid_fraction": unset_or(PROBABILITY),
     "lda_dim": whole(1, 100_000),
@@ -113,6 +120,7 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "data": unset_or(folder_to_write),
     "exp": unset_or(folder_to_write),
 }
+LINES = ("set",)  # options of several lines
 CORPORA = ("corpora", "voxceleb1", "musan", "rirs", "nonspeech100", "voices", "vctk", "digits", "noisy_vctk")
 PATHS = (*CORPORA, "corpus", "config", "baseline", "phrase_config", "extractor", "model", "trials", "enrolment")
 SWITCHES = ("mini", "dry_run", "compress", "halves", "verify_audio")
@@ -121,7 +129,8 @@ OPTIONS |= dict.fromkeys(PATHS, path) | dict.fromkeys(SWITCHES, one_of("true", "
 
 def check_value(name: str, text: str) -> None:
     """Raise ValueError, without the option's name, for a value that its type does not take."""
-    if not text.isprintable():
+    lines = text.split("\n") if name in LINES else [text]
+    if not all(line.isprintable() for line in lines):
         raise ValueError(f"takes one line of text, got {text[:80]!r}")
     OPTIONS.get(name, str)(text)
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from sv import __version__
+from sv.base.output import until_nobody_reads
 
 COMMANDS = {
     "models": "published models by name: list, get, card",
@@ -28,6 +29,7 @@ COMMANDS = {
     "report": "results of several systems as tables and a page",
 }
 STAGE_COMMANDS = {
+    "resolve_config": "configurations with a recipe's --set in them",
     "compute_feats": "stage 3: features of data directories",
     "train": "stage 4: a system, from a TOML file",
     "make_enhancement_inputs": "stage 4: noisy copies or halves of a training set",
@@ -61,6 +63,7 @@ commands that the stages of a recipe call, also as python -m sv.bin.COMMAND:
 sv --version prints the version."""
 
 
+@until_nobody_reads()
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command that the command line names; exit 2 if it names none."""
     command, *rest = (list(sys.argv[1:] if argv is None else argv)) or [""]

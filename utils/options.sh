@@ -4,6 +4,7 @@
 
 # Options
 model=            # models from elsewhere to score: of sv models list, folders, checkpoints, .onnx files; several: a,b
+set=              # SECTION.KEY=VALUE instead of what the systems' files say: train.lr=1e-4; again for another key
 stage=0           # first stage to run
 stop_stage=8      # last stage to run
 musan=            # MUSAN, if elsewhere
@@ -33,5 +34,6 @@ dry_run=false     # say what would run and why, and run nothing
 # Options of some recipes, which what recipes share asks for:
 b_vector=0 by='' download='' noises='' snrs='' conditions=noise draws=1
 repeatable_options=noise # each value is added to those before, after a comma
+repeatable_lines='set' # likewise, each on a line of its own
 protocol=exact # likewise asked for
 common_options=${BASH_SOURCE[0]} option_checker=$(dirname "${BASH_SOURCE[0]}")/../local/check_options.py

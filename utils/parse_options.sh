@@ -4,7 +4,8 @@
 # The options of a script are the lines `name=default  # help` between "# Options" and "# End of options" in the script,
 # and in the file $common_options, if it is set (utils/options.sh): one place declares, documents and defaults them. Of
 # an option in both, the script's line counts. `--some-name` sets `some_name`; an option whose default is true or false
-# needs no value; one of $repeatable_options may be given again. `--help` prints the script's leading comment and its
+# needs no value; one of $repeatable_options may be given again, and is then a list with commas; one of
+# $repeatable_lines too, and is a list of lines. `--help` prints the script's leading comment and its
 # options. The program $option_checker, if it is set, gets all values and refuses those that make no sense. No eval, no
 # arithmetic with a value, clean under `set -u`.
 
@@ -60,6 +61,8 @@ while (( $# > 0 )); do
   fi
   if [[ " ${repeatable_options-} " == *" $option_variable "* && -n ${!option_variable} ]]; then
     option_value=${!option_variable},$option_value
+  elif [[ " ${repeatable_lines-} " == *" $option_variable "* && -n ${!option_variable} ]]; then
+    option_value=${!option_variable}$'\n'$option_value
   fi
   printf -v "$option_variable" '%s' "$option_value"
 done

@@ -35,15 +35,40 @@ choose_systems() { # choose_systems CONF...: $configs, each once and without 'no
     for other in "${configs[@]}"; do if [[ $conf -ef $other ]]; then continue 2; fi; done
     [[ -f $conf || $conf != */config.json ]] || die "no trained system in $(dirname "$conf")"
     [[ -f $conf ]] || die "no system configuration $conf; there are: $(echo conf/*.toml)"
+    configs+=("$conf")
+  done
+  apply_settings
+  for conf in "${configs[@]}"; do
     said=$(utils/system_info.py "$conf" features reads loss.noisy_copies=0 noises \
       augment.reverb_prob=0)
     mapfile -t answers <<< "$said"
     features_of[$conf]=${answers[0]} reads_of[$conf]=${answers[1]} noisy_copies_of[$conf]=${answers[2]}
     noises_of[$conf]=${answers[3]} reverb_of[$conf]=${answers[4]}
-    configs+=("$conf")
   done
   choose_models "$model"
   systems=("${configs[@]}" "${models[@]}")
+}
+
+apply_settings() { # with --set: $configs, and the options that name them, are files that it was put into
+  local place=$exp/conf conf said found settings i option
+  if [[ -z ${set-} ]]; then return; fi
+  ((${#configs[@]})) || die "--set: no system is trained here, and models from elsewhere stay as they are"
+  if [[ $dry_run == true ]]; then # which writes nothing that stays
+    place=$(mktemp -d)
+    temporary+=("$place")
+  fi
+  mapfile -t settings <<< "$set"
+  said=$(python -m sv resolve_config --out "$place" "${settings[@]/#/--set=}" "${configs[@]}")
+  mapfile -t found <<< "$said"
+  for i in "${!configs[@]}"; do
+    if [[ ${found[i]} == "${configs[i]}" ]]; then continue; fi
+    for option in config baseline phrase_config; do
+      if [[ -v $option && ${!option} -ef ${configs[i]} ]]; then printf -v "$option" '%s' "${found[i]}"; fi
+    done
+    conf=${found[i]}
+    # shellcheck disable=SC2004 # the index is a name: stage.sh declares the array
+    made_of[$conf]=${configs[i]} configs[i]=$conf
+  done
 }
 
 choose_models() { # choose_models MODEL,...: $models, what describes each; asked once what they are

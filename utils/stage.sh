@@ -12,6 +12,8 @@ if [[ -f $0 && ${RUN_GUARD-} != "$PPID" ]]; then exec "$stage_utils/run_guard.py
 
 declare -A pending_markers=() # of stages that a dry run would run
 declare -A stage_locks=()     # folders that we make something in, or read
+temporary=()                  # folders to remove at the end
+declare -A made_of=()         # by file: the one that it was made from, under whose name markers know it
 stages_run=0 estimated_files=0 estimated_bytes=0 estimated_seconds=0 stages_unknown=0
 
 log() { printf '%s %s\n' "$(date '+%F %T')" "$*" >&2; }
@@ -23,7 +25,7 @@ die() {
 runs_stage() { ((stage <= $1 && $1 <= stop_stage)); }
 
 unlock_stages() { if ((${#stage_locks[@]} > 0)); then "$stage_marker" unlock "$RUN_ID" "${!stage_locks[@]}"; fi; }
-trap unlock_stages EXIT
+trap 'rm -rf "${temporary[@]}"; unlock_stages' EXIT
 
 add_estimate() { # add_estimate NUMBER MARKER INPUT...: say what a stage will need, and add it to the sum
   # From recorded runs; without any, from the function probe_stage_NUMBER, if there is one and the inputs are there.
@@ -67,6 +69,7 @@ stage_needs_run() {
   for input in "$@"; do
     if [[ $input == corpus:* ]]; then given+=(--corpus "${input#corpus:}") && continue; fi
     inputs+=("$input")
+    if [[ -v made_of[$input] ]]; then given+=(--known-as "$input" "${made_of[$input]}"); fi
     [[ -e $input || -v pending_markers[$input] ]] ||
       die "stage $number ($title): missing input $input; run the stages before it first"
     if [[ -v pending_markers[$input] ]]; then reason="$input will be made anew"; fi

@@ -15,6 +15,8 @@ folder that was copied elsewhere has to be made there anew. `check` prints why t
 not. With --begin it also keeps other runs from making anything in the folders that are read, and from the marker's folder
 (run_lock.py), until `unlock`, which first ends what the run has left running. Exit code 3 says that another run is there.
 
+With --known-as FILE NAME the marker calls an input by another name: that of the file it was made from.
+
 A marker of the version before this one is good for estimates, but its stage runs once more: its digests of code hang on
 the names that files had then.
 """
@@ -246,12 +248,13 @@ def check(args: argparse.Namespace) -> str:
         Digests(marker_file.with_name(".digests.json")),
         Corpora(marker_file.with_name(".digests.corpora.json")),
     )
+    names = {Path(file): str(Path(name)) for file, name in args.known_as}
     now = {
         "version": VERSION,
         "number": args.number,
         "place": str(place.absolute()),
         "options": args.options,
-        "inputs": {str(path): input_of_stage(path, digests) for path in args.inputs if path.exists()},
+        "inputs": {names.get(path, str(path)): input_of_stage(path, digests) for path in args.inputs if path.exists()},
         "corpora": corpora_of(args, corpora),
         "changed": corpora.changed,
         "code": code_of_stage(args.recipe, args.folder, args.number, args.function, digests),
@@ -317,6 +320,14 @@ def parse(argv: Iterable[str] | None) -> argparse.Namespace:
     checking.add_argument("--number", type=int, required=True)
     checking.add_argument("--function", default="main", help="shell function that the lines are in; main if in none")
     checking.add_argument("--options", required=True)
+    checking.add_argument(
+        "--known-as",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("INPUT", "NAME"),
+        help="name of an input in the marker",
+    )
     checking.add_argument("--corpus", type=named_folder, action="append", default=[], metavar="NAME=DIR")
     checking.add_argument("marker", type=Path)
     checking.add_argument("inputs", type=Path, nargs="*")

@@ -19,6 +19,20 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; the message names file, key and remedy."""
 
 
+class UnknownKeyError(ConfigError):
+    """A key that a table does not have.
+
+    Attributes
+    ----------
+    key : str
+        With the names of the tables that it is in, and dots.
+    """
+
+    def __init__(self, message: str, key: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 MAX_WHOLE = 2**63 - 1
 MAX_DEPTH = 50  # of tables and lists within each other
 _SHORT = reprlib.Repr()
@@ -122,14 +136,13 @@ def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def check_keys(table: Mapping[str, Any], known: typing.Collection[str], where: str, prefix: str = "") -> None:
-    """Raise ConfigError if `table` has a key that is not `known`."""
+    """Raise UnknownKeyError, a ConfigError, if `table` has a key that is not `known`."""
     for key in table:
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean '{close[0]}'? " if close else ""
-            raise ConfigError(
-                f"{where}: unknown key {shown(f'{prefix}{key}')}; {hint}known here: {', '.join(sorted(known))}"
-            )
+            message = f"{where}: unknown key {shown(f'{prefix}{key}')}; {hint}known here: {', '.join(sorted(known))}"
+            raise UnknownKeyError(message, f"{prefix}{key}")
 
 
 def from_dict(cls: type, table: Mapping[str, Any], where: str, prefix: str = "") -> Any:

@@ -1,13 +1,13 @@
 """Parts of every command: parser, options of array jobs, errors in one line; no torch, for a fast start."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 from sv.base.numbers import COUNT
+from sv.base.output import until_nobody_reads
 
 EXPECTED = (ValueError, KeyError, OSError)  # what our own checks raise: bad data, bad configuration, files
 
@@ -34,20 +34,18 @@ def job_options(parser: argparse.ArgumentParser) -> None:
 def fail_in_one_line(main: Callable[..., Any]) -> Callable[..., Any]:
     """Turn the errors of our own checks into one line on stderr and exit code 1; others keep their traceback.
 
-    A reader of the output that has seen enough, as `| head -1`, ends the command with code 1 and no word.
+    A reader of the output that has seen enough, as `| head -1`, ends the command as `until_nobody_reads` says.
     """
 
     @wraps(main)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        try:
-            result = main(*args, **kwargs)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at its end
-            sys.exit(1)
-        except EXPECTED as error:
-            text = str(error.args[0] if isinstance(error, KeyError) else error)
-            sys.exit(f"error: {text if len(text) <= 1500 else f'{text[:1000]} ... {text[-300:]}'}")
-        return result
+        with until_nobody_reads():
+            try:
+                return main(*args, **kwargs)
+            except BrokenPipeError:
+                raise
+            except EXPECTED as error:
+                text = str(error.args[0] if isinstance(error, KeyError) else error)
+                sys.exit(f"error: {text if len(text) <= 1500 else f'{text[:1000]} ... {text[-300:]}'}")
 
     return guarded

@@ -12,11 +12,12 @@ from pathlib import Path
 import soundfile
 
 from sv.base.layout import SAMPLING_RATE
-from sv.bin.common import command_parser
+from sv.bin.common import command_parser, fail_in_one_line
 from sv.data.manifests import import_lhotse, render
 from sv.kaldi.scp import DataDirError
 
 
+@fail_in_one_line
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and render."""
     parser = command_parser("render_cut", __doc__)

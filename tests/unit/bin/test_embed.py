@@ -155,16 +155,33 @@ def test_two_inputs_of_one_name_are_refused(folder, fails, tmp_path) -> None:
     assert f"{table}: key 'spk1-2' appears twice; rename it in one of the tables" in said
 
 
-def test_an_output_that_is_no_ark_is_wrong_usage(folder, fails) -> None:
-    wav = folder / "spk1-2.wav"
-    said = fails(embed.main, "--model", folder / "model", folder / "spk0-0.wav", wav, code=2)
-    assert f"the last argument is the output and must end in .ark, got {wav}" in said
+@pytest.mark.parametrize("name", ["spk1-2.wav", "out", "out.scp", "out.npy", "out.ARK"])
+def test_an_output_of_another_suffix_is_wrong_usage(folder, fails, name) -> None:
+    out = folder / name
+    said = fails(embed.main, "--model", folder / "model", folder / "spk0-0.wav", out, code=2)
+    assert f"the last argument is the output and must end in .ark or .npz or .csv, got {out}" in said
 
 
-def test_an_input_is_not_overwritten(folder, fails) -> None:
-    table = folder / "data" / "test" / "wav.scp"
-    said = fails(embed.main, "--model", folder / "model", table, table.with_name("wav.ark"), code=2)
-    assert f"{table} is an input and would be overwritten" in said
+def test_an_input_is_not_overwritten(folder, fails, tmp_path) -> None:
+    (tmp_path / "wav.scp").write_text(table := (folder / "data" / "test" / "wav.scp").read_text())
+    (tmp_path / "list.csv").write_text(f"{folder}/spk0-0.wav\n")
+    (tmp_path / "feats.ark").write_bytes(b"utt \0")
+    (tmp_path / "feats.scp").write_text(f"utt {tmp_path}/feats.ark:4\n")
+    (tmp_path / "folder.npz").mkdir()
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.*") if path.is_file()}
+    for given, out, overwritten in (
+        (tmp_path, "wav.ark", "wav.scp"),
+        (tmp_path / "*v.scp", "../" + tmp_path.name + "/wav.ark", "wav.scp"),
+        (tmp_path / "list.csv", "list.csv", "list.csv"),
+        (tmp_path / "feats.scp", "feats.ark", "feats.scp"),
+        (shutil.copy(tmp_path / "feats.scp", folder / "f.scp"), "feats.ark", "feats.ark"),
+    ):
+        said = fails(embed.main, "--model", folder / "model", given, tmp_path / out)
+        assert f"error: {tmp_path / overwritten} is an input and would be overwritten; choose another output" in said
+    said = fails(embed.main, "--model", folder / "model", folder / "spk0-0.wav", tmp_path / "folder.npz")
+    assert f"error: {tmp_path}/folder.npz is a folder; choose another output" in said
+    assert before == {path: path.read_bytes() for path in tmp_path.glob("*.*") if path.is_file()}
+    assert table == (tmp_path / "wav.scp").read_text()
 
 
 def test_stored_features_of_another_kind_are_refused(folder, staged, fails, tmp_path) -> None:

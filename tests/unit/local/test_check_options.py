@@ -64,6 +64,10 @@ WRONG = [
     ("--snrs", " 5", "expected finite numbers of dB"),
     ("--download", "voxceleb1", "takes musan and rirs"),
     ("--launcher", "pbs", "takes local, slurm or sge, got 'pbs'"),
+    ("--set", "lr=1", "takes SECTION.KEY=VALUE, got 'lr=1'"),
+    ("--set", "train.lr=1\n", "takes SECTION.KEY=VALUE, got ''"),
+    ("--set", "train.lr=1\ntrain.lr=2", "has two values for train.lr, 1 and 2"),
+    ("--set", "train.lr=\x07", "takes one line of text"),
     ("--exp", "-rf", "takes a path"),
     ("--corpus", "-x", "takes a path"),
     ("--corpus", "/dev/null", "takes a folder of speakers or a table that is there, got '/dev/null'"),
@@ -136,6 +140,7 @@ def test_right_values_are_taken():
         "max_bad": "1e-3",
         "seed": "4294967295",
         "nj": "12",
+        "set": "train.lr=1\nloss.type=pairs",
     }
     assert problem(right) == ""
     assert problem(DEFAULTS | {"noises": "", "snrs": "", "by": "", "note": "it's; $(x) \\ é"}) == ""

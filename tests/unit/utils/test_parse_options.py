@@ -69,6 +69,12 @@ def test_misuse_is_one_line_that_lists_the_known_options(toy, args, message):
     assert done.stdout == ""
 
 
+def test_an_option_of_lines_may_be_given_again(toy, tmp_path):
+    script = tmp_path / "toy.sh"
+    script.write_text(script.read_text().replace("# Options\n", "repeatable_lines='data_dir'\n# Options\n", 1))
+    assert toy("--data-dir", "a,b", "--nj=3", "--data-dir=c d").stdout == "3|a,b\nc d|false\n"
+
+
 def test_values_are_never_evaluated(toy, tmp_path):
     done = toy("--data-dir", "$(touch evaluated)")
     assert done.stdout.strip() == "2|$(touch evaluated)|false"

@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def stamp_of(model: Path, data_dir: Path, seed: int, normalisation: str = NONE, 
         normalisation=normalisation,
         calibration=calibration,
         checkpoint_sha256=sha256_of(folder.weights),
-        commit=code_version(Path(__file__).parent),
+        commit=our_version(),
         seed=seed,
         **computed_by(folder.computed(data_dir.name)),
         encoder=_said(data_dir / "encoder", NONE),
@@ -318,6 +319,12 @@ def update_results(path: str | Path, rows: Iterable[Row], whole: bool = False) -
     """Merge rows into a results.json, see `merge_rows`; it is written in one go or not at all."""
     old = read_results(path) if Path(path).exists() else []
     write_text(path, json.dumps(merge_rows(old, rows, whole), indent=1) + "\n")
+
+
+@cache
+def our_version() -> str:
+    """Version of this code, asked once a process: rows made together share it, whatever is committed meanwhile."""
+    return code_version(Path(__file__).parent)
 
 
 def code_version(folder: str | Path) -> str:

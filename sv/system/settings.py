@@ -7,6 +7,9 @@ from typing import Any
 from sv.base.config import ConfigError, UnknownKeyError, load_toml
 from sv.base.settings import with_settings
 from sv.system.config import SystemConfig, parse_system
+from sv.train.steps import STEPS
+
+ANY_PARENT = {"features": {"type": "fbank"}, "model": {"type": "campplus"}}  # in place of what --extractor names
 
 
 def resolve(paths: Sequence[Path], settings: Mapping[str, Any]) -> tuple[list[dict[str, Any] | None], list[str]]:
@@ -47,7 +50,7 @@ def _resolved(path: Path, settings: Mapping[str, Any]) -> tuple[dict[str, Any] |
     if path.suffix != ".toml":
         raise ConfigError(f"--set: {path} is of a trained system; give the TOML file that it was made from")
     tables = load_toml(path)
-    before = parse_system(tables, str(path))
+    before = _system_of(tables, str(path))
     known, errors = dict(settings), {}
     while True:
         try:
@@ -70,11 +73,25 @@ def _resolved(path: Path, settings: Mapping[str, Any]) -> tuple[dict[str, Any] |
 
 def _parsed(path: Path, tables: Mapping[str, Any], settings: Mapping[str, Any]) -> SystemConfig:
     try:
-        return parse_system(with_settings(tables, settings, str(path)), str(path))
+        return _system_of(with_settings(tables, settings, str(path)), str(path))
     except UnknownKeyError:
         raise
     except ConfigError as error:
         raise ConfigError(f"--set {', '.join(settings)}: {error}") from error
+
+
+def _system_of(tables: Mapping[str, Any], where: str) -> SystemConfig:
+    """The system of a file; of one that adapts a trained model, whatever that is, with any model in its place."""
+    loss = tables.get("loss")
+    kind = loss.get("type") if isinstance(loss, Mapping) else None
+    if not isinstance(kind, str) or kind not in STEPS or not STEPS[kind][1].adapts:
+        return parse_system(tables, where)
+    own = dict(tables.get("model", {}))
+    model = {"type": "enhanced", **own, "extractor": ANY_PARENT["model"]} if own else ANY_PARENT["model"]
+    inherited = [name for name in ("features", "extract") if name in tables]
+    if inherited or (own and kind != "adapt_frontend"):
+        raise ConfigError(f"{where}: '{(*inherited, 'model')[0]}' is that of --extractor; it cannot be set")
+    return parse_system({**tables, "features": ANY_PARENT["features"], "model": model}, where)
 
 
 def _same(path: Path, tables: Mapping[str, Any], settings: Mapping[str, Any], system: SystemConfig) -> bool:

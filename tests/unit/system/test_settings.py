@@ -87,3 +87,26 @@ def test_nothing_is_written_if_one_is_refused(tmp_path) -> None:
     with pytest.raises(SystemExit):
         resolve_config.main(["--out", str(tmp_path / "new"), "--set", "train.lr=0", str(EXU_NET)])
     assert not (tmp_path / "new").exists()
+
+
+def test_what_adapts_a_model_takes_keys_of_its_own() -> None:
+    full, frontend = CONF / "adapt_full.toml", CONF / "adapt_frontend.toml"
+    (changed,), _ = resolve([full], {"train.num_epochs": 5})
+    assert changed["train"]["num_epochs"] == 5 and "features" not in changed and "model" not in changed
+    (unet,), _ = resolve([frontend], {"model.channels": [4, 4, 8, 8]})
+    assert unet["model"] == {"channels": [4, 4, 8, 8], "blocks": [3, 4, 6, 3]}
+    assert resolve([full], {"loss.cosine": 1.0}) == ([None], [])
+    for settings, message in (
+        ({"loss.typo": 2}, "^--set loss.typo: .*unknown key 'loss.typo'"),
+        ({"train.lr": "x"}, "^--set train.lr: .*'train.lr' must be float, got 'x'$"),
+        (
+            {"features.num_mel_bins": 40},
+            "^--set features.num_mel_bins: .*'features' is that of --extractor; it cannot be set$",
+        ),
+        (
+            {"model.embedding_dim": 40},
+            "^--set model.embedding_dim: .*'model' is that of --extractor; it cannot be set$",
+        ),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            resolve([full], settings)

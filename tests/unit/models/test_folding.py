@@ -69,6 +69,14 @@ SETTINGS = [
         },
     ),
     ("na_exu_net", FEW_LEVELS),
+    (
+        "enhanced",
+        {
+            "channels": (4, 4, 8, 8),
+            "blocks": (1, 1, 2, 1),
+            "extractor": {"type": "se_resnet", "num_mel_bins": 16, "channels": [4, 4, 8, 8], "blocks": [1, 1, 1, 1]},
+        },
+    ),
     ("plain_resnet", {"num_mel_bins": 16, "channels": 4, "blocks": (1, 1, 2, 1)}),
     ("plain_resnet", {"num_mel_bins": 16, "channels": 4, "blocks": (1, 2, 1, 1), "bottleneck": True}),
     ("campplus", {"num_mel_bins": 16, "head_channels": 4, "init_channels": 8, "growth": 4, "blocks": (2, 3, 1)}),
@@ -105,7 +113,7 @@ def randomised(name: str, settings: dict) -> tuple[torch.nn.Module, torch.Tensor
     """A small network in float64 whose norms have random weights and statistics, and features for it."""
     torch.manual_seed(0)
     config_class, module = MODELS[name]
-    config = config_class(**({} if name == "ge2e_lstm" else {"embedding_dim": 5}) | settings)
+    config = config_class(**({} if name in ("ge2e_lstm", "enhanced") else {"embedding_dim": 5}) | settings)
     model = module(config).double().eval()
     for layer in model.modules():
         if isinstance(layer, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
@@ -114,6 +122,8 @@ def randomised(name: str, settings: dict) -> tuple[torch.nn.Module, torch.Tensor
                     torch.nn.init.uniform_(value, low, high)
             if layer.bias is not None:
                 torch.nn.init.uniform_(layer.bias, -1, 1)
+    if name == "enhanced":
+        torch.nn.init.normal_(model.enhancer.uconv_4.weight)  # at first it adds nothing
     if name.startswith("embedding"):
         return model, torch.randn(3, 5, dtype=torch.float64)
     rows, length = (1, 9000) if config.num_mel_bins is None else (config.num_mel_bins, 97)

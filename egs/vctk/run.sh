@@ -103,13 +103,13 @@ fi
 # 2: noisy copies of the test sets, and the published protocols, as lhotse cuts.
 marker=$data/.stage2.done options="noises=$noises snrs=$snrs num_enrol=$num_enrol seed=$seed$own_said$encoder_said"
 if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done "${own_markers[@]}"; then
-  for set in vctk_test digits; do make_noisy_sets "$data/$set"; done
+  for test_set in vctk_test digits; do make_noisy_sets "$data/$test_set"; done
   for pair in test:vctk_one_recording valid:vctk_one_recording_valid; do
     local/make_one_recording_test.py --copies "$num_enrol" --noises "$noises" --seed "$seed" \
       "$data/vctk_phrase_${pair%:*}" "$data" "$data/${pair#*:}"
   done
   local/make_shared_recordings_test.py --pieces "$num_enrol" "$data"/vctk_{test,shared_recordings}
-  for set in "$data/vctk_one_recording_valid" "${published[@]}"; do local/make_enrolment.py --first-half "$set"; done
+  for own in "$data/vctk_one_recording_valid" "${published[@]}"; do local/make_enrolment.py --first-half "$own"; done
   files_of_noisy_sets "${noisy_sets[@]}" "$data/vctk_one_recording_valid" "${published[@]}"
   mark_done 2 "$marker" "$options" "${files[@]}"
 fi

@@ -52,7 +52,7 @@ default baseline conf/exu_net.toml none
 default valid_fraction 0.04 0.125
 default note '' 'Synthetic corpus (eSpeak NG voices in simulated rooms): not VOiCES results.'
 IFS=, read -ra sets <<< "${trials:-voices-devkit,voices-dev,voices-eval}"
-for set in "${sets[@]}"; do [[ $set =~ ^voices-(devkit|dev|eval)$ ]] || die "--trials: no $set; see --help"; done
+for name in "${sets[@]}"; do [[ $name =~ ^voices-(devkit|dev|eval)$ ]] || die "--trials: no $name; see --help"; done
 sets=("${sets[@]/#voices-/$data/voices_}")
 choose_systems "$config" "$baseline"
 choose_noises
@@ -70,10 +70,10 @@ if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
     "${train_cmd[@]}" "$data/log/synthesise_voices.log" local/make_synthetic_voices.py --seed "$seed" "$corpora"
   fi
   prepare_corpora voices
-  for set in "$data"/voices_{devkit,dev,eval}; do
+  for test_set in "$data"/voices_{devkit,dev,eval}; do
     rules=(--num-targets "$num_targets" --num-nontargets "$num_nontargets" --seed "$seed")
-    if [[ $set == */voices_devkit && -n $microphones ]]; then rules+=(--microphones "$microphones"); fi
-    if [[ -d $set ]]; then local/make_voices_trials.py --corpus "$(place_of voices)" "${rules[@]}" "$set"; fi
+    if [[ $test_set == */voices_devkit && -n $microphones ]]; then rules+=(--microphones "$microphones"); fi
+    if [[ -d $test_set ]]; then local/make_voices_trials.py --corpus "$(place_of voices)" "${rules[@]}" "$test_set"; fi
   done
   found_sets "$data"/{voices_{devkit,dev,eval},voxceleb1_dev,musan_*,rirs}
   outputs=("$data"/voices_*/trials "${tables[@]}")
@@ -84,7 +84,7 @@ if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   mark_done 0 "$marker" "$options" "${outputs[@]}"
 fi
 test_sets=()
-for set in "${sets[@]}"; do if [[ -d $set || -n $trials ]]; then test_sets+=("$set"); fi; done
+for test_set in "${sets[@]}"; do if [[ -d $test_set || -n $trials ]]; then test_sets+=("$test_set"); fi; done
 if ((${#test_sets[@]} == 0)); then test_sets=("$data/voices_devkit"); fi # of a dry run before stage 0
 eval_sets=("${test_sets[@]}") train_set='' valid_set=''
 if [[ -n $training ]]; then

@@ -95,3 +95,9 @@ def test_a_setting_that_makes_no_sense_is_one_line_before_any_work(recipe, words
     found, said = recipe("--dry-run", *words)
     assert (found, said) == (code, [message])
     assert not (recipe.dir / "exp").exists() and not list((recipe.dir / "tmp").iterdir())
+
+
+def test_no_recipe_uses_the_name_of_the_option_for_something_else() -> None:
+    """A loop over a variable `set` would give the option a value."""
+    for recipe in ROOT.glob("egs/*/run.sh"):
+        assert "for set in" not in recipe.read_text(), recipe

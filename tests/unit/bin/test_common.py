@@ -29,7 +29,7 @@ def test_other_errors_keep_their_traceback() -> None:
 
 
 def run(program: str, rest: str) -> tuple[str, str]:
-    """What is said to stdout and stderr by a Python program in a line of bash, `"$@" REST`."""
+    """Texts on stdout and stderr of a Python program in a line of bash, `"$@" REST`."""
     root = Path(__file__).parents[3]
     words = shlex.split(program)
     done = subprocess.run(

@@ -91,7 +91,7 @@ def test_what_cannot_be_used_is_left_out_of_every_output_or_nothing_is_written(v
 
 
 def run_on_terminal(words: list[str]) -> tuple[str, str]:
-    """What a command writes to stdout, a pipe, and to stderr, a terminal."""
+    """Output of a command on stdout, a pipe, and on stderr, a terminal."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -1,7 +1,7 @@
-# make env | mini | test | lint | lock | audit | clean-env        (needs Linux, bash 4.4+, make, Python 3.11+ with venv)
+# make env | mini | test | lint | docs | lock | audit | clean-env        (needs Linux, bash 4.4+, make, Python 3.11+ with venv)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: env mini test lint lock audit clean-env
+.PHONY: env mini test lint docs lock audit clean-env
 .DEFAULT_GOAL := mini
 
 bin := .venv/bin
@@ -17,6 +17,10 @@ test: env
 
 lint: env
 	@$(bin)/ruff check . && $(bin)/ruff format --check . && $(bin)/shellcheck -x -P SCRIPTDIR path.sh utils/*.sh egs/*/*.sh .ci/run .ci/schedulers
+
+docs: env  ## the site, in docs/_build/index.html; the first time it installs the extra `docs`
+	@$(bin)/python -c 'import furo, myst_parser, sphinx' 2> /dev/null || $(bin)/python -m pip install -q --no-build-isolation -e '.[docs]'
+	@$(bin)/python -m sphinx -q -W --keep-going -b html docs docs/_build && echo "docs/_build/index.html"
 
 lock:  ## resolve pyproject.toml anew; commit the result
 	@python3 -m venv .venv.lock && .venv.lock/bin/pip install -q uv && .venv.lock/bin/uv pip compile -q pyproject.toml \

@@ -1,11 +1,13 @@
 """The LSTM of generalised end-to-end training (Wan et al. 2018, arXiv:1710.10467), in all its published shapes.
 
-| published by               | hidden | projection | head        | head_dim | cell       |
-|----------------------------|--------|------------|-------------|----------|------------|
-| Janghyun1230 (TensorFlow)  | 128    | 64         | none        |          | tensorflow |
-| HarryVolek                 | 768    | 0          | linear      | 256      | torch      |
-| Resemblyzer                | 256    | 0          | linear_relu | 256      | torch      |
-| the paper's large network  | 768    | 256        | none        |          | tensorflow |
+=========================  ======  ==========  ===========  ========  ==========
+published by               hidden  projection  head         head_dim  cell
+=========================  ======  ==========  ===========  ========  ==========
+Janghyun1230 (TensorFlow)  128     64          none         -         tensorflow
+HarryVolek                 768     0           linear       256       torch
+Resemblyzer                256     0           linear_relu  256       torch
+the paper's large network  768     256         none         -         tensorflow
+=========================  ======  ==========  ===========  ========  ==========
 """
 
 import math

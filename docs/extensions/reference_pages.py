@@ -11,11 +11,14 @@ import subprocess
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from parsers import arguments, meaning, parser_of_command, spelling, subparsers
-from sphinx.application import Sphinx
 
 from sv.__main__ import COMMANDS, STAGE_COMMANDS
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
@@ -135,7 +138,7 @@ def module_pages() -> Iterator[tuple[str, str]]:
             yield f"api/{name}.rst", f"{titled(name)}\n.. automodule:: {name}\n   :members:\n"
 
 
-def write_pages(app: Sphinx) -> None:
+def write_pages(app: "Sphinx") -> None:
     """Write what has changed, and remove pages of what is no more."""
     folder, kept = Path(app.srcdir) / "generated", set()
     for name, text in (*command_pages(), *recipe_pages(), *module_pages()):
@@ -148,7 +151,7 @@ def write_pages(app: Sphinx) -> None:
         path.unlink()
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: "Sphinx") -> dict[str, bool]:
     """Write the pages before Sphinx looks for sources."""
     app.connect("builder-inited", write_pages, priority=1)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -29,7 +29,7 @@ def load(name: str):
     return module
 
 
-blocks, parsers = load("blocks"), load("parsers")
+blocks, parsers, reference = load("blocks"), load("parsers"), load("reference_pages")
 DOCS = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "tutorials").glob("*.md")]
 PAGES = [ROOT / "README.md", *sorted(DOCS), *sorted(ROOT.glob("egs/*/README.md"))]
 # Programs that every machine has, in the tutorials.
@@ -163,3 +163,31 @@ def test_the_descriptions_of_the_documentation_are_read() -> None:
     assert kinds == [OnnxDescription, CommandDescription]
     for kind, block in zip(kinds, found):
         from_dict(kind, tomllib.loads(block), "docs/models.md")
+
+
+def test_every_command_has_a_page_with_all_of_its_options() -> None:
+    pages = dict(reference.command_pages())
+    assert pages.keys() == {"commands.md", *(f"commands/{name}.md" for name in COMMANDS | STAGE_COMMANDS)}
+    for name in COMMANDS:
+        parser = parsers.parser_of_command(name)
+        for own in (parser, *(each for *_, each in parsers.subparsers(parser))):
+            for action in parsers.arguments(own):
+                assert f"`{parsers.spelling(action)}`" in pages[f"commands/{name}.md"]
+                assert "%(" not in parsers.meaning(own, action)
+
+
+def test_a_recipe_has_a_page_with_its_help() -> None:
+    pages = dict(reference.recipe_pages())
+    text = pages["recipes/own.md"]
+    assert "Stage                 reads" in text
+    assert "`--corpus`\n: a folder of speakers, or a table" in text
+    assert "`--draws`\n: draws of whatever is random" in text and "(1)" in text
+
+
+def test_the_site_builds_without_warnings(tmp_path) -> None:
+    for package in ("sphinx", "furo", "myst_parser"):
+        pytest.importorskip(package, reason="needs the extra docs: make docs")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", ROOT / "docs", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "generated" / "api" / "sv.embed.api.html").is_file()

@@ -37,6 +37,7 @@ html_math_renderer = "mathml"  # formulas need no script and no network
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
+autodoc_inherit_docstrings = False  # PyTorch's would come along, with links into its own pages
 autosummary_generate = False
 maximum_signature_line_length = 88
 python_use_unqualified_type_names = True

@@ -32,6 +32,7 @@ myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["ref.python"]  # equal names of attributes of several classes
 
+smartquotes = False  # `--nj` keeps its two dashes
 default_role = "code"  # docstrings write names between single backticks
 html_math_renderer = "mathml"  # formulas need no script and no network
 autodoc_member_order = "bysource"

@@ -47,6 +47,19 @@ choose_systems() { # choose_systems CONF...: $configs, each once and without 'no
   done
   choose_models "$model"
   systems=("${configs[@]}" "${models[@]}")
+  choose_initial
+}
+
+choose_initial() { # with --initial: $initial_weights, the file that the training of --config starts from
+  local said answers line
+  initial_weights=''
+  if [[ -z $initial ]] || ! runs_stage 4; then return; fi
+  [[ -f $config ]] || die "--initial $initial: no system is trained here; name it, --config conf/NAME.toml"
+  said=$(python -m sv models fit "$initial" "$config")
+  while read -r line; do log "--initial: $line"; done <<< "$said"
+  said=$(python -m sv models resolve "$initial")
+  mapfile -t answers <<< "$said"
+  initial_weights=${answers[3]}
 }
 
 apply_settings() { # with --set: $configs, and the options that name them, are files that it was put into

@@ -66,6 +66,7 @@ def train_system(system: SystemConfig, data: TrainingData, exp_dir: Path, world:
     if system.train.initial and state is None:
         load_initial(model, ModelFolder(exp_dir.parent / system.train.initial))
     step = STEPS[system.loss_type][1](frontend, model, system.loss, system.num_speakers)
+    step.masks = system.train.masks
     if data.prepare:
         data.prepare(step)
     trainer = Trainer(step, system.train, world, system.seed)

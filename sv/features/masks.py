@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchaudio.functional import mask_along_axis_iid
 
 from sv.base.config import require
 
@@ -38,11 +37,20 @@ class MaskConfig:
 def mask_features(features: Tensor, config: MaskConfig) -> Tensor:
     """Mask (batch, mels, frames) features by torch's generator: a masked value is its mel bin's mean over the utterance."""
     means = features.mean(dim=2, keepdim=True)
-    masked = features - means
-    num_mels, num_frames = masked.shape[1:]
+    batch, num_mels, num_frames = features.shape
+    hidden = torch.zeros(batch, 1, 1, dtype=torch.bool, device=features.device)
     for _ in range(config.mel_masks):
-        masked = mask_along_axis_iid(masked, min(config.max_mels, num_mels), 0.0, axis=1)
+        hidden = hidden | _stretches(features, num_mels, config.max_mels)[:, :, None]
     for _ in range(config.frame_masks):
-        masked = mask_along_axis_iid(masked, min(config.max_frames, num_frames), 0.0, axis=2)
-    chosen = torch.rand(len(features), 1, 1, device=features.device) < config.prob
-    return torch.where(chosen, masked + means, features)
+        hidden = hidden | _stretches(features, num_frames, config.max_frames)[:, None, :]
+    chosen = torch.rand(batch, 1, 1, device=features.device) < config.prob
+    return torch.where(hidden & chosen, means, features)
+
+
+def _stretches(features: Tensor, size: int, longest: int) -> Tensor:
+    """Mark a stretch of `size` places for each utterance, (batch, size): its length, then its start, drawn uniformly."""
+    draws = torch.rand(2, len(features), 1, device=features.device)
+    length = (draws[0] * (min(longest, size) + 1)).floor()
+    start = (draws[1] * (size - length + 1)).floor()
+    places = torch.arange(size, device=features.device)
+    return (places >= start) & (places < start + length)

@@ -119,7 +119,7 @@ class StepModule(nn.Module):
             return self.frontend(inputs)
 
     def hear(self, inputs: Tensor) -> Tensor:
-        """What `read` makes of them, with the masks of the training."""
+        """Features as of `read`, with the masks of the training."""
         features = self.read(inputs)
         return mask_features(features, self.masks) if self.training and self.masks.prob else features
 

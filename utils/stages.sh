@@ -64,6 +64,9 @@ stage_train() { # stage_train CONF TRAIN_DIR VALID_DIR INPUT... -- ARGUMENT...: 
   if [[ -n $initial && $conf == "$config" ]]; then
     start=(--initial "$initial") options+=" initial=$initial"
     inputs+=("$initial_weights")
+  elif [[ $conf == "$tuned" ]]; then
+    start=(--initial "$exp/$(system_of "$config")")
+    inputs+=("${start[1]}/.stage4.done")
   fi
   if stage_needs_run 4 "train $system" "$marker" "$options" "${inputs[@]}"; then
     "${cuda_cmd[@]}" --gpu "$num_gpus" "${nodes[@]}" "$exp/$system/log/train.log" \

@@ -7,12 +7,10 @@ sv train --initial campplus ...       from the weights of another model; sv mode
 """
 
 import argparse
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from sv.adaptation.initial import OPTION, open_initial
-from sv.base.log import get_logger
+from sv.adaptation.initial import OPTION, started_from
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.bin.training import augmentation_dirs, data_options, make_training_set, on_all_ranks
 from sv.data.dataset import load_batches
@@ -20,7 +18,7 @@ from sv.data.sampler import EpochPlan
 from sv.embed.evaluation import check_held_out, make_evaluation
 from sv.kaldi.data_dir import audio_digest
 from sv.system.config import load_system, with_speakers
-from sv.system.run import TrainingData, build_sampler, digest_of_tables, start_from, train_system
+from sv.system.run import TrainingData, build_sampler, digest_of_tables, train_system
 from sv.train.distributed import World
 from sv.train.steps import waveform_step
 
@@ -52,18 +50,14 @@ def train(args: argparse.Namespace, world: World) -> None:
     check_held_out(set(dataset.index.speakers), args.valid_dir)
     system = with_speakers(system, dataset.num_speakers, args.seed)
     sampler = build_sampler(system, dataset.speaker_ids, world)
-    prepare = None
+    training_data, prepare = digest_of_tables(args.train_dir), None
     if args.initial:
-        parent, warnings = open_initial(args.initial, system)
-        for line in warnings:
-            get_logger("train").warning("%s", line)
-        system = replace(system, parent=parent.record)
-        prepare = partial(start_from, given=parent.weights, where=f"{OPTION} {args.initial}")
+        system, prepare = started_from(args.initial, system, training_data)
     data = TrainingData(
         plan=EpochPlan(sampler, partial(load_batches, dataset, num_workers=system.train.num_workers)),
         make_evaluation=lambda frontend: make_evaluation(system, frontend, args.valid_dir, args.feats, world),
         identity={
-            "training data": digest_of_tables(args.train_dir),
+            "training data": training_data,
             "training audio": audio_digest([args.train_dir, args.valid_dir, *augmentation_dirs(args)]),
         },
         summary=(
@@ -71,7 +65,7 @@ def train(args: argparse.Namespace, world: World) -> None:
             f"{len(dataset)} utterances, {sampler.steps_per_epoch} steps an epoch, "
             f"{sampler.num_left_over} utterances or groups left over"
         ),
-        prepare=prepare and (lambda step: prepare(step.model)),
+        prepare=prepare,
     )
     train_system(system, data, args.exp_dir, world)
 

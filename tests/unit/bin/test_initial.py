@@ -120,3 +120,30 @@ def test_a_model_without_gradients_or_none_is_refused(words, folder, tmp_path, f
     assert "best.pt" in fails(train_command.main, *words, "--initial", tmp_path / "empty")
     assert "a program, through which no gradient passes" in fails(train_command.main, *words, "--initial", program)
     assert "nobody: not there" in fails(train_command.main, *words, "--initial", "nobody")
+
+
+def test_the_classifier_goes_on_where_the_speakers_are_the_same(words, config, tmp_path, capfd) -> None:
+    """Large-margin fine-tuning: speakers at another speed are gone, the others keep their class vectors."""
+    base, tuned = tmp_path / "base.toml", tmp_path / "tuned.toml"
+    base.write_text(config.read_text().replace("[augment]", "[augment]\nspeeds = [1.0, 0.9]"))
+    tuned.write_text(config.read_text().replace("[loss]", "[loss]\nmargin = 0.5"))
+    train_command.main([words[0], str(base), *words[2:]])
+    to = words.index("--exp-dir") + 1
+    tuned_words = [words[0], str(tuned), *words[2:to], str(tmp_path / "tuned"), *words[to + 1 :]]
+    train_command.main([*tuned_words, "--initial", str(tmp_path / "exp")])
+    assert "the classifier, too, of the same speakers: criterion.weight" in capfd.readouterr().err
+    before, after = (
+        torch.load(tmp_path / name / "checkpoints/last.pt", weights_only=False)["system"]["criterion.weight"]
+        for name in ("exp", "tuned")
+    )
+    assert len(before) == 4 and len(after) == 2
+    torch.testing.assert_close(after, before[:2], rtol=0, atol=1e-9)
+
+
+def test_the_classifier_of_other_speakers_is_new(words, config, tmp_path, capfd) -> None:
+    train_command.main(words)
+    utt2spk = tmp_path / "train/utt2spk"
+    utt2spk.write_text(utt2spk.read_text().replace(" id2", " id3"))
+    tuned_words = [str(tmp_path / "tuned") if word == str(tmp_path / "exp") else word for word in words]
+    train_command.main([*tuned_words, "--initial", str(tmp_path / "exp")])
+    assert "the classifier, too" not in capfd.readouterr().err

@@ -130,6 +130,7 @@ PATHS = (
     "phrase_config",
     "extractor",
     "initial",
+    "large_margin",
     "model",
     "trials",
     "enrolment",

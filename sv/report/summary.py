@@ -67,8 +67,12 @@ def _worst(rows: Sequence[Row]) -> list[str]:
     if len(rows) < 2:
         return []
     row = max(rows, key=lambda row: row["eer"])
-    where = condition_label(row) if row["snr_db"] is None else f"{kind_of(row)} at {snr_label(row['snr_db'])}"
-    return [f"{where} is its worst: {EER.cell([row])} %"]
+    return [f"{_where(row, ' at ')} is its worst: {EER.cell([row])} %"]
+
+
+def _where(row: Row, between: str) -> str:
+    """Condition of a row, with words of the caller's between the noise and its SNR."""
+    return condition_label(row) if row["snr_db"] is None else f"{kind_of(row)}{between}{snr_label(row['snr_db'])}"
 
 
 def glance_section(comparisons: Sequence[Comparison], papers: Mapping[str, str]) -> Section:
@@ -109,7 +113,8 @@ def _glance(lines: Sequence[tuple[str, Sequence[Row]]]) -> Table:
         cells = [f"{EER.cell(clean)}\n{interval_cell(clean[0])}\n{MIN_DCF.cell(clean)}" if clean else ABSENT]
         if noisy:
             row = max(rows, key=lambda row: row["eer"])
-            cells += [f"{EER.cell(noisy)}\n\n{MIN_DCF.cell(noisy)}", f"{EER.cell([row])}\n{condition_label(row)}"]
+            where = _where(row, "\n")
+            cells += [f"{EER.cell(noisy)}\n\n{MIN_DCF.cell(noisy)}", f"{EER.cell([row])}\n{where}"]
         body.append([name, *cells])
     return Table([cell.replace(" ", "\u00a0") for cell in header], body)
 

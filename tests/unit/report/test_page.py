@@ -147,7 +147,8 @@ def test_speakers_and_trials_that_cause_errors_are_named(folders) -> None:
     reader = read_page(folders)
     item = lists_of(folders).of(load_results(folders[1]), load_results(folders[1]).rows[0])
     misses, _ = worst_trials(item.scores, item.is_target, 1)
-    assert f"{item.trials.enrolment[misses[0]]}\n{item.trials.test[misses[0]]}" in reader.texts
+    sides = (item.trials.enrolment[misses[0]], item.trials.test[misses[0]])
+    assert sides in zip(reader.texts, reader.texts[1:])
     assert any(text.endswith("of 8 speakers cause half of the errors.") for text in reader.texts)
     assert {f"s{i:02d}" for i in range(8)} <= set(reader.texts)
 

@@ -117,7 +117,7 @@ def test_each_system_has_a_line_by_the_common_back_end_and_by_its_papers(folders
     )]  # fmt: skip
     assert table.rows[1][1:] == [
         f"{clean['eer']:.2f}\n{interval}\n{clean['min_dcf']['0.01']:.3f}", f"{mean[0]}\n\n{mean[1]}",
-        f"{worst['eer']:.2f}\n{worst['noise']} {worst['snr_db']:g} dB",
+        f"{worst['eer']:.2f}\n{worst['noise']}\n{worst['snr_db']:g} dB",
     ]  # fmt: skip
     assert notes.text == "Noisy: mean over all conditions but clean."
 

@@ -98,6 +98,8 @@ stage_needs_run() {
   fi
   log "stage $number: $title: $reason"
   stage_started=$SECONDS
+  printf -v STAGE_STARTED '%(%s)T' -1 # what launchers show while their jobs run: job_progress.py
+  export STAGE_TITLE="stage $number: $title" STAGE_STARTED STAGE_BEGUN=$marker.begun STAGE_QUIET=${quiet-false}
 }
 
 mark_done() { # mark_done NUMBER MARKER OPTIONS OUTPUT...

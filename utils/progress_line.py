@@ -39,7 +39,7 @@ def fitted(parts: Sequence[Part], width: int | None = None) -> str:
         ranked = [at for at, part in enumerate(parts) if part.rank and used[at] < len(part.forms)]
         if not ranked:
             break
-        used[max(ranked, key=lambda at: (parts[at].rank - used[at], at))] += 1
+        used[max(ranked, key=lambda at: (parts[at].rank - 2 * used[at], at))] += 1
     text = line()
     while width is not None and columns(text) > width:
         text = text[:-1]

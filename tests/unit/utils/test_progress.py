@@ -304,7 +304,8 @@ def test_what_matters_least_gives_way():
     parts = [Part(["title"]), Part(["1 of 2"]), Part(["rate"], 2), Part(["/a/log", "log"], 3)]
     assert fitted(parts) == fitted(parts, 28) == "title: 1 of 2, rate, /a/log"
     assert fitted(parts, 26) == "title: 1 of 2, rate, log"
-    assert fitted(parts, 18) == "title: 1 of 2"
+    assert fitted(parts, 18) == "title: 1 of 2, log"  # its name outlasts what comes before
+    assert fitted(parts, 17) == "title: 1 of 2"
     assert fitted(parts, 7) == "title: "
     assert fitted([Part(["a\nb\x1b[1m"])]) == "a?b?[1m"
     assert columns(fitted([Part(["声" * 9])], 9)) == 8

@@ -267,7 +267,7 @@ linked() { # linked NAME=DIR: a link to a corpus, made anew; by it the tables na
   fi
   folder=$(realpath -s -- "$data")/links
   mkdir -p "$folder"
-  ln -sfn -- "$(realpath -s -- "${1#*=}")" "$folder/${1%%=*}"
+  ln -sfn -- "$(realpath -- "${1#*=}")" "$folder/${1%%=*}"
   echo "$folder/${1%%=*}"
 }
 
@@ -277,6 +277,7 @@ prepare_noise_corpus() { # prepare_noise_corpus NAME=DIR
   marker=$data/.stage0-corpus-$name.done
   if [[ $name == musan ]]; then given=(--needs "$musan_needs") options+=" needs=$musan_needs"; fi
   if stage_needs_run 0 "$name" "$marker" "$options" "corpus:$1"; then
+    log "stage 0: $name in ${1#*=}"
     "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$name.log" "local/prepare_$name.py" \
       --nj "$nj" --max-bad "$max_bad" "${given[@]}" "$(linked "$1")" "$data"
     case $name in

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = ("voxceleb1", "voices", "vctk", "own")
-PROMISED = "stage stop-stage config corpora mini data exp nj num-gpus launcher seed dry-run note despite musan"
+PROMISED = "stage stop-stage config corpora mini data exp nj num-gpus launcher seed dry-run note despite musan quiet"
 
 
 @pytest.mark.parametrize("name", RECIPES)

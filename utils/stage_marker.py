@@ -290,11 +290,11 @@ def check(args: argparse.Namespace) -> str:
     if why and args.begin:
         for name in foreign_inputs(args.inputs, now):
             print(f"stage_marker.py: {name} is not what its stage wrote; it is taken as it is", file=sys.stderr)
-        begun = {key: value for key, value in now.items() if key != "changed"}
-        begun["estimated"] = estimated_seconds(marker_file, args.folder)
+        del now["changed"]
+        begun = now | {"estimated": estimated_seconds(marker_file, args.folder)}
         marker_file.unlink(missing_ok=True)
         write_whole(begun_file(marker_file), json.dumps(begun))
-    if not why and args.begin:
+    if not why:
         follow(place, now["corpora"])
     if place.is_dir():
         digests.save()
@@ -313,9 +313,8 @@ def estimated_seconds(marker_file: Path, folder: Path) -> float | None:
     """Seconds that a stage should take: as it took before, or by a dry run of the recipe in `folder`, or None."""
     if before := read_marker(marker_file):
         return before.get("seconds")
-    return expected(folder, marker_file) or read_marker(begun_file(marker_file)).get(
-        "estimated"
-    )  # of a try that failed
+    of_failed_try = read_marker(begun_file(marker_file)).get("estimated")
+    return expected(folder, marker_file) or of_failed_try
 
 
 def finish(args: argparse.Namespace) -> None:

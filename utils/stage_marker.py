@@ -255,16 +255,18 @@ def difference(before: Any, after: Any) -> str:
     return "changed"
 
 
+def memories(marker_file: Path) -> tuple[Digests, Corpora]:
+    """Digests that are remembered beside a marker."""
+    return Digests(marker_file.with_name(".digests.json")), Corpora(marker_file.with_name(".digests.corpora.json"))
+
+
 def check(args: argparse.Namespace) -> str:
     """Print why the stage has to run; with --begin, lock the folder and note what the stage is being made from."""
     marker_file, place = args.marker, args.marker.parent
     if args.begin:
         for folder in {path.parent for path in (marker_file, *args.inputs) if path.suffix == ".done"}:
             share(folder, args.begin)
-    digests, corpora = (
-        Digests(marker_file.with_name(".digests.json")),
-        Corpora(marker_file.with_name(".digests.corpora.json")),
-    )
+    digests, corpora = memories(marker_file)
     names = {Path(file): str(Path(name)) for file, name in args.known_as}
     now = {
         "version": VERSION,
@@ -319,10 +321,7 @@ def estimated_seconds(marker_file: Path, folder: Path) -> float | None:
 
 def finish(args: argparse.Namespace) -> None:
     """Write the marker, from what `check --begin` noted and the outputs; raises FileNotFoundError if one is missing."""
-    digests, corpora = (
-        Digests(args.marker.with_name(".digests.json")),
-        Corpora(args.marker.with_name(".digests.corpora.json")),
-    )
+    digests, corpora = memories(args.marker)
     begun = begun_file(args.marker)
     marker = json.loads(begun.read_text(encoding="utf-8"))
     for name, corpus in marker["corpora"].items():

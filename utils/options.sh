@@ -4,6 +4,7 @@
 
 # Options
 model=            # models from elsewhere to score: of sv models list, folders, checkpoints, .onnx files; several: a,b
+initial=          # model whose weights the training of --config starts from: what --model takes
 set=              # SECTION.KEY=VALUE instead of what the systems' files say: train.lr=1e-4; again for another key
 stage=0           # first stage to run
 stop_stage=8      # last stage to run
@@ -27,6 +28,7 @@ num_nodes=1       # nodes for training, with --launcher slurm
 num_ranks=        # training processes: one per GPU, at least one per node
 launcher=local    # where jobs run: local, slurm or sge
 seed=0            # of everything random
+quiet=false       # do not show how far a stage is while it runs
 dry_run=false     # say what would run and why, and run nothing
 # End of options
 

@@ -30,6 +30,7 @@ BASH_ARGV0=./run.sh # wherever it was called from
 # Options
 config=           # the system: conf/exu_net.toml, or conf/mini/exu_net.toml with --mini
 extractor=        # model, as --model takes it, that conf/adapt_*.toml adapts or conf/embedding_*.toml enhances
+large_margin=     # conf/tuning/large_margin.toml, or a file like it: --config is trained on with it, beside itself
 halves=false      # enhance embeddings of half utterances: with one utterance per session, da gets its pairs from them
 baseline=         # what it is compared with: conf/se_resnet.toml, or conf/mini/se_resnet.toml; 'none' to go without
 corpora=          # folder that holds voxceleb1/ musan/ RIRS_NOISES/ Nonspeech100/
@@ -69,8 +70,9 @@ held_out=$data/voxceleb1_valid eval_sets=("$data/voxceleb1_valid" "${test_sets[@
 data_markers=("$data"/.stage{0,1,2}.done)
 
 # 0: corpora -> data directories.
-marker=$data/.stage0.done options="trials=$trials noises=$noises max_bad=$max_bad seed=$seed"
+marker=$data/.stage0.done options="trials=$trials max_bad=$max_bad seed=$seed"
 find_corpora voxceleb1="$voxceleb1" musan="$musan" nonspeech100="$nonspeech100" rirs="$rirs"
+if [[ -f $trials ]]; then corpus_inputs+=("$trials"); fi
 if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   if [[ $mini == true ]]; then synthesise local/make_synthetic_corpus.py; fi
   prepare_corpora voxceleb1 ${trials:+--trials "$trials"}

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from sv.base.files import write_text
 from sv.bin.common import fail_in_one_line
+from sv.report.audio import remove_others
 from sv.report.page import page
 from sv.results.comparison import Comparison, compare, other_sets
 from sv.results.draws import draws_note, draws_table
 from sv.results.folder import ScoreLists, load_results
 from sv.results.rows import COMPARED
 from sv.results.tables import LEGEND, aligned, footnotes, text_table
-from sv.scoring.backends import paper_backend
+from sv.scoring.backends import PAPER_BACKEND
 
 
 @fail_in_one_line
@@ -24,7 +25,9 @@ def main(argv: list[str] | None = None) -> None:
         prog="sv report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the data directories, for their trials")
-    parser.add_argument("--out", type=Path, required=True, help="HTML file to write")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="HTML file to write; recordings beside it, in <name>-audio"
+    )
     parser.add_argument("--note", default="", help="shown with the results, for instance what the corpus is not")
     parser.add_argument(
         "--despite",
@@ -37,8 +40,12 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     results = [load_results(folder) for folder in args.systems]
     rows = [result.rows for result in results]
-    papers = {result.name: paper_backend(result.config.get("model", {}).get("type", "")) for result in results}
-    write_text(args.out, page(results, ScoreLists(args.data), args.note, args.despite, papers))
+    types = {result.name: result.config.get("model", {}).get("type") for result in results}
+    papers = {name: PAPER_BACKEND[kind] for name, kind in types.items() if kind in PAPER_BACKEND}
+    audio = args.out.with_name(f"{args.out.stem}-audio")
+    text = page(results, ScoreLists(args.data), args.note, args.despite, papers, audio)
+    write_text(args.out, text)
+    remove_others(audio, text)
     comparisons = compare(rows, args.despite)
     main_table, others = comparisons[0], other_sets(comparisons)
     tables = [text for each in (main_table, *others) for text in _tables(each, titled=bool(others))]

@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := mini
 
 bin := .venv/bin
+LOCKED := recipes vad keras onnx openvino dev  # extras of pyproject.toml that make env installs
 
 env:
 	@utils/setup_env.sh
@@ -18,10 +19,10 @@ test: env
 lint: env
 	@$(bin)/ruff check . && $(bin)/ruff format --check . && $(bin)/shellcheck -x -P SCRIPTDIR path.sh utils/*.sh egs/*/*.sh .ci/run .ci/schedulers
 
-lock:  ## resolve pyproject.toml anew; commit the result
-	@python3 -m venv .venv.lock && .venv.lock/bin/pip install -q uv && .venv.lock/bin/uv pip compile -q pyproject.toml \
-	  --extra dev --extra onnx --extra openvino --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  -o requirements.lock; rm -rf .venv.lock
+lock:  ## resolve pyproject.toml, keeping the versions that still fit, or the newest: make lock UPGRADE=--upgrade; commit the result
+	@python3 -m venv .venv.lock && .venv.lock/bin/pip install -q uv && .venv.lock/bin/uv pip compile -q pyproject.toml $(UPGRADE) \
+	  $(LOCKED:%=--extra %) --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  -o requirements.lock; status=$$?; rm -rf .venv.lock; exit $$status
 
 audit:  ## look the lock's versions up in PyPI's list of known vulnerabilities; not in lint, which needs no network
 	@python3 -m venv .venv.audit && .venv.audit/bin/pip install -q pip-audit && .venv.audit/bin/pip-audit --strict \

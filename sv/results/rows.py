@@ -6,12 +6,12 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sv import __version__
 from sv.base.config import ConfigError, load_json, load_json_table
 from sv.base.files import sha256_of, write_text
 from sv.base.layout import ModelFolder, parse_condition, set_of
@@ -333,4 +333,4 @@ def code_version(folder: str | Path) -> str:
         command = ["git", "-C", str(folder), "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return f"release {version('sv')}"
+        return f"release {__version__}"

@@ -1,7 +1,7 @@
-# make env | mini | test | lint | lock | audit | clean-env        (needs Linux, bash 4.4+, make, Python 3.11+ with venv)
+# make env | mini | test | test-newest | test-oldest | lint | lock | audit | clean-env        (needs Linux, bash 4.4+, make, Python 3.11+ with venv)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: env mini test lint lock audit clean-env
+.PHONY: env mini test test-newest test-oldest lint lock audit clean-env
 .DEFAULT_GOAL := mini
 
 bin := .venv/bin
@@ -15,6 +15,9 @@ mini: env
 
 test: env
 	@$(bin)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+test-newest test-oldest: test-%:  ## unit tests with other versions of torch and lhotse; not in CI, as each takes 6 GB and long
+	@utils/test_versions.sh $* $(PYTEST_ARGS)
 
 lint: env
 	@$(bin)/ruff check . && $(bin)/ruff format --check . && $(bin)/shellcheck -x -P SCRIPTDIR path.sh utils/*.sh egs/*/*.sh .ci/run .ci/schedulers

@@ -122,7 +122,19 @@ OPTIONS: dict[str, Callable[[str], object]] = {
 }
 LINES = ("set",)  # options of several lines
 CORPORA = ("corpora", "voxceleb1", "musan", "rirs", "nonspeech100", "voices", "vctk", "digits", "noisy_vctk")
-PATHS = (*CORPORA, "corpus", "config", "baseline", "phrase_config", "extractor", "model", "trials", "enrolment")
+PATHS = (
+    *CORPORA,
+    "corpus",
+    "config",
+    "baseline",
+    "phrase_config",
+    "extractor",
+    "initial",
+    "large_margin",
+    "model",
+    "trials",
+    "enrolment",
+)
 SWITCHES = ("mini", "dry_run", "compress", "halves", "verify_audio")
 OPTIONS |= dict.fromkeys(PATHS, path) | dict.fromkeys(SWITCHES, one_of("true", "false"))
 

@@ -4,6 +4,7 @@
 
 # Options
 model=            # models from elsewhere to score: of sv models list, folders, checkpoints, .onnx files; several: a,b
+initial=          # model whose weights the training of --config starts from: what --model takes
 set=              # SECTION.KEY=VALUE instead of what the systems' files say: train.lr=1e-4; again for another key
 stage=0           # first stage to run
 stop_stage=8      # last stage to run

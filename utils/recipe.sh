@@ -3,6 +3,7 @@
 
 # What configurations say, by file; asked once, by choose_systems.
 declare -A features_of=() reads_of=() noisy_copies_of=() noises_of=() reverb_of=()
+tuned='' # by --large-margin
 own_noises=() own_markers=() musan_needs='' own_said='' encoder_said='' # of tests, by choose_noises
 more_sets=() more_draws=() # of --draws, by list_conditions
 declare -A names_of=() sources_of=() weights_of=() # of models from elsewhere, by configuration
@@ -38,6 +39,7 @@ choose_systems() { # choose_systems CONF...: $configs, each once and without 'no
     configs+=("$conf")
   done
   apply_settings
+  add_large_margin
   for conf in "${configs[@]}"; do
     said=$(utils/system_info.py "$conf" features reads loss.noisy_copies=0 noises \
       augment.reverb_prob=0)
@@ -47,6 +49,30 @@ choose_systems() { # choose_systems CONF...: $configs, each once and without 'no
   done
   choose_models "$model"
   systems=("${configs[@]}" "${models[@]}")
+  choose_initial
+}
+
+add_large_margin() { # with --large-margin: after the system of --config, itself trained on with those settings
+  local place=$exp/conf i
+  if [[ -z ${large_margin-} ]]; then return; fi
+  [[ -f $config ]] || die "--large-margin: no system is trained here; name it, --config conf/NAME.toml"
+  if [[ $dry_run == true ]]; then place=$(mktemp -d) && temporary+=("$place"); fi
+  tuned=$(python -m sv resolve_config --out "$place" --with "$large_margin" --suffix _lm "$config")
+  for i in "${!configs[@]}"; do
+    if [[ ${configs[i]} == "$config" ]]; then configs=("${configs[@]:0:i+1}" "$tuned" "${configs[@]:i+1}") && break; fi
+  done
+}
+
+choose_initial() { # with --initial: $initial_weights, the file that the training of --config starts from
+  local said answers line
+  initial_weights=''
+  if [[ -z $initial ]] || ! runs_stage 4; then return; fi
+  [[ -f $config ]] || die "--initial $initial: no system is trained here; name it, --config conf/NAME.toml"
+  said=$(python -m sv models fit "$initial" "$config")
+  while read -r line; do log "--initial: $line"; done <<< "$said"
+  said=$(python -m sv models resolve "$initial")
+  mapfile -t answers <<< "$said"
+  initial_weights=${answers[3]}
 }
 
 apply_settings() { # with --set: $configs, and the options that name them, are files that it was put into

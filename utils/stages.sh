@@ -55,16 +55,23 @@ stage_features() { # stage_features CONF: of $eval_sets
 
 # 4: train.
 stage_train() { # stage_train CONF TRAIN_DIR VALID_DIR INPUT... -- ARGUMENT...: the arguments go to sv.bin.train
-  local conf=$1 train_dir=$2 valid_dir=$3 system feats marker options inputs=("$1")
+  local conf=$1 train_dir=$2 valid_dir=$3 system feats marker options inputs=("$1") start=()
   shift 3
   while [[ $1 != -- ]]; do inputs+=("$1") && shift; done
   shift
   system=$(system_of "$conf") feats=$(feats_of "$conf")
   marker=$exp/$system/.stage4.done options="seed=$seed set=${train_dir##*/} $*"
+  if [[ -n $initial && $conf == "$config" ]]; then
+    start=(--initial "$initial") options+=" initial=$initial"
+    inputs+=("$initial_weights")
+  elif [[ $conf == "$tuned" ]]; then
+    start=(--initial "$exp/$(system_of "$config")")
+    inputs+=("${start[1]}/.stage4.done")
+  fi
   if stage_needs_run 4 "train $system" "$marker" "$options" "${inputs[@]}"; then
     "${cuda_cmd[@]}" --gpu "$num_gpus" "${nodes[@]}" "$exp/$system/log/train.log" \
       utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
-      --train-dir "$train_dir" --valid-dir "$valid_dir" ${feats:+--feats "$feats"} "$@" --exp-dir "$exp/$system"
+      --train-dir "$train_dir" --valid-dir "$valid_dir" ${feats:+--feats "$feats"} "$@" "${start[@]}" --exp-dir "$exp/$system"
     mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
   fi
 }

@@ -30,6 +30,7 @@ BASH_ARGV0=./run.sh # wherever it was called from
 # Options
 config=           # the system: conf/exu_net.toml, or conf/mini/exu_net.toml with --mini
 extractor=        # model, as --model takes it, that conf/adapt_*.toml adapts or conf/embedding_*.toml enhances
+large_margin=     # conf/tuning/large_margin.toml, or a file like it: --config is trained on with it, beside itself
 halves=false      # enhance embeddings of half utterances: with one utterance per session, da gets its pairs from them
 baseline=         # what it is compared with: conf/se_resnet.toml, or conf/mini/se_resnet.toml; 'none' to go without
 corpora=          # folder that holds voxceleb1/ musan/ RIRS_NOISES/ Nonspeech100/

@@ -33,8 +33,8 @@ class Parent:
     record: ParentConfig
 
 
-def open_parent(model: str | Path) -> Parent:
-    """Read the model that `--extractor` names, as `sv.embed.opening.find_source` takes it.
+def open_parent(model: str | Path, option: str = "--extractor") -> Parent:
+    """Read the model that an option names, as `sv.embed.opening.find_source` takes it.
 
     Raises
     ------
@@ -45,9 +45,9 @@ def open_parent(model: str | Path) -> Parent:
     if source.kind in ("onnx", "command"):
         what = "an .onnx file" if source.kind == "onnx" else "a program"
         raise ConfigError(
-            f"--extractor {model}: {what}, through which no gradient passes; adapt a model folder or a published checkpoint"
+            f"{option} {model}: {what}, through which no gradient passes; give a model folder or a published checkpoint"
         )
-    return _read(source, f"--extractor {model}")
+    return _read(source, f"{option} {model}")
 
 
 def _read(source: ModelSource, where: str) -> Parent:

@@ -5,6 +5,7 @@ sv models get campplus                       then: sv verify --model campplus a.
 sv models get campplus --out exp/campplus    into a folder of your own
 sv models get exu_net --file ExU-Net.pt      from a file that you have
 sv models card campplus
+sv models fit campplus conf/campplus.toml    which weights a training with --initial campplus starts from
 sv models resolve campplus                   its name and files, for recipes
 sv models link campplus exp/campplus         a folder that recipes score
 
@@ -33,6 +34,9 @@ def main(argv: list[str] | None = None) -> None:
     link = commands.add_parser("link", help="make a folder that recipes score", allow_abbrev=False)
     for command in (resolve, link):
         command.add_argument("model", metavar="MODEL", help="as --model of every command")
+    fit = commands.add_parser("fit", help="weights that --initial MODEL gives a system", allow_abbrev=False)
+    fit.add_argument("model", metavar="MODEL", help="as --model of every command")
+    fit.add_argument("config", type=Path, help="TOML file of the system")
     link.add_argument("folder", type=Path, metavar="DIR")
     link.add_argument("--with", dest="parts", default="", metavar="PART,...", help="of a model folder, besides weights")
     get.add_argument("--out", type=Path, metavar="DIR", help="folder to write; in the cache by default")
@@ -46,6 +50,10 @@ def main(argv: list[str] | None = None) -> None:
         from sv.embed.linking import source_lines
 
         print(*source_lines(args.model), sep="\n")
+    elif args.command == "fit":
+        from sv.adaptation.initial import fit_lines
+
+        print(*fit_lines(args.model, args.config), sep="\n")
     elif args.command == "link":
         from sv.embed.linking import link_model
 

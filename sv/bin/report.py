@@ -13,7 +13,7 @@ from sv.results.draws import draws_note, draws_table
 from sv.results.folder import ScoreLists, load_results
 from sv.results.rows import COMPARED
 from sv.results.tables import LEGEND, aligned, footnotes, text_table
-from sv.scoring.backends import paper_backend
+from sv.scoring.backends import PAPER_BACKEND
 
 
 @fail_in_one_line
@@ -34,12 +34,17 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("systems", type=Path, nargs="+", metavar="EXP_DIR", help="model folders with results.json")
     args = parser.parse_args(argv)
-    from sv.report.page import page  # the package says what it needs, if that is not installed
+    from sv.report.audio import remove_others  # the package says what it needs, if that is not installed
+    from sv.report.page import page
 
     results = [load_results(folder) for folder in args.systems]
     rows = [result.rows for result in results]
-    papers = {result.name: paper_backend(result.config.get("model", {}).get("type", "")) for result in results}
-    write_text(args.out, page(results, ScoreLists(args.data), args.note, args.despite, papers))
+    types = {result.name: result.config.get("model", {}).get("type") for result in results}
+    papers = {name: PAPER_BACKEND[kind] for name, kind in types.items() if kind in PAPER_BACKEND}
+    audio = args.out.with_name(f"{args.out.stem}-audio")
+    text = page(results, ScoreLists(args.data), args.note, args.despite, papers, audio)
+    write_text(args.out, text)
+    remove_others(audio, text)
     comparisons = compare(rows, args.despite)
     main_table, others = comparisons[0], other_sets(comparisons)
     tables = [text for each in (main_table, *others) for text in _tables(each, titled=bool(others))]

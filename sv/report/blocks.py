@@ -7,7 +7,7 @@ from typing import ClassVar
 from markupsafe import Markup
 
 from sv.base.layout import FAR
-from sv.report.drawing import ORANGE, colour_of
+from sv.report.drawing import ORANGE, colour_of, css_colour
 from sv.results.conditions import condition_label, kind_of, snr_label
 from sv.results.means import MEAN15, mean15
 from sv.results.rows import Row
@@ -49,18 +49,19 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """Drawing of our own, which needs no escaping."""
-
-    kind: ClassVar[str] = "figure"
-    svg: Markup
-
-
-@dataclass(frozen=True)
 class Bar:
     """Table cell that is a bar."""
 
+    kind: ClassVar[str] = "bar"
     width_rem: float
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """Table cell of recordings: (id, address of its audio relative to the page, or nothing) of each."""
+
+    kind: ClassVar[str] = "sounds"
+    clips: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,26 @@ class Table:
 
     kind: ClassVar[str] = "table"
     header: Sequence[str]
-    rows: Sequence[Sequence[str | Bar]]
+    rows: Sequence[Sequence[str | Bar | Sounds]]
     num_words: int = 1
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Drawing of our own, which needs no escaping, and the values that it shows, for who cannot point at it.
+
+    Attributes
+    ----------
+    title : str
+        Names the drawing; its address in the page is made of it.
+    svg : Markup
+    values : Table
+    """
+
+    kind: ClassVar[str] = "figure"
+    title: str
+    svg: Markup
+    values: Table
 
 
 @dataclass(frozen=True)
@@ -137,21 +156,30 @@ Block = Text | Command | Key | Heading | Figure | Table | Matrix | Details | Pan
 
 @dataclass(frozen=True)
 class Section:
-    """Section of the page; it is left out if it has no blocks."""
+    """Section of the page; it is left out if it has no blocks.
+
+    Attributes
+    ----------
+    heading : str
+    blocks : sequence of Block
+    essential : bool
+        Others are folded where the screen is narrow.
+    """
 
     heading: str
     blocks: Sequence[Block] = field(default_factory=list)
+    essential: bool = False
 
 
-def figure_grid(drawings: Sequence[Markup]) -> list[Block]:
-    """One grid of the drawings that are not empty; no block if all are."""
-    figures = [Figure(svg) for svg in drawings if svg]
+def figure_grid(drawings: Sequence[Figure | None]) -> list[Block]:
+    """One grid of the figures that are there; no block if none is."""
+    figures = [figure for figure in drawings if figure]
     return [Grid(figures)] if figures else []
 
 
 def colour_key(names: Sequence[str]) -> Key:
     """Key to the colours of systems, in their order."""
-    return Key([(colour_of(i), name) for i, name in enumerate(names)])
+    return Key([(css_colour(colour_of(i)), name) for i, name in enumerate(names)])
 
 
 def matrix(conditions: Sequence[tuple[Row, object]], cell: Callable[[Sequence], Cell]) -> Matrix:

@@ -50,10 +50,8 @@ def _figures(item: ScoreList) -> list[Block]:
     sides = ([item.utt2spk[key] for key in side] for side in (item.trials.enrolment, item.trials.test))
     means, speakers = speaker_matrix(item.scores, *sides)
     threshold, p_fa, p_miss = nearest_point(item.scores, item.is_target)
-    drawn = [
-        similarity_matrix(means, speakers, item.system),
-        error_rates(item.scores, item.is_target, item.system),
-    ]
+    name = f"{item.system} on {item.row['test_set']}"
+    drawn = [similarity_matrix(means, speakers, name), error_rates(item.scores, item.is_target, name)]
     text = (
         f"{item.system}: the error rates are nearest to each other at threshold {threshold:.3f}, FAR {100 * p_fa:.2f} %, "
         f"FRR {100 * p_miss:.2f} %. Cells: mean cosine of a speaker's test utterances with a speaker's models."

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
-from markupsafe import Markup
 
-from sv.report.drawing import BLUE, GREY, ORANGE, new_axes, to_svg
+from sv.report.blocks import Figure, Table
+from sv.report.drawing import BLUE, GREY, ORANGE, Spot, new_axes, thinned, to_svg
+from sv.results.tables import ABSENT
 from sv.scoring.metrics import det_points
 
-MOST_NUMBERS = 12  # speakers up to which the cells of a matrix are labelled
+MOST_NAMES = 12  # on an axis
+MOST_CELLS = 40 * 40  # up to which the cells of a matrix tell their values
 
 
 def speaker_matrix(scores: np.ndarray, enrolled: Sequence[str], tested: Sequence[str]) -> tuple[np.ndarray, list[str]]:
@@ -35,24 +37,36 @@ def speaker_matrix(scores: np.ndarray, enrolled: Sequence[str], tested: Sequence
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan), speakers.tolist()
 
 
-def similarity_matrix(means: np.ndarray, speakers: Sequence[str], title: str) -> Markup:
+def similarity_matrix(means: np.ndarray, speakers: Sequence[str], title: str) -> Figure:
     """Map of mean similarities, (speakers, speakers) with the tested ones in rows; the targets are on the diagonal."""
     with new_axes(4.2, 3.8, grid=False) as axis:
         image = axis.imshow(means, cmap="viridis", aspect="equal")
-        few = len(speakers) <= MOST_NUMBERS
-        if few:
-            bright = np.nanmin(means) + 0.6 * (np.nanmax(means) - np.nanmin(means))
-            for row, column in np.argwhere(np.isfinite(means)):
-                value = means[row, column]
-                colour = "black" if value > bright else "white"
-                axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=6, color=colour)
-        ticks = np.arange(0, len(speakers), 1 if len(speakers) <= 30 else len(speakers) // 15)
+        ticks = np.arange(0, len(speakers), -(-len(speakers) // MOST_NAMES))
         names = [speakers[i] for i in ticks]
-        axis.set(title=title, xlabel="enrolled", ylabel="tested", xticks=ticks, yticks=ticks)
-        axis.set_xticklabels(names, rotation=90, fontsize=7)
-        axis.set_yticklabels(names, fontsize=7)
+        axis.set(title=title, xlabel="enrolled", ylabel="tested", xticks=ticks, yticks=ticks, yticklabels=names)
+        axis.set_xticklabels(names, rotation=90)
         axis.figure.colorbar(image, shrink=0.8)
-        return to_svg(axis, f"Mean similarity of speakers, {title}")
+        name = f"Mean similarity of speakers, {title}"
+        spots = [
+            Spot(f"{speakers[row]} tested, {speakers[column]} enrolled: {means[row, column]:.2f}",
+                 column - 0.5, row - 0.5, (column + 0.5, row + 0.5))
+            for row, column in np.argwhere(np.isfinite(means))
+            if means.size <= MOST_CELLS
+        ]  # fmt: skip
+        return Figure(name, to_svg(axis, name, spots), _extremes(means, speakers))
+
+
+def _extremes(means: np.ndarray, speakers: Sequence[str]) -> Table:
+    """Similarity of each tested speaker with the speaker's own models, and with the most similar other ones."""
+    rows = []
+    for i, name in enumerate(speakers):
+        others = np.where(np.arange(len(speakers)) == i, np.nan, means[i])
+        cells = [f"{means[i, i]:.2f}" if np.isfinite(means[i, i]) else ABSENT, ABSENT, ABSENT]
+        if np.isfinite(others).any():
+            nearest = int(np.nanargmax(others))
+            cells[1:] = [f"{others[nearest]:.2f}", speakers[nearest]]
+        rows.append([name, *cells])
+    return Table(["tested", "own models", "most similar others", "whose"], rows)
 
 
 def nearest_point(scores: np.ndarray, is_target: np.ndarray) -> tuple[float, float, float]:
@@ -62,7 +76,7 @@ def nearest_point(scores: np.ndarray, is_target: np.ndarray) -> tuple[float, flo
     return float(thresholds[nearest]), float(p_fa[nearest]), float(p_miss[nearest])
 
 
-def error_rates(scores: np.ndarray, is_target: np.ndarray, title: str) -> Markup:
+def error_rates(scores: np.ndarray, is_target: np.ndarray, title: str) -> Figure:
     """False-alarm and miss rate over the threshold, and the threshold at which they are nearest to each other."""
     p_miss, p_fa, thresholds = det_points(scores, is_target)
     finite = np.isfinite(thresholds)
@@ -74,4 +88,14 @@ def error_rates(scores: np.ndarray, is_target: np.ndarray, title: str) -> Markup
         axis.plot([threshold] * 2, [100 * at_fa, 100 * at_miss], "o", color=GREY, ms=3)
         axis.set(title=title, xlabel="threshold", ylabel="trials (%)", ylim=(0, 100))
         axis.legend(loc="center left")
-        return to_svg(axis, f"Error rates over the threshold, {title}")
+        name = f"Error rates over the threshold, {title}"
+        rows = thinned([*zip(thresholds[finite], 100 * p_fa[finite], 100 * p_miss[finite])])
+        spots = [
+            Spot(f"threshold {at:.3f}: FAR {fa:.2f} %, FRR {miss:.2f} %", at, rate)
+            for at, fa, miss in rows
+            for rate in (fa, miss)
+        ]
+        values = Table(
+            ["threshold", "FAR %", "FRR %"], [[f"{at:.3f}", f"{fa:.2f}", f"{miss:.2f}"] for at, fa, miss in rows]
+        )
+        return Figure(name, to_svg(axis, name, spots), values)

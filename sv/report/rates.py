@@ -1,7 +1,7 @@
 """Sections that are made of rows alone: error rates, verdicts, back ends, breakdowns, and where the numbers come from."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -32,11 +32,8 @@ from sv.results.means import NOISY, averaged, averaged_text
 from sv.results.rows import Row, encoders_of, stamped
 from sv.results.tables import (
     ABSENT,
-    BACKEND_LEGENDS,
     BACKEND_MEASURES,
     COLUMNS,
-    EER,
-    MIN_DCF,
     BackendRows,
     Measure,
     backend_rows,
@@ -63,18 +60,27 @@ def rate_cell(
 
 
 def rates_section(comparison: Comparison) -> Section:
-    """EER and minDCF by noise type and SNR, one matrix per system."""
+    """EER by noise type and SNR, one matrix per system."""
     row = first(comparison.conditions[0])
     trials = (
         f"{row['num_target']} target and {row['num_nontarget']} nontarget trials of {row['num_speakers']} speakers in each "
         f"condition, {row['num_dropped']} dropped. Small print: 95 % intervals, from a bootstrap over speakers."
     )
     eer = _rate_grid(comparison, "EER (%)", lambda row: row["eer"], lambda row: (row["eer_low"], row["eer_high"]), 1)
-    costs = [_cost_grid(comparison, prior) for prior in ("0.01", "0.05")]
-    means = mean_body(comparison)
+    return Section("Error rates by condition", [eer, Text(trials)], essential=True)
+
+
+def costs_section(comparison: Comparison) -> Section:
+    """MinDCF by noise type and SNR, one matrix per system and prior."""
+    return Section("Costs by condition", [_cost_grid(comparison, prior) for prior in ("0.01", "0.05")])
+
+
+def means_section(comparison: Comparison) -> Section:
+    """Means over conditions; empty with one condition."""
+    if not (means := mean_body(comparison)):
+        return Section("Means over conditions")
     header = ["mean", *(f"{name} {column}".strip() for name in comparison.systems for column in COLUMNS)]
-    table = [Panel("Means", [Table(header, means)])] if means else []
-    return Section("Error rates by condition", [eer, *costs, *table, Text(trials)])
+    return Section("Means over conditions", [Table(header, means)])
 
 
 def draws_section(comparison: Comparison) -> Section:
@@ -146,7 +152,7 @@ def verdict_cell(tests: Sequence[PairedTest]) -> Cell:
 
 
 def paired_section(first_name: str, found: Sequence[Verdict]) -> Section:
-    """Differences by condition, one matrix per compared system."""
+    """Difference in the mean in a sentence, and by condition in a matrix, per compared system."""
     panels = [
         Panel(f"{first_name} minus {verdict.other}: EER (points)", [matrix(verdict.conditions, verdict_cell)])
         for verdict in found
@@ -154,9 +160,10 @@ def paired_section(first_name: str, found: Sequence[Verdict]) -> Section:
     legend = (
         f"Blue: {first_name} errs less; orange: it errs more; white: no difference shown at the {100 * SIGNIFICANT:g} % level, "
         "after Holm's correction for the number of conditions. Same trials and the same draws of speakers for both systems; "
-        "Student's t over speakers. Small print: 95 % intervals. Means are not tested here but above."
+        "Student's t over speakers. Small print: 95 % intervals. Means are tested in the sentences above."
     )
-    return Section("Side by side", [Grid(panels), Text(legend)] if found else [])
+    said = [Text(verdict_text(first_name, verdict), "verdict") for verdict in found]
+    return Section("Side by side", [*said, Grid(panels), Text(legend)] if found else [])
 
 
 def snr_section(comparison: Comparison) -> Section:
@@ -197,34 +204,6 @@ def _cells(measures: Sequence[Measure], rows: Sequence[Row]) -> list[str]:
     return [measure.cell(rows) for measure in measures]
 
 
-def papers_section(comparisons: Sequence[Comparison], paper_backends: Mapping[str, str]) -> Section:
-    """Each system by the back end of its paper; empty if that is the tables' own for all of them.
-
-    Parameters
-    ----------
-    comparisons : sequence of Comparison
-    paper_backends : mapping of str to str
-        Back end per system; systems that are not named, or were not scored by theirs, have no line.
-    """
-    own = [rows for rows in backend_rows(comparisons) if paper_backends.get(rows.system) == rows.backend]
-    if all(rows.backend == comparisons[0].backend for rows in own):
-        return Section("As each paper scores")
-    measures = (EER, MIN_DCF)
-    order = list(comparisons[0].systems)
-    lines = [
-        [rows.system, rows.backend, *_cells(measures, rows.clean), *_cells(measures, rows.noisy)]
-        for rows in sorted(own, key=lambda rows: order.index(rows.system))
-    ]
-    header = [
-        "system",
-        "back end",
-        *(f"{where} {name}" for where in ("clean", mean_name(own)) for name in _headers(measures)),
-    ]
-    legend = BACKEND_LEGENDS[mean_name(own)]
-    text = f"Each system scored as in the paper that proposes it; {legend}."
-    return Section("As each paper scores", [Table(header, lines, 2), Text(text)])
-
-
 def breakdown_sections(results: Sequence[SystemResults], backend: str) -> list[Section]:
     """Tables of breakdown.json, one per test set and property; none if sv breakdown was not run."""
     systems = [result.breakdown for result in results if result.breakdown]
@@ -236,10 +215,10 @@ def breakdown_sections(results: Sequence[SystemResults], backend: str) -> list[S
 
 def training_section(results: Sequence[SystemResults]) -> Section:
     """Loss and held-out EER over steps; empty if no system was trained here."""
-    journals = [result.journal for result in results]
+    journals = {result.name: result.journal for result in results}
     curves = {"loss": "training loss", "valid_loss": "held-out loss", "valid_eer": "held-out EER (%)"}
     panels = figure_grid([figures.training_curve(journals, key, label) for key, label in curves.items()])
-    return Section("Training", [colour_key([result.name for result in results]), *panels] if panels else [])
+    return Section("Training", [colour_key(list(journals)), *panels] if panels else [])
 
 
 def provenance(results: Sequence[SystemResults]) -> Section:

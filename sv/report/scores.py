@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from sv.report import figures
-from sv.report.blocks import Bar, Command, Figure, Grid, Panel, Section, Table, Text, colour_key, figure_grid
+from sv.report.audio import Audio, Worst, worst_of
+from sv.report.blocks import Bar, Block, Command, Grid, Panel, Section, Sounds, Table, Text, colour_key, figure_grid
 from sv.results.folder import ScoreList
 from sv.results.tables import ACT_DCF, CLLR, MIN_CLLR, MIN_DCF
-from sv.scoring.errors import SpeakerErrors, eer_threshold, speaker_errors, worst_trials
+from sv.scoring.errors import SpeakerErrors, eer_threshold, speaker_errors
 
-NUM_SPEAKERS, NUM_TRIALS = 8, 5  # listed as the worst
+NUM_SPEAKERS = 8  # listed as the worst
 CALIBRATION_MEASURES = (MIN_DCF, ACT_DCF, MIN_CLLR, CLLR)
 ByCondition = Sequence[Sequence[ScoreList]]  # per condition the list of every system
 
@@ -27,18 +28,16 @@ def score_sections(shown: ByCondition) -> list[Section]:
     return [det_section(shown), histogram_section(shown)] if shown else []
 
 
-def error_sections(shown: ByCondition) -> list[Section]:
+def error_sections(shown: ByCondition, audio: Audio) -> list[Section]:
     """Speakers and trials that cause errors; none without conditions."""
-    return [speakers_section(shown), worst_section(shown)] if shown else []
+    return [speakers_section(shown), worst_section(shown, audio)] if shown else []
 
 
 def det_section(shown: ByCondition) -> Section:
     """DET curves, one colour per system and one kind of line per condition."""
     legend = "; ".join(f"{figures.line_of(i)}: {own[0].condition}" for i, own in enumerate(shown))
     text = Text(f"{legend[0].upper()}{legend[1:]}.")
-    return Section(
-        "Detection error trade-off", [colour_key(_names(shown)), Figure(figures.det_curves(by_system(shown))), text]
-    )
+    return Section("Detection error trade-off", [colour_key(_names(shown)), figures.det_curves(by_system(shown)), text])
 
 
 def histogram_section(shown: ByCondition) -> Section:
@@ -74,7 +73,8 @@ def speakers_section(shown: ByCondition) -> Section:
     scatters, tables = [], []
     for own in shown:
         found = [_errors_of(item) for item in own]
-        scatters.append(figures.speaker_scatter(own[0].condition, [errors for errors, _ in found]))
+        told = [(item.system, *errors) for item, errors in zip(own, found)]
+        scatters.append(figures.speaker_scatter(own[0].condition, told))
         tables += [_speaker_panel(item, *errors) for item, errors in zip(own, found)]
     legend = (
         "Trials at or above each system's EER threshold are accepted. A dot is a speaker. A false alarm counts for both of "
@@ -110,19 +110,23 @@ def _speaker_panel(item: ScoreList, errors: SpeakerErrors, names: Sequence[str])
     return Panel(f"{item.system}, {item.condition}", [table, Text(said)])
 
 
-def worst_section(shown: ByCondition) -> Section:
-    """Most confident errors, by the ids of their recordings."""
-    lists, panels = by_system(shown), []
-    for item in lists:
-        kinds = zip(("misses", "false alarms"), worst_trials(item.scores, item.is_target, NUM_TRIALS))
-        for kind, chosen in kinds:
-            rows = [[f"{item.trials.enrolment[i]}\n{item.trials.test[i]}", f"{item.scores[i]:.3f}"] for i in chosen]
-            panels.append(
-                Panel(f"{item.system}, {item.condition}: {kind}", [Table(["enrolment and test", "score"], rows)])
-            )
+def worst_section(shown: ByCondition, audio: Audio) -> Section:
+    """Most confident errors, by the ids of their recordings, and some of them to be heard."""
+    lists = by_system(shown)
+    panels = [_worst_panel(worst, audio) for item in lists for worst in worst_of(item)]
     listen = Command(
-        "To hear one as it was tested:",
+        "To hear any as it was tested:",
         "python -m sv.bin.render_cut data/SET/cuts.jsonl.gz ID > heard.wav",
         f", SET being {' or '.join(dict.fromkeys(item.set_name for item in lists))}.",
     )
-    return Section("The worst trials", [Grid(panels), listen])
+    return Section("The worst trials", [Text(audio.said), Grid(panels), listen])
+
+
+def _worst_panel(worst: Worst, audio: Audio) -> Panel:
+    item, rows = worst.item, []
+    for i in worst.trials:
+        sides = (item.trials.enrolment[i], item.trials.test[i])
+        clips = [(utt, audio.addresses.get((item.set_name, utt), "")) for utt in sides]
+        rows.append([Sounds(clips), f"{item.scores[i]:.3f}"])
+    table: Block = Table(["enrolment and test", "score"], rows)
+    return Panel(f"{item.system}, {item.condition}: {worst.kind}", [table])

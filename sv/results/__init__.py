@@ -8,6 +8,7 @@ protocols   sentences on how noise was added
 tables      cells and tables of a comparison, in text and Markdown
 verdicts    paired tests of the first system against each other one
 versus      every system and back end against given references
+pairs       every two systems of a recorded table, by the paired test
 draws       spread of error rates over draws of noise
 breakdown   rows by properties of the test side: breakdown.json
 score_files a system's trials and rounded scores in one small file

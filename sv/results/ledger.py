@@ -12,11 +12,14 @@ from sv.base.files import atomic_write, write_text
 from sv.base.layout import CLEAN, ModelFolder
 from sv.results.breakdown import tables_of
 from sv.results.comparison import compare
+from sv.results.conditions import is_clean
 from sv.results.draws import draws_note, draws_table
 from sv.results.folder import ScoreLists, load_results
-from sv.results.proof import Proof, digest_of, score_path, store
+from sv.results.pairs import Pairs, pairs, pairs_note, pairs_table
+from sv.results.proof import Proof, differences, digest_of, score_path, store
 from sv.results.protocols import protocol_notes, protocols_of
-from sv.results.rows import Row, check_rows, read_results
+from sv.results.rows import COMPARED, Row, check_rows, read_results
+from sv.results.score_files import StoredScores, read_score_file
 from sv.results.tables import (
     BACKEND_LEGENDS,
     LEGEND,
@@ -70,20 +73,22 @@ def record(
     models = [ModelFolder(folder) for folder in folders]
     systems = [_chosen(read_results(model.results), model, backends) for model in models]
     breakdowns = [load_json(model.breakdown) for model in models if model.breakdown.exists()]
-    differences = {}
+    differing = {}
     if references:
         compare(systems, despite)  # in all conditions, of which only the clean ones are kept as rows
         protocols = protocols_of(systems)
-        differences = {"versus": versus([load_results(folder) for folder in folders], references, ScoreLists(data))}
-        differences |= {"protocols": protocols} if protocols else {}
+        differing = {"versus": versus([load_results(folder) for folder in folders], references, ScoreLists(data))}
+        differing |= {"protocols": protocols} if protocols else {}
         systems = _clean_rows(systems)
     path, files = markdown.parent / "results" / f"{name}.json", {}
     if data is not None and not references:
         systems, files = _stored(path, folders, systems, data, despite)
     digests = {place.name: digest_of(file) for place, file in files.items()} if files else None
+    if len(files) > 1 and len({row["trials_sha256"] for rows in systems for row in rows if is_clean(row)}) == 1:
+        differing["pairs"] = _pairs(systems, [read_score_file(*item) for item in files.items()])
     stored = [_factored(rows) for rows in systems]
     entry = {"note": note, "scores": digests, "despite": list(despite), "systems": stored, "breakdowns": breakdowns}
-    entry |= differences
+    entry |= differing
     text = render(entry, path)
     for place, file in files.items():
         with atomic_write(place, "wb") as out:
@@ -119,6 +124,11 @@ def _stored(
         own, files[place] = store(result, rows, data)
         made.append(own)
     return made, files
+
+
+def _pairs(systems: Sequence[list[Row]], stored: Sequence[StoredScores]) -> Pairs:
+    """Tests of every two systems, by the back end of the first table."""
+    return pairs(systems, stored, compare(systems, COMPARED)[0].backend)
 
 
 def _clean_rows(systems: Sequence[Sequence[Row]]) -> list[list[Row]]:
@@ -173,6 +183,7 @@ def render(entry: dict, path: Path) -> str:
         breakdowns = tables_of([rows for rows in entry["breakdowns"] if rows])
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"{path}: not what sv results record writes ({error!r})") from error
+    pair_notes: list[str] = []
     if "versus" in entry:
         header, *body = versus_table(entry["versus"])
         tables, notes = [markdown_rows(header, body, num_words=2)], [VERSUS_LEGEND, *versus_notes(systems)]
@@ -182,8 +193,12 @@ def render(entry: dict, path: Path) -> str:
         tables = [markdown_table(comparisons[0]), markdown_rows(header, body, num_words=2)]
         if spread := draws_table(comparisons[0]):
             tables.insert(1, markdown_rows(spread[0], spread[1:]))
+        if found := entry.get("pairs"):
+            header, *body = pairs_table(found)
+            tables.insert(-1, markdown_rows(header, body))
+            pair_notes = [pairs_note(found)]
         legend = BACKEND_LEGENDS[mean_name(backend_rows(comparisons))]
-        notes = [f"{LEGEND}; {legend}", *draws_note(comparisons[0]), *footnotes(systems)]
+        notes = [f"{LEGEND}; {legend}", *draws_note(comparisons[0]), *pair_notes, *footnotes(systems)]
     parts = [
         entry["note"],
         *tables,
@@ -234,7 +249,7 @@ def update(markdown: Path) -> None:
 def verify(markdown: Path) -> list[str]:
     """Check a Markdown file as `check` does, and every figure of its results by the scores that are stored beside them.
 
-    Breakdowns, and differences between systems, have no scores of their own here, and are not recomputed.
+    Breakdowns, and differences that were recorded with references, have no scores here, and are not recomputed.
 
     Returns
     -------
@@ -266,7 +281,12 @@ def _verify_entry(path: Path) -> str:
     if not isinstance(digests, dict) or not digests:
         raise ValueError(f"{path}: scores must name score files and their sha256, or be null; record it again")
     systems = [_unfactored(parts) for parts in entry["systems"]]
-    Proof(path=path, digests=digests).verify(systems)
+    proof = Proof(path=path, digests=digests)
+    proof.verify(systems)
+    if "pairs" in entry:
+        made = _pairs(systems, [proof.read(rows[0]["system"]) for rows in systems])
+        for field, found, expected in differences("pairs", entry["pairs"], made):
+            raise ValueError(f"{path}: {field} is {found}, its scores give {expected}")
     return f"{path}: {sum(map(len, systems))} rows of {len(systems)} systems verified by their scores"
 
 

@@ -46,8 +46,38 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def verdicts(lists: Sequence[Sequence[ScoreList]]) -> list[Verdict]:
-    """Paired tests of the first system against each of the others; none if it is alone.
+@dataclass(frozen=True, kw_only=True)
+class Replicates:
+    """EERs of several systems in the conditions that they share, on the same draws of speakers.
+
+    Attributes
+    ----------
+    lists : sequence of sequence of ScoreList
+        Per shared condition the list of every system.
+    eers : list of list of numpy.ndarray
+        Per system and condition, (1 + num_replicates,) percent; the first is that of the scores themselves.
+    num_speakers : int
+    """
+
+    lists: Sequence[Sequence[ScoreList]]
+    eers: list[list[np.ndarray]]
+    num_speakers: int
+
+    @property
+    def rows(self) -> list[Row]:
+        """Row of the first system in each condition."""
+        return [own[0].row for own in self.lists]
+
+    @property
+    def means(self) -> list[np.ndarray]:
+        """EER of each system in `sv.results.means.averaged`, (1 + num_replicates,); over all conditions if none is noisy."""
+        _, noisy = averaged(self.rows)
+        chosen = [i for i, row in enumerate(self.rows) if row in noisy] or range(len(self.rows))
+        return [np.mean([eers[i] for i in chosen], axis=0) for eers in self.eers]
+
+
+def replicates(lists: Sequence[Sequence[ScoreList]]) -> Replicates | None:
+    """Bootstrap of every system's EERs; None unless two systems share a condition.
 
     Parameters
     ----------
@@ -55,26 +85,43 @@ def verdicts(lists: Sequence[Sequence[ScoreList]]) -> list[Verdict]:
         Per shared condition the list of every system.
     """
     if not lists or len(lists[0]) < 2:
-        return []
+        return None
     drawn = [[_replicates(item, own[0].row["seed"]) for item in own] for own in lists]
     ((_, num_speakers), *_), *_ = drawn
-    rows = [own[0].row for own in lists]
-    _, noisy = averaged(rows)
-    chosen = [i for i, row in enumerate(rows) if row in noisy] or range(len(rows))
-    ours, *others = ([eers for eers, _ in own] for own in zip(*drawn))
+    return Replicates(lists=lists, eers=[[eers for eers, _ in own] for own in zip(*drawn)], num_speakers=num_speakers)
+
+
+def verdicts(drawn: Replicates | None, first: int = 0) -> list[Verdict]:
+    """Paired tests of one system, by its place, against each of the others, in their order; none if it is alone."""
+    if drawn is None:
+        return []
+    ours, means = drawn.eers[first], drawn.means
     found = []
-    for item, theirs in zip(lists[0][1:], others):
-        tests = [paired_test(a, b, num_speakers) for a, b in zip(ours, theirs)]
+    for i, theirs in enumerate(drawn.eers):
+        if i == first:
+            continue
+        tests = [paired_test(a, b, drawn.num_speakers) for a, b in zip(ours, theirs)]
         adjusted = holm([test.p_value for test in tests])
-        means = (np.mean([eers[i] for i in chosen], axis=0) for eers in (ours, theirs))
+        rows = [own[first].row for own in drawn.lists]
         found.append(
             Verdict(
-                other=item.system,
+                other=drawn.lists[0][i].system,
                 conditions=[(row, replace(test, p_value=p)) for row, test, p in zip(rows, tests, adjusted)],
-                overall=paired_test(*means, num_speakers),
+                overall=paired_test(means[first], means[i], drawn.num_speakers),
             )
         )
     return found
+
+
+def winner(drawn: Replicates) -> tuple[int, list[Verdict]]:
+    """Place of the system with the least mean EER, and its verdicts against the others.
+
+    The p-values of their overall tests are after Holm's correction for the number of the others.
+    """
+    best = int(np.argmin([own[0] for own in drawn.means]))
+    found = verdicts(drawn, best)
+    adjusted = holm([verdict.overall.p_value for verdict in found])
+    return best, [replace(own, overall=replace(own.overall, p_value=p)) for own, p in zip(found, adjusted)]
 
 
 def _replicates(item: ScoreList, seed: int) -> tuple[np.ndarray, int]:

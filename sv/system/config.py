@@ -155,6 +155,9 @@ def _check_features(system: SystemConfig, where: str) -> None:
             "remove the key"
         )
     step, loss = LOSS_TYPES[system.loss_type][1], f'{where}: loss.type = "{system.loss_type}"'
+    if system.train.masks.prob and not features.num_mel_bins:
+        kind = system.features_type
+        raise ConfigError(f'{where}: train.masks hide mel bins and frames, of which features.type = "{kind}" has none')
     needed = [kind for kind in FEATURES if (kind == _EMBEDDINGS) == (step.reads == "embeddings")]
     if system.features_type not in needed:
         raise ConfigError(f'{loss} needs features.type {_quoted(needed)}, got "{system.features_type}"')

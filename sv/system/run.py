@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from sv.base.config import ConfigError, flatten
 from sv.base.files import sha256_of
@@ -16,6 +16,7 @@ from sv.data.sampler import BATCHES, GroupSampler, ShuffledSampler
 from sv.system.config import SystemConfig, system_to_dict
 from sv.system.folder import build_frontend, build_model, write_system
 from sv.train import best, checkpoint, distributed
+from sv.train.initial import check_fit, fit_of, take_weights
 from sv.train.loop import Plan, Run, Trainer, fit
 from sv.train.steps import STEPS
 
@@ -55,7 +56,7 @@ def train_system(system: SystemConfig, data: TrainingData, exp_dir: Path, world:
     Raises
     ------
     ConfigError
-        If the folder holds another run, or [train] initial names a system without fitting weights.
+        If the folder holds another run, or [train] initial names a system without weights, or with few that fit.
     NonFiniteError
         If a loss or gradient is not finite.
     """
@@ -65,6 +66,7 @@ def train_system(system: SystemConfig, data: TrainingData, exp_dir: Path, world:
     if system.train.initial and state is None:
         load_initial(model, ModelFolder(exp_dir.parent / system.train.initial))
     step = STEPS[system.loss_type][1](frontend, model, system.loss, system.num_speakers)
+    step.masks = system.train.masks
     if data.prepare:
         data.prepare(step)
     trainer = Trainer(step, system.train, world, system.seed)
@@ -152,14 +154,19 @@ def load_initial(model: nn.Module, source: ModelFolder) -> None:
     Raises
     ------
     ConfigError
-        If that system has no weights, or none that fits.
+        If that system has no weights, or fewer than half of the model's fit.
     """
     path = source.best
     if not path.is_file():
         raise ConfigError(f"{path}: not there; train {source.name} first, [train] initial names it")
-    given, own = checkpoint.load_weights(path)["model"], model.state_dict()
-    fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
-    if not fitting:
-        raise ConfigError(f"{path}: none of its weights fits this model; [train] initial names it")
-    model.load_state_dict(own | fitting)
-    get_logger("train").info("%d of %d weights from %s", len(fitting), len(own), path)
+    given = checkpoint.load_weights(path)["model"]
+    start_from(model, given, f"{path}, [train] initial")
+
+
+def start_from(model: nn.Module, given: Mapping[str, Tensor], where: str) -> None:
+    """Give a model those of the given weights that have its names and shapes, and say which; ConfigError if few do."""
+    fit = fit_of(model.state_dict(), given)
+    check_fit(fit, where)
+    take_weights(model, given, fit)
+    for line in fit.lines(where):
+        get_logger("train").info("%s", line)

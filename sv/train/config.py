@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sv.base.config import require
+from sv.features.masks import MaskConfig
 
 # Metadata of options that may differ between a run and its continuation: they change no step of it.
 FREE = {"free": True}
+LATER = {"later": True}  # runs from before there was such an option go on while it is at its default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,16 @@ class TrainConfig:
     average_epochs : int
         The weights to be used are the mean of those after so many last epochs, as in WeSpeaker's average_model.py;
         0: those after the epoch of the lowest EER on the held-out speakers.
+    accumulate : int
+        Batches of a step, whose losses are averaged; losses that compare utterances with each other do so within each.
+    lr_batch : int
+        Utterances of a step that `lr` is for, over all ranks: it is multiplied by those that a step has, over this number
+        (Goyal et al. 2017, arXiv:1706.02677). 0: it is for any.
+    ema : float in [0, 1)
+        The weights to be used are a mean over the steps in which each weighs this much less than the next, and batch norms'
+        statistics are those of the last step (torch.optim.swa_utils); 0: the weights themselves.
+    masks : MaskConfig
+        Of the features that a network is trained on.
     initial : str, optional
         Folder of another system, beside this one's, whose weights of the same names and shapes training starts from.
     """
@@ -81,12 +93,23 @@ class TrainConfig:
     checkpoint_interval: int = field(default=0, metadata=FREE)
     keep_checkpoints: int = field(default=2, metadata=FREE)
     average_epochs: int = field(default=0, metadata=FREE)
+    accumulate: int = field(default=1, metadata=LATER)
+    lr_batch: int = field(default=0, metadata=LATER)
+    ema: float = field(default=0.0, metadata=LATER)
+    masks: MaskConfig = field(default=MaskConfig(), metadata=LATER)
     initial: str | None = None
 
     def __post_init__(self) -> None:
         require(
             self,
-            at_least_one=("num_epochs", "crop_samples", "log_interval", "keep_checkpoints", "lr_decay_epochs"),
+            at_least_one=(
+                "num_epochs",
+                "crop_samples",
+                "log_interval",
+                "keep_checkpoints",
+                "lr_decay_epochs",
+                "accumulate",
+            ),
             not_negative=(
                 "num_workers",
                 "warmup_steps",
@@ -95,11 +118,14 @@ class TrainConfig:
                 "restart_epochs",
                 "average_epochs",
                 "weight_decay",
+                "lr_batch",
             ),
             positive=("lr",),
         )
         if self.average_epochs > self.num_epochs:
             raise ValueError(f"average_epochs must be at most num_epochs, {self.num_epochs}, got {self.average_epochs}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be in [0, 1), got {self.ema}")
         if self.schedule == "warm_restarts":
             self._check_restarts()
 

@@ -3,14 +3,16 @@
 import copy
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from sv.base.files import write_text
@@ -20,6 +22,7 @@ from sv.base.packages import require
 from sv.base.seeding import derive_seed
 from sv.models.precision import choose_precision
 from sv.train import best, checkpoint
+from sv.train.accumulation import Accumulated, Plan
 from sv.train.config import TrainConfig
 from sv.train.distributed import World, any_rank, barrier, mean_over_ranks
 from sv.train.schedules import learning_rate
@@ -30,15 +33,6 @@ DTYPES = {"float32": None, "bf16": torch.bfloat16}
 
 class NonFiniteError(RuntimeError):
     """A loss or gradient is NaN or infinite; the message names the batch."""
-
-
-class Plan(Protocol):
-    """Batches of a training set, as the loop reads them."""
-
-    steps_per_epoch: int
-
-    def batches(self, epoch: int, first_step: int) -> Iterable[Batch]:
-        """This rank's batches of an epoch from its step `first_step` on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,15 +86,23 @@ class Trainer:
             device_ids = [world.device] if world.device.type == "cuda" else None
             self.parallel = DistributedDataParallel(step_module, device_ids=device_ids)
         self.optimizer = make_optimizer(step_module, config)
+        self.mean = None  # of the weights so far, if one is kept
+        if config.ema:
+            self.mean = AveragedModel(step_module, multi_avg_fn=get_ema_multi_avg_fn(config.ema)).eval()
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.dtype == torch.float16)
         self.step = 0
         self.best_eer = float("inf")
         self.best: dict[str, Any] | None = None  # what checkpoints tell of best.pt
 
+    def result(self) -> nn.Module:
+        """Model to evaluate and to save in best.pt: of the weights, or of their running mean if one is kept."""
+        return (self.mean.module if self.mean else self.module).result()
+
     def state(self, identity: dict[str, Any]) -> checkpoint.State:
         """Everything that resuming needs."""
         return {
             "system": self.module.state_dict(),
+            **({"mean": self.mean.state_dict()} if self.mean else {}),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "step": self.step,
@@ -113,40 +115,56 @@ class Trainer:
     def restore(self, state: checkpoint.State) -> None:
         """Continue from a checkpoint's state."""
         self.module.load_state_dict(state["system"], strict=True)
+        if self.mean:
+            self.mean.load_state_dict(state["mean"], strict=True)
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.best_eer, self.best = state["step"], state["best_eer"], state.get("best")
         checkpoint.restore_rng(state["rng"])
 
-    def train_step(self, batch: Batch, lr: float, epoch: float = 0.0) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """One update; returns this rank's detached losses and the norm of the gradient over all ranks.
+    def train_step(
+        self, batches: Batch | Sequence[Batch], lr: float, epoch: float = 0.0
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """One update, of one batch or of several whose losses are averaged.
+
+        Returns this rank's detached losses and the norm of the gradient over all ranks.
 
         Raises
         ------
         NonFiniteError
             On every rank, before the update, if the loss of any rank or the gradient is not finite.
         """
-        batch = batch.to(self.world.device)
+        batches = batches if isinstance(batches, tuple) else (batches,)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group.get("lr_scale", 1.0)
         torch.manual_seed(derive_seed(self.seed, "step", self.step, self.world.rank))
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.world.device.type, dtype=self.dtype, enabled=self.dtype is not None):
-            losses = self.parallel(batch, epoch)
-        self._refuse(not bool(torch.isfinite(losses["loss"])), "loss", batch)
-        self.scaler.scale(losses["loss"]).backward()
+        found = [self._backward(batch, epoch, 1 / len(batches), batch is batches[-1]) for batch in batches]
         self.scaler.unscale_(self.optimizer)
         self.module.after_backward()
         gradients = [parameter.grad for parameter in self.module.parameters() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if self.dtype != torch.float16:  # there the scaler skips an overflown step and lowers its scale
-            self._refuse(not bool(torch.isfinite(norm)), "gradient", batch)
+            self._refuse(not bool(torch.isfinite(norm)), "gradient", batches[-1])
         if self.config.max_grad_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self.module.parameters(), self.config.max_grad_norm, norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.mean:
+            self.mean.update_parameters(self.module)
         self.step += 1
-        return {name: value.detach() for name, value in losses.items()}, norm
+        return {name: sum(losses[name] for losses in found) / len(found) for name in found[0]}, norm
+
+    def _backward(self, batch: Batch, epoch: float, share: float, last: bool) -> dict[str, torch.Tensor]:
+        """Add the gradient of a batch, times its share of the step; ranks exchange gradients with the last one."""
+        batch = batch.to(self.world.device)
+        alone = not last and isinstance(self.parallel, DistributedDataParallel)
+        with self.parallel.no_sync() if alone else nullcontext():
+            with torch.autocast(self.world.device.type, dtype=self.dtype, enabled=self.dtype is not None):
+                losses = self.parallel(batch, epoch)
+            self._refuse(not bool(torch.isfinite(losses["loss"])), "loss", batch)
+            self.scaler.scale(losses["loss"] * share if share < 1 else losses["loss"]).backward()
+        return {name: value.detach() for name, value in losses.items()}
 
     def _refuse(self, bad_here: bool, what: str, batch: Batch) -> None:
         if any_rank(bad_here, self.world.device):
@@ -209,6 +227,7 @@ def fit(
         Of `checkpoint.load_newest`.
     """
     config, world, log = trainer.config, trainer.world, get_logger("train")
+    plan = Accumulated(plan, config.accumulate)
     if state is not None:
         trainer.restore(state)
         log.info("resuming at step %d", trainer.step)
@@ -218,7 +237,7 @@ def fit(
             trainer.module.train()
             _train_epoch(trainer, plan, epoch, journal, run)
             trainer.module.eval()
-            result = trainer.module.result()
+            result = trainer.result()
             scores = evaluate(result)
             journal.write(trainer.step, epoch=epoch, **{f"valid_{name}": value for name, value in scores.items()})
             log.info(
@@ -235,11 +254,11 @@ def fit(
         _use_mean(trainer, evaluate, run)
 
 
-def _train_epoch(trainer: Trainer, plan: Plan, epoch: int, journal: "Journal", run: Run) -> None:
+def _train_epoch(trainer: Trainer, plan: Accumulated, epoch: int, journal: "Journal", run: Run) -> None:
     config, world = trainer.config, trainer.world
     first, total = trainer.step % plan.steps_per_epoch, plan.steps_per_epoch
-    batches = tqdm(
-        plan.batches(epoch, first),
+    steps = tqdm(
+        plan.steps(epoch, first),
         initial=first,
         total=total,
         desc=f"epoch {epoch}",
@@ -247,10 +266,11 @@ def _train_epoch(trainer: Trainer, plan: Plan, epoch: int, journal: "Journal", r
         disable=None if world.is_main else True,
     )
     since, count = time.time(), 0
-    for batch in batches:
-        lr = learning_rate(config, trainer.step, plan.steps_per_epoch)
-        losses, norm = trainer.train_step(batch, lr, trainer.step / plan.steps_per_epoch)
-        count += len(batch.utterances) * world.size
+    for batches in steps:
+        size = sum(len(batch.utterances) for batch in batches) * world.size
+        lr = learning_rate(config, trainer.step, plan.steps_per_epoch) * (size / (config.lr_batch or size))
+        losses, norm = trainer.train_step(batches, lr, trainer.step / plan.steps_per_epoch)
+        count += size
         if trainer.step % config.log_interval == 0:
             means = mean_over_ranks({name: float(value) for name, value in losses.items()}, world.device)
             rate = count / (time.time() - since)

@@ -3,13 +3,17 @@
 import base64
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
+from sv.kaldi import read_utt2spk, write_data_dir
 from sv.report.page import page
 from sv.results.folder import ScoreLists, load_results
 
@@ -124,21 +128,33 @@ pytestmark = pytest.mark.skipif(
     find_chromium() is None, reason="no Chromium on the PATH (Debian: apt install chromium)"
 )
 # Elements that are cut off or reach beyond the viewport, but for those in a box that scrolls.
-OVERFLOWING = """[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll, svg, details'))
+OVERFLOWING = """[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll, svg, details:not(.fold)'))
   .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
 # Cells of matrices whose text is wider than they are.
 CROWDED = """[...document.querySelectorAll('.matrix td')].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.innerText)"""
-SMALL = """[...document.querySelectorAll('p, td, th, li')].filter(e => e.innerText.trim())
+SMALL = """[...document.querySelectorAll('p, td, th, li, small, a, summary, pre, figcaption')].filter(e => e.textContent.trim())
   .map(e => parseFloat(getComputedStyle(e).fontSize)).reduce((a, b) => Math.min(a, b))"""
+# CSS pixels of the print in drawings, which scale.
+DRAWN = """[...document.querySelectorAll('svg')].flatMap(svg => [...svg.querySelectorAll('text')].map(text =>
+  parseFloat(getComputedStyle(text).fontSize) * svg.getBoundingClientRect().width / svg.viewBox.baseVal.width))
+  .reduce((a, b) => Math.min(a, b))"""
+UNFOLD = "document.querySelectorAll('details').forEach(e => { e.open = true; })"
 
 
 @pytest.fixture
 def report(tmp_path, write_folders) -> Path:
-    """A report of two systems with long names."""
+    """A report of two systems with long names, with recordings."""
     names = {"exu_net_with_a_long_name": 3.0, "se_resnet": 1.5}
     results = [load_results(folder) for folder in write_folders(tmp_path, names)]
-    path = tmp_path / "index.html"
-    path.write_text(page(results, ScoreLists(tmp_path / "data"), "Made up for a test."), encoding="utf-8")
+    soundfile.write(tmp_path / "hum.wav", 0.3 * np.sin(np.arange(16_000) / 9), 16_000)
+    for data_dir in (tmp_path / "data").iterdir():
+        utt2spk = read_utt2spk(data_dir / "utt2spk")
+        wav_scp = dict.fromkeys(utt2spk, str(tmp_path / "hum.wav"))
+        write_data_dir(data_dir, wav_scp=wav_scp, utt2spk=utt2spk, utt2dur=dict.fromkeys(utt2spk, 1.0))
+    path, papers = tmp_path / "index.html", {"exu_net_with_a_long_name": "neg_mean_l2", "se_resnet": "cosine"}
+    lists = ScoreLists(tmp_path / "data")
+    text = page(results, lists, "Made up for a test.", paper_backends=papers, audio=tmp_path / "index-audio")
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -151,10 +167,13 @@ def browser(tmp_path):
 @pytest.mark.parametrize(("width", "phone"), [(360, True), (390, True), (820, False), (1280, False)])
 def test_nothing_is_cut_off_at_any_width(report, browser, width, phone, tmp_path) -> None:
     browser.open(report, width, phone=phone)
-    assert browser.evaluate("document.documentElement.scrollWidth") <= width
-    assert browser.evaluate(OVERFLOWING) == []
-    assert browser.evaluate(CROWDED) == []
-    assert browser.evaluate(SMALL) >= 12  # CSS pixels; the small print of intervals is below its number
+    for _ in ("folded", "unfolded"):
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
+        assert browser.evaluate(OVERFLOWING) == []
+        assert browser.evaluate(CROWDED) == []
+        browser.evaluate(UNFOLD)
+    assert browser.evaluate(SMALL) >= 11  # CSS pixels
+    assert browser.evaluate(DRAWN) >= 11
     browser.screenshot(tmp_path / "page.png")
     image = (tmp_path / "page.png").read_bytes()
     scale = 2 if phone else 1
@@ -164,9 +183,77 @@ def test_nothing_is_cut_off_at_any_width(report, browser, width, phone, tmp_path
     )
 
 
+def test_a_phone_shows_the_essentials_on_a_few_screens(report, browser) -> None:
+    browser.open(report, 390, height=844, phone=True)
+    folded = browser.evaluate("document.documentElement.scrollHeight")
+    browser.evaluate(UNFOLD)
+    assert folded < 4 * 844 < browser.evaluate("document.documentElement.scrollHeight")
+
+
+def test_a_link_of_the_contents_opens_its_section_and_shows_its_heading(report, browser) -> None:
+    browser.open(report, 390, height=844, phone=True)
+    places = browser.evaluate("[...document.querySelectorAll('nav a')].map(e => e.getAttribute('href'))")
+    assert len(places) == 14
+    for place in places:
+        browser.evaluate(f"location.hash = {json.dumps(place)}")
+        section = f"document.getElementById({json.dumps(place[1:])}).closest('section')"
+        assert browser.evaluate(f"{section}.firstElementChild.open")
+        assert -1 <= browser.evaluate(f"{section}.querySelector('h2').getBoundingClientRect().top") < 844
+
+
+def test_contents_stay_at_the_side_of_a_wide_screen_where_nothing_is_folded(report, browser) -> None:
+    browser.open(report, 1400)
+    assert browser.evaluate(
+        "document.querySelector('#the-worst-trials table').checkVisibility({contentVisibilityAuto: true})"
+    )
+    browser.evaluate("window.scrollTo(0, 3000)")
+    box = browser.evaluate("(r => [r.top, r.right])(document.querySelector('nav').getBoundingClientRect())")
+    assert 0 <= box[0] < 50 and box[1] <= browser.evaluate(
+        "document.querySelector('main').getBoundingClientRect().left"
+    )
+
+
+def test_every_drawing_tells_its_values_on_hover_and_in_a_table(report, browser) -> None:
+    browser.open(report, 1400)
+    assert browser.evaluate(
+        "[...document.querySelectorAll('figure')].every(e => e.querySelector('.spots > * > title'))"
+    )
+    assert browser.evaluate("[...document.querySelectorAll('figure')].every(e => e.querySelector('.values td'))")
+    under = """(e => { e.scrollIntoView({block: 'center'}); const r = e.getBoundingClientRect();
+      return document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2).textContent;
+    })(document.querySelector('.spots > *'))"""
+    assert browser.evaluate(under).startswith("exu_net_with_a_long_name, noise 0 dB: EER ")
+
+
+def test_recordings_can_be_played(report, browser) -> None:
+    browser.open(report, 1400)
+    sources = browser.evaluate("[...document.querySelectorAll('audio')].map(e => e.getAttribute('src'))")
+    assert sources and all((report.parent / source).is_file() for source in sources)
+    assert not [address for address in browser.requests if address.endswith(".flac")]  # before somebody asks
+    length = """new Promise(done => { const e = document.querySelector('audio'); e.onloadedmetadata = () => done(e.duration);
+      e.onerror = () => done(0); e.preload = 'metadata'; e.load(); })"""
+    answer = browser.send("Runtime.evaluate", expression=length, awaitPromise=True, returnByValue=True)
+    assert answer["result"]["value"] == 1.0
+
+
+def test_a_dark_screen_gets_light_print(report, browser) -> None:
+    shade = "getComputedStyle(document.querySelector({})).{}"
+    found = {}
+    for scheme in ("light", "dark"):
+        browser.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        browser.open(report, 1400)
+        found[scheme] = [
+            sum(map(int, re.findall(r"\d+", browser.evaluate(shade.format(json.dumps(what), which)))[:3]))
+            for what, which in (("body", "backgroundColor"), ("p", "color"), ("svg text", "fill"))
+        ]
+    (light_back, *light), (dark_back, *dark) = found["light"], found["dark"]
+    assert light_back > 700 and max(light) < 400 and dark_back < 120 and min(dark) > 500
+
+
 def test_every_section_and_drawing_is_visible(report, browser) -> None:
     browser.open(report, 390, phone=True)
-    assert browser.evaluate("document.querySelectorAll('section').length") == 11
+    assert browser.evaluate("document.querySelectorAll('section').length") == 14
+    browser.evaluate(UNFOLD)
     sizes = browser.evaluate(
         "[...document.querySelectorAll('svg')].map(e => e.getBoundingClientRect()).map(r => [r.width, r.height])"
     )
@@ -178,7 +265,10 @@ def test_every_section_and_drawing_is_visible(report, browser) -> None:
 
 def test_it_asks_for_nothing_and_complains_of_nothing(report, browser) -> None:
     browser.open(report, 1280)
-    assert set(browser.requests) <= {report.resolve().as_uri(), "about:blank"}
+    asked = {
+        address for address in browser.requests if not address.startswith("data:")
+    }  # the browser's icons of a player
+    assert asked <= {report.resolve().as_uri(), "about:blank"}
     assert browser.complaints == []
 
 

@@ -3,7 +3,7 @@
 from sv.scoring.backends.b_vector import BVectorBackEnd
 from sv.scoring.backends.cosine import CosineBackEnd
 from sv.scoring.backends.interface import BackEnd, HeldOut, Training
-from sv.scoring.backends.papers import paper_backend
+from sv.scoring.backends.papers import PAPER_BACKEND, paper_backend
 from sv.scoring.backends.plda import PldaBackEnd, PldaConfig
 from sv.scoring.backends.segments import MeanCosBackEnd, NegMeanL2BackEnd
 
@@ -20,6 +20,7 @@ BACKENDS: dict[str, type[BackEnd]] = {
 
 __all__ = [
     "BACKENDS",
+    "PAPER_BACKEND",
     "BVectorBackEnd",
     "BackEnd",
     "CosineBackEnd",

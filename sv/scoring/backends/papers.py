@@ -14,6 +14,7 @@ PAPER_BACKEND = {
     "resnet_se34v2": "neg_mean_l2",
     "vggvox": "neg_mean_l2",
     "ecapa_tdnn": "cosine-asnorm",
+    "campplus": "cosine",
     "diff_sv": "mean_cos",
     "ge2e_lstm": "cosine",
     "embedding_linear": "cosine",

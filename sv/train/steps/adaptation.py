@@ -159,7 +159,7 @@ class AdaptationStep(StepModule):
         clean = self.read(batch.references)
         with torch.no_grad():
             targets = self.targets(clean)
-        found = self.student(self.read(batch.waveforms))
+        found = self.student(self.hear(batch.waveforms))
         with torch.autocast(clean.device.type, enabled=False):
             losses = self._losses(found, targets.float(), clean, batch)
         return {"loss": sum(getattr(self.config, name) * value for name, value in losses.items()), **losses}

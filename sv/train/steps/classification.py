@@ -70,7 +70,7 @@ class ClassificationStep(StepModule):
 
     def forward(self, batch: WaveformBatch, epoch: float = 0.0) -> dict[str, Tensor]:
         """Loss of a batch of waveforms."""
-        embeddings, config = self.model.embed(self.read(batch.waveforms)), self.config
+        embeddings, config = self.model.embed(self.hear(batch.waveforms)), self.config
         margin = rising_margin(epoch, config.margin, config.margin_from, config.margin_until, config.margin_rise)
         with torch.autocast(embeddings.device.type, enabled=False):
             return {"loss": self.criterion(embeddings.float(), batch.speaker_ids, margin)}

@@ -75,7 +75,7 @@ class DiffSVStep(StepModule):
 
     def forward(self, batch: WaveformBatch, epoch: float = 0.0) -> dict[str, Tensor]:
         """Losses of waveforms and their references: each term by name, unweighted, and their weighted sum as `loss`."""
-        features, clean = self.read(batch.waveforms), self.read(batch.references)
+        features, clean = self.hear(batch.waveforms), self.read(batch.references)
         prior = self.model.enhancer(features)
         noise = torch.randn_like(features)
         denoised = self.model.denoise(prior.detach(), noise, self.config.num_steps, self.config.solver)

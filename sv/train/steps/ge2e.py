@@ -93,7 +93,7 @@ class GE2EStep(StepModule):
         rng = generator("ge2e", repr(epoch))  # keyed by the step alone: the same on all ranks
         if self.config.min_samples:
             waveforms = waveforms[:, : int(rng.integers(self.config.min_samples, waveforms.shape[1], endpoint=True))]
-        embeddings = self.model.embed(self.read(waveforms))
+        embeddings = self.model.embed(self.hear(waveforms))
         with torch.autocast(embeddings.device.type, enabled=False):
             everyone = gather_rows(by_speaker(embeddings.float(), batch.speaker_ids))
             if isinstance(self.criterion, TE2E):

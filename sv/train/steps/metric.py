@@ -79,7 +79,7 @@ class MetricStep(StepModule):
 
     def forward(self, batch: WaveformBatch, epoch: float = 0.0) -> dict[str, Tensor]:
         """Losses of the waveforms of speakers, one after the other, with equally many utterances."""
-        embeddings = self.model.embed(self.read(batch.waveforms))
+        embeddings = self.model.embed(self.hear(batch.waveforms))
         with torch.autocast(embeddings.device.type, enabled=False):
             return self._losses(embeddings.float(), batch.speaker_ids)
 

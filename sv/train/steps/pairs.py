@@ -82,7 +82,7 @@ class PairStep(StepModule):
 
     def forward(self, batch: WaveformBatch, epoch: float = 0.0) -> dict[str, Tensor]:
         """Losses of a batch: each weighted term by name, unweighted, and their weighted sum as `loss`."""
-        features = self.read(batch.waveforms)
+        features = self.hear(batch.waveforms)
         embedded = self.model(features) if self.config.feature_mse else Embedded(self.model.embed(features), None)
         with torch.autocast(features.device.type, enabled=False):
             losses = self._losses(embedded, batch)

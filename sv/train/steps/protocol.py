@@ -5,6 +5,8 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 import torch
 from torch import Tensor, nn
 
+from sv.features.masks import MaskConfig, mask_features
+
 
 class Batch(Protocol):
     """A batch as the loop sees it: moved to a device, named in errors, and otherwise passed through.
@@ -105,6 +107,7 @@ class StepModule(nn.Module):
     def __init__(self, frontend: nn.Module, model: nn.Module, config: Any = None) -> None:
         super().__init__()
         self.frontend, self.model, self.config = frontend, model, config
+        self.masks = MaskConfig()  # none, unless the training sets others
 
     @classmethod
     def check(cls, loss: Any, batches: Any, train: Any) -> None:
@@ -114,6 +117,11 @@ class StepModule(nn.Module):
         """Features of waveforms, or embeddings as they are, by the front end: in float32 whatever the network computes in."""
         with torch.autocast(inputs.device.type, enabled=False):
             return self.frontend(inputs)
+
+    def hear(self, inputs: Tensor) -> Tensor:
+        """Features as of `read`, with the masks of the training."""
+        features = self.read(inputs)
+        return mask_features(features, self.masks) if self.training and self.masks.prob else features
 
     def parameter_groups(self, decayed: str = "all") -> list[dict[str, Any]]:
         """All parameters, with and without weight decay; see `TrainConfig.decayed`."""

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -80,6 +81,18 @@ def test_the_same_results_make_the_same_page(systems, tmp_path) -> None:
     before = (tmp_path / "index.html").read_bytes()
     run(systems)
     assert (tmp_path / "index.html").read_bytes() == before
+
+
+def test_recordings_lie_beside_the_page_and_those_of_an_earlier_page_go(systems, tmp_path) -> None:
+    audio = tmp_path / "index-audio"
+    audio.mkdir()
+    for name in (f"{'0' * 16}.flac", "mine.txt"):
+        (audio / name).write_text("x")
+    run(systems)
+    sources = re.findall(r'<audio controls preload="none" src="([^"]*)"', (tmp_path / "index.html").read_text())
+    assert sources
+    assert {path.name for path in audio.iterdir()} == {Path(source).name for source in sources} | {"mine.txt"}
+    assert all((tmp_path / source).is_file() for source in sources)
 
 
 def test_a_system_without_results_says_which_stage_makes_them(systems, fails, tmp_path) -> None:

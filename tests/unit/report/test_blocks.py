@@ -13,6 +13,7 @@ from sv.report.blocks import (
     Matrix,
     Panel,
     Section,
+    Sounds,
     Table,
     Text,
     brief,
@@ -36,7 +37,7 @@ def cell(values) -> Cell:
 def html_of(block) -> str:
     """HTML of one block, without the newlines between tags."""
     page = render("title", [], [Section("heading", [block])])
-    inside = re.search(r"<h2>heading</h2>\n(.*?)\n?</section>", page, re.DOTALL)[1]
+    inside = re.search(r'<div class="body" id="heading">\n(.*?)\n?</div></details></section>', page, re.DOTALL)[1]
     return re.sub(r">\n+<", "><", inside)
 
 
@@ -106,11 +107,28 @@ def test_everything_is_escaped(block) -> None:
     assert "<script" not in page and "&lt;script&gt;" in html_of(block)
 
 
-def test_drawings_are_not_and_empty_ones_are_left_out() -> None:
-    assert html_of(Figure(Markup("<svg></svg>"))) == "<svg></svg>"
-    assert "&lt;svg" in html_of(Figure("<svg></svg>"))
-    assert figure_grid([Markup(), Markup("<svg/>")]) == [Grid([Figure(Markup("<svg/>"))])]
-    assert figure_grid([Markup()]) == []
+def test_drawings_are_not_and_absent_ones_are_left_out() -> None:
+    drawn = Figure("a <b>", Markup("<svg></svg>"), Table(["x"], [["<y>"]]))
+    found = html_of(drawn)
+    assert found.startswith('<figure id="a-b"><svg></svg><figcaption><a href="#a-b">a &lt;b&gt;</a></figcaption>')
+    assert found.endswith("</tbody></table></div></details></figure>") and "&lt;y&gt;" in found
+    assert "&lt;svg" in html_of(Figure("a", "<svg></svg>", Table([], [])))
+    assert figure_grid([None, drawn]) == [Grid([drawn])]
+    assert figure_grid([None]) == []
+
+
+def test_recordings_that_can_be_heard_have_players_and_others_a_name() -> None:
+    found = html_of(Table(["x", "y"], [[Sounds([("<a>", "a/1.flac"), ("b", "")]), "1"]]))
+    assert found.count("<audio") == 1
+    assert (
+        '<audio controls preload="none" src="a/1.flac" aria-label="&lt;a&gt;"></audio><span class="clip">b</span>'
+        in found
+    )
+
+
+def test_headings_that_look_alike_have_addresses_of_their_own() -> None:
+    page = render("title", [], [Section(heading, [Text("x")]) for heading in ("A b", "a-b", "a b 2", "?", "!")])
+    assert re.findall(r'<div class="body" id="([^"]*)"', page) == ["a-b", "a-b-2", "a-b-2-2", "part", "part-2"]
 
 
 def test_line_ends_within_cells_and_texts_are_kept() -> None:

@@ -13,14 +13,20 @@ def test_the_matrix_holds_means_over_trials_and_gaps():
     np.testing.assert_array_equal(means, [[5, 2, np.nan], [np.nan] * 3, [np.nan, -1, np.nan]])
 
 
-def test_cells_of_a_small_matrix_are_labelled_and_speakers_named():
-    svg = similarity_matrix(np.array([[0.91, -0.25], [np.nan, 0.5]]), ["p225", "p226"], "digits")
+def test_cells_of_a_small_matrix_tell_their_values_and_speakers_named():
+    found = similarity_matrix(np.array([[0.91, -0.25], [np.nan, 0.5]]), ["p225", "p226"], "digits")
+    svg = found.svg
     texts = re.findall(r">([^<>]+)</text>", svg)
-    assert {"0.91", "0.50", "p225", "p226", "enrolled", "tested", "digits"} <= set(texts)
-    assert "-0.25" in texts or "\N{MINUS SIGN}0.25" in texts
+    assert {"p225", "p226", "enrolled", "tested", "digits"} <= set(texts)
+    told = re.findall(r"<title>([^<]+)</title>", svg)
+    assert told == [
+        "p225 tested, p225 enrolled: 0.91", "p225 tested, p226 enrolled: -0.25", "p226 tested, p226 enrolled: 0.50"
+    ]  # fmt: skip
+    assert found.values.rows == [["p225", "0.91", "-0.25", "p226"], ["p226", "0.50", "-", "-"]]
     assert "nan" not in svg.lower()
-    many = similarity_matrix(np.eye(40), [f"p{i}" for i in range(40)], "many")
-    assert "1.00" not in re.findall(r">([^<>]+)</text>", many)[:-10]
+    many = similarity_matrix(np.eye(41), [f"p{i}" for i in range(41)], "many")
+    assert "<title>" not in many.svg and len(many.values.rows) == 41
+    assert sum(text.startswith("p") for text in re.findall(r">([^<>]+)</text>", many.svg)) <= 24
 
 
 def test_the_nearest_point_is_where_far_and_frr_meet():
@@ -31,7 +37,7 @@ def test_the_nearest_point_is_where_far_and_frr_meet():
 
 
 def test_the_curves_of_error_rates_are_drawn_with_the_chosen_threshold():
-    svg = error_rates(np.array([0.9, 0.8, 0.3, 0.7, 0.2, 0.1]), np.array([1, 1, 1, 0, 0, 0], dtype=bool), "ge2e")
+    svg = error_rates(np.array([0.9, 0.8, 0.3, 0.7, 0.2, 0.1]), np.array([1, 1, 1, 0, 0, 0], dtype=bool), "ge2e").svg
     texts = set(re.findall(r">([^<>]+)</text>", svg))
     assert {"false alarms (FAR)", "misses (FRR)", "threshold", "ge2e"} <= texts
     assert svg.startswith("<svg") and 'aria-label="Error rates over the threshold, ge2e"' in svg

@@ -1,3 +1,4 @@
+import itertools
 import re
 import xml.etree.ElementTree as ET
 
@@ -23,12 +24,12 @@ def score_list(seed: int = 0, count: int = 200, noise: str | None = None) -> Sco
 
 
 def test_an_svg_scales_and_is_described_and_reproducible() -> None:
-    drawn = figures.det_curves([score_list()])
+    drawn = figures.det_curves([score_list()]).svg
     root = ET.fromstring(drawn)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert "width" not in root.attrib and "height" not in root.attrib and root.attrib["viewBox"]
     assert (root.attrib["role"], root.attrib["aria-label"]) == ("img", "DET curves")
-    assert drawn == figures.det_curves([score_list()])
+    assert drawn == figures.det_curves([score_list()]).svg
 
 
 @pytest.fixture
@@ -75,17 +76,18 @@ def test_speakers_are_dots_at_their_rates(monkeypatch) -> None:
     dots = []
     monkeypatch.setattr(figures.Axes, "scatter", lambda self, x, y, **kwargs: dots.append((x.tolist(), y.tolist())))
     counts = [np.array(values) for values in ([4, 0, 2], [1, 0, 2], [10, 5, 20], [5, 5, 0])]
-    figures.speaker_scatter("clean", [SpeakerErrors(*counts, share=np.zeros(3))])
+    found = figures.speaker_scatter("clean", [("ours", SpeakerErrors(*counts, share=np.array([0.2, 0, 0.8])), "abc")])
     assert dots == [([50.0, 0.0], [25.0, 100.0])]  # the second has no target trial
+    assert found.values.rows == [["ours, c", "2/2", "0/20"], ["ours, a", "1/4", "5/10"]]  # the greatest share first
 
 
 def test_a_million_scores_make_a_small_drawing() -> None:
-    assert len(figures.det_curves([score_list(count=1_000_000)])) < 300_000
-    assert len(figures.score_histogram(score_list(count=1_000_000), (-4.0, 6.0))) < 60_000
+    assert len(figures.det_curves([score_list(count=1_000_000)]).svg) < 300_000
+    assert len(figures.score_histogram(score_list(count=1_000_000), (-4.0, 6.0)).svg) < 60_000
 
 
 def test_training_curve_of_nothing_is_nothing() -> None:
-    assert figures.training_curve([[], [{"step": 1, "loss": 2.0}]], "valid_eer", "held-out EER (%)") == ""
+    assert figures.training_curve({"a": [], "b": [{"step": 1, "loss": 2.0}]}, "valid_eer", "held-out EER (%)") is None
 
 
 @pytest.mark.parametrize(
@@ -93,11 +95,64 @@ def test_training_curve_of_nothing_is_nothing() -> None:
 )
 def test_any_noise_name_is_drawn_as_it_is(name) -> None:
     item = score_list(noise=name)
-    drawn = figures.score_histogram(item, (-4.0, 6.0))
+    drawn = figures.score_histogram(item, (-4.0, 6.0)).svg
     root = ET.fromstring(drawn)
     assert f"a, {name} 5 dB" in [text for element in root.iter() for text in [element.text]]
     assert root.attrib["aria-label"] == f"Scores of a, {name} 5 dB"
     assert "<script" not in drawn
+
+
+def spots_of(figure) -> dict[str, ET.Element]:
+    """Marks that tell their values, by what they tell."""
+    (group,) = (element for element in ET.fromstring(figure.svg).iter() if element.get("class") == "spots")
+    return {mark[0].text: mark for mark in group}
+
+
+def test_points_tell_their_values_where_they_are_drawn(drawn) -> None:
+    found = figures.training_curve({"a": [{"step": 1, "loss": 2.0}, {"step": 5, "loss": 0.5}]}, "loss", "<loss>")
+    spots = spots_of(found)
+    assert list(spots) == ["a, step 1: <loss> 2", "a, step 5: <loss> 0.5"]
+    assert found.values.rows == [["a", "1", "2"], ["a", "5", "0.5"]]
+    markers = [
+        (float(element.get("x")), float(element.get("y")))
+        for element in ET.fromstring(found.svg).iter()
+        if element.tag.endswith("use") and "var(--blue)" in element.get("style")
+    ]
+    marks = [(float(mark.get("cx")), float(mark.get("cy"))) for mark in spots.values()]
+    np.testing.assert_allclose(marks, markers, atol=0.6)
+
+
+def test_a_det_curve_tells_the_misses_at_the_ticks_of_false_alarms() -> None:
+    # Of ten nontargets one is above 0.5: with at most 5 % false alarms the threshold is 1, and one of two targets is missed.
+    scores = np.array([2.0, 0.7, *np.linspace(-1, 0, 9), 0.9])
+    item = as_list(scores, np.arange(12) < 2)
+    rows = figures.det_curves([item]).values.rows
+    assert rows[4] == ["5", "50.00"] and rows[5] == ["10", "0.00"]
+    assert spots_of(figures.det_curves([score_list()]))
+
+
+def test_strips_of_a_histogram_tell_shares_that_sum_to_all(drawn) -> None:
+    found = figures.score_histogram(score_list(), (-4.0, 6.0))
+    assert len(spots_of(found)) == drawing.NUM_BINS
+    shares = np.array([[float(cell) for cell in row[1:]] for row in found.values.rows])
+    np.testing.assert_allclose(shares.sum(axis=0), 100, atol=0.5)
+
+
+def test_many_points_are_thinned_evenly_and_keep_their_ends() -> None:
+    found = drawing.thinned(range(1000), 60)
+    assert (found[0], found[-1], len(found)) == (0, 999, 60)
+    assert {b - a for a, b in itertools.pairwise(found)} <= {16, 17}
+    assert drawing.thinned([1, 2], 60) == [1, 2]
+
+
+def test_texts_that_look_like_colours_stay_and_idle_ids_go() -> None:
+    with drawing.new_axes(2, 2) as axis:
+        axis.set(title="id: #000000; url(#x)")
+        svg = drawing.to_svg(axis, "t")
+    assert "id: #000000; url(#x)</text>" in svg and "var(--grid)" in svg
+    assert 'id="figure_1"' not in svg
+    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', svg)) - {"x"}
+    assert set(re.findall(r' id="([^"]*)"', svg)) == used
 
 
 def test_more_conditions_than_kinds_of_line_are_drawn(drawn) -> None:

@@ -10,12 +10,13 @@ import pytest
 
 from sv.base.layout import condition_name, parse_condition
 from sv.report.blocks import brief
+from sv.report.drawing import PALETTE
 from sv.report.page import page
 from sv.report.rates import flatten, verdict_text
 from sv.results.comparison import compare
 from sv.results.folder import ScoreLists, load_results
 from sv.results.tables import interval_cell
-from sv.results.verdicts import verdicts
+from sv.results.verdicts import replicates, verdicts
 from sv.scoring.errors import worst_trials
 
 ROOT = Path(__file__).parents[3]
@@ -39,7 +40,7 @@ class Reader(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attrs) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "br"):
+        if tag not in ("meta", "br"):  # without end tags
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs) -> None:
@@ -76,8 +77,9 @@ def test_the_page_is_whole_and_needs_nothing_from_elsewhere(folders) -> None:
 def test_the_page_says_all_that_was_promised(folders) -> None:
     reader = read_page(folders)
     for heading in (
-        "Error rates by condition", "Side by side", "EER over SNR", "Detection error trade-off", "Scores", "Calibration",
-        "Training", "Which speakers cause the errors", "The worst trials", "Back ends", "Where the numbers come from",
+        "At a glance", "Error rates by condition", "Side by side", "Costs by condition", "Means over conditions",
+        "EER over SNR", "Detection error trade-off", "Scores", "Calibration", "Training", "Which speakers cause the errors",
+        "The worst trials", "Back ends", "Where the numbers come from",
     ):  # fmt: skip
         assert heading in reader.texts
     drawings = [attributes["aria-label"] for tag, attributes in reader.tags if tag == "svg"]
@@ -117,7 +119,7 @@ def test_the_matrices_hold_the_rows(folders) -> None:
 def test_the_verdict_says_who_errs_less_and_by_how_much(folders) -> None:
     results = [load_results(folder) for folder in folders]
     shared = compare([result.rows for result in results])[0].shared
-    (found,) = verdicts(lists_of(folders).by_condition(results, shared))
+    (found,) = verdicts(replicates(lists_of(folders).by_condition(results, shared)))
     said = next(text for text in read_page(folders).texts if "errs less than" in text)
     assert said.startswith(
         "ours<1> errs less than baseline in the mean of 4 noisy conditions: ours<1> minus baseline is \u2212"
@@ -145,7 +147,8 @@ def test_speakers_and_trials_that_cause_errors_are_named(folders) -> None:
     reader = read_page(folders)
     item = lists_of(folders).of(load_results(folders[1]), load_results(folders[1]).rows[0])
     misses, _ = worst_trials(item.scores, item.is_target, 1)
-    assert f"{item.trials.enrolment[misses[0]]}\n{item.trials.test[misses[0]]}" in reader.texts
+    sides = (item.trials.enrolment[misses[0]], item.trials.test[misses[0]])
+    assert sides in zip(reader.texts, reader.texts[1:])
     assert any(text.endswith("of 8 speakers cause half of the errors.") for text in reader.texts)
     assert {f"s{i:02d}" for i in range(8)} <= set(reader.texts)
 
@@ -185,32 +188,42 @@ def test_conditions_of_any_noise_are_shown_under_its_name(folders, noise) -> Non
     assert not [tag for tag, _ in reader.tags if tag == "img"]
 
 
-def papers_table(folders: list[Path], paper_backends: dict[str, str]) -> list[str]:
-    """Texts of the section on the papers' back ends."""
+def test_every_link_leads_to_a_place_and_no_two_places_have_one_name(folders) -> None:
+    tags = read_page(folders).tags
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = [attributes["href"] for tag, attributes in tags if tag == "a"]
+    assert {link.removeprefix("#") for link in links} <= set(ids)
+    bodies = [attributes["id"] for tag, attributes in tags if tag == "div" and attributes.get("class") == "body"]
+    figures = [attributes["id"] for tag, attributes in tags if tag == "figure"]
+    assert len(figures) == sum(tag == "svg" for tag, _ in tags)
+    assert links[: len(bodies)] == [f"#{name}" for name in bodies]  # the contents, in the page's order
+    assert {f"#{name}" for name in figures} <= set(links)
+
+
+def test_what_is_essential_is_open_and_the_rest_is_folded(folders) -> None:
+    tags = read_page(folders).tags
+    sections = [attributes for i, (tag, attributes) in enumerate(tags) if i and tags[i - 1][0] == "section"]
+    assert ["open" in attributes for attributes in sections] == [True, True] + [False] * (len(sections) - 2)
+
+
+def test_the_page_is_the_same_each_time(folders) -> None:
     results = [load_results(folder) for folder in folders]
-    texts = Reader(page(results, lists_of(folders), paper_backends=paper_backends)).texts
-    if "As each paper scores" not in texts:
-        return []
-    found = [text for text in texts[texts.index("As each paper scores") :] if text.strip()]
-    end = "Each system scored as in the paper that proposes it; noisy: mean over all conditions but clean."
-    return found[: found.index(end)]
+    assert page(results, lists_of(folders)) == page(results, lists_of(folders))
 
 
-def test_each_system_is_shown_by_its_papers_back_end(folders) -> None:
-    found = papers_table(folders, {"ours<1>": "neg_mean_l2", "baseline": "cosine"})
-    assert found[1:7] == ["system", "back end", "clean EER %", "clean minDCF .01", "noisy EER %", "noisy minDCF .01"]
-    assert (found[7:9], found[13:15]) == (["ours<1>", "neg_mean_l2"], ["baseline", "cosine"])
-    rows = {row["condition"]: row for row in load_results(folders[0]).rows if row["backend"] == "neg_mean_l2"}
-    clean = rows.pop("clean")
-    assert found[9:11] == [f"{clean['eer']:.2f}", f"{clean['min_dcf']['0.01']:.3f}"]
-    assert found[11] == f"{sum(row['eer'] for row in rows.values()) / 4:.2f}"
+def test_no_colour_of_the_palette_is_left_in_a_drawing(folders) -> None:
+    text = page([load_results(folder) for folder in folders], lists_of(folders))
+    drawings = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+    for colour in ("#000000", *(own for own, _ in PALETTE.values())):
+        assert not [drawing for drawing in drawings if f": {colour}" in drawing]
+    assert any("var(--orange)" in drawing for drawing in drawings)
 
 
-def test_a_paper_back_end_that_was_not_scored_has_no_line(folders) -> None:
-    found = papers_table(folders, {"ours<1>": "plda", "baseline": "neg_mean_l2"})
-    assert found[7:9] == ["baseline", "neg_mean_l2"] and len(found) == 13
-    assert papers_table(folders, {"ours<1>": "plda", "baseline": "cosine"}) == []
-    assert papers_table(folders, {}) == []
+def test_a_page_without_audio_says_so_and_has_no_players(folders) -> None:
+    reader = read_page(folders)
+    assert "The page was made without audio." in reader.texts
+    assert not [tag for tag, _ in reader.tags if tag == "audio"]
 
 
 def test_the_template_is_part_of_an_installed_package() -> None:

@@ -13,7 +13,7 @@ from sv.kaldi import read_scores
 from sv.kaldi.trials import trials_of_bytes
 from sv.results import proof
 from sv.results.ledger import record, update, verify
-from sv.results.rows import read_results
+from sv.results.rows import bootstrap_curves, read_results
 from sv.results.score_files import (
     FILTERS,
     MAX_BYTES,
@@ -25,6 +25,8 @@ from sv.results.score_files import (
     read_score_file,
     rounded,
 )
+from sv.results.verdicts import holm
+from sv.scoring.bootstrap import paired_test
 
 SYSTEMS = {"ours": 3.0, "baseline": 2.0}
 
@@ -99,6 +101,46 @@ def test_recorded_rows_are_those_of_the_scores_nearly(recorded, tmp_path) -> Non
     assert isinstance(own.lists["test-babble-snr0", "cosine-calibrated"][1], Mapped)
     assert len(own.trials) == 1  # once for all conditions
     assert listed.text == (tmp_path / "data/test/trials").read_bytes()
+
+
+def test_every_two_systems_are_tested_by_the_stored_scores(tmp_path, write_folders) -> None:
+    names = {"ours": 3.0, "baseline": 2.0, "third": 2.0}
+    folders = write_folders(tmp_path, names)
+    path = tmp_path / "board" / "RESULTS.md"
+    record(path, "mini", folders, "", data=tmp_path / "data", backends=["cosine"])
+    update(path)
+    found = json.loads(json_of(path).read_text())["pairs"]
+    assert [test["systems"] for test in found["tests"]] == [
+        ["ours", "baseline"],
+        ["ours", "third"],
+        ["baseline", "third"],
+    ]
+    assert found["backend"] == "cosine" and found["parts"][0] == "clean" and len(found["parts"]) > 1
+    stored = {name: read_score_file(Path("x"), score_file(path, name).read_bytes()) for name in names}
+    rows = {
+        row["condition"]: row for row in read_results(tmp_path / "exp/ours/results.json") if row["backend"] == "cosine"
+    }
+    curves = {}
+    for name, own in stored.items():
+        listed, scores = own.of(("test", "cosine"))
+        curves[name] = bootstrap_curves("test", listed.trials, scores, listed.speakers, rows["clean"]["seed"])
+    eers = {name: 100 * own.eers() for name, own in curves.items()}
+    num_speakers = curves["ours"].num_speakers
+    tests = [paired_test(eers[a], eers[b], num_speakers) for a, b in (test["systems"] for test in found["tests"])]
+    for record_, test, p_value in zip(found["tests"], tests, holm([test.p_value for test in tests])):
+        assert record_["clean"] == pytest.approx([test.difference, test.low, test.high, p_value], abs=1e-6)
+    assert "| ours minus baseline | " in path.read_text()
+    assert "Holm's correction for the number of pairs" in path.read_text()
+    assert verify(path)
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_changed_difference_fails(recorded, place) -> None:
+    def change(entry: dict) -> None:
+        entry["pairs"]["tests"][0]["clean"][place] += 0.01
+
+    rewrite(recorded, change)
+    refused(recorded, r"mini\.json: pairs tests \[0\] clean \[\d\] is .*, its scores give")
 
 
 FIELDS = {

@@ -9,7 +9,7 @@ from sv.bin import results as results_command
 from sv.results.comparison import compare
 from sv.results.folder import ScoreLists, load_results
 from sv.results.ledger import check
-from sv.results.verdicts import verdicts
+from sv.results.verdicts import replicates, verdicts
 from sv.results.versus import versus, versus_table
 
 
@@ -28,7 +28,7 @@ def test_rates_and_differences_are_those_of_the_results_and_of_the_report(folder
     assert ours["noisy"][1] < ours["noisy"][0] < ours["noisy"][2]
     assert baseline["against"] == {}
     shared = compare([result.rows for result in loaded])[0].shared
-    (report,) = verdicts(lists.by_condition(loaded, shared))
+    (report,) = verdicts(replicates(lists.by_condition(loaded, shared)))
     test = report.overall
     assert ours["against"]["baseline:cosine"]["noisy"][:3] == pytest.approx([test.difference, test.low, test.high])
 

@@ -38,7 +38,7 @@ def test_a_system_without_weights_or_with_other_ones_is_named(tmp_path) -> None:
     with pytest.raises(ConfigError, match=r"rawnet1_cnn/checkpoints/best\.pt: not there; train rawnet1_cnn first"):
         load_initial(model, ModelFolder(tmp_path / "rawnet1_cnn"))
     save(torch.nn.Linear(2, 2), tmp_path / "other")
-    with pytest.raises(ConfigError, match=r"best\.pt: none of its weights fits this model"):
+    with pytest.raises(ConfigError, match=r"best\.pt, \[train\] initial: only 0 of 52 weights fit"):
         load_initial(model, ModelFolder(tmp_path / "other"))
 
 

@@ -83,6 +83,25 @@ def test_the_command_writes_what_the_stages_read(tmp_path, capsys) -> None:
     assert said.err == f"--set loss.feature_mse: not for {ECAPA}: no such key\n"
 
 
+def test_the_keys_of_a_file_go_into_a_system_of_another_name(tmp_path, capsys) -> None:
+    tuning = CONF / "tuning" / "large_margin.toml"
+    resolve_config.main(["--out", str(tmp_path), "--with", str(tuning), "--suffix", "_lm", str(ECAPA)])
+    tuned = load_system(capsys.readouterr().out.strip())
+    before = load_system(ECAPA)
+    assert tuned.name == "ecapa_tdnn_lm"
+    assert (tuned.loss.margin, tuned.loss.margin_until, tuned.augment.speeds) == (0.5, 0.0, (1.0,))
+    assert tuned.train.crop_samples == 96_240 and tuned.model == before.model and tuned.features == before.features
+    resolve_config.main(["--out", str(tmp_path), "--with", str(tuning), "--set", "loss.margin=0.3", str(ECAPA)])
+    assert load_system(capsys.readouterr().out.strip()).loss.margin == 0.3
+
+
+def test_a_command_without_keys_is_wrong_usage(tmp_path, capsys) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        resolve_config.main(["--out", str(tmp_path), str(ECAPA)])
+    assert exit_.value.code == 2
+    assert "name keys to set, by --set or --with" in capsys.readouterr().err
+
+
 def test_nothing_is_written_if_one_is_refused(tmp_path) -> None:
     with pytest.raises(SystemExit):
         resolve_config.main(["--out", str(tmp_path / "new"), "--set", "train.lr=0", str(EXU_NET)])

@@ -6,12 +6,12 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sv import __version__
 from sv.base.config import ConfigError, load_json, load_json_table
 from sv.base.files import sha256_of, write_text
 from sv.base.layout import ModelFolder, parse_condition, set_of
@@ -334,7 +334,7 @@ def code_version(folder: str | Path) -> str:
             return _git(folder, "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty")
     except (OSError, subprocess.CalledProcessError):
         pass
-    return f"release {__version__}"
+    return f"release {import_module('sv').__version__}"  # by name: a new release alone makes no stage anew
 
 
 def _git(folder: str | Path, *words: str) -> str:

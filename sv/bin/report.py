@@ -23,7 +23,9 @@ def main(argv: list[str] | None = None) -> None:
         prog="sv report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the data directories, for their trials")
-    parser.add_argument("--out", type=Path, required=True, help="HTML file to write")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="HTML file to write; recordings beside it, in <name>-audio"
+    )
     parser.add_argument("--note", default="", help="shown with the results, for instance what the corpus is not")
     parser.add_argument(
         "--despite",

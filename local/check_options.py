@@ -135,7 +135,7 @@ PATHS = (
     "trials",
     "enrolment",
 )
-SWITCHES = ("mini", "dry_run", "compress", "halves", "verify_audio")
+SWITCHES = ("mini", "dry_run", "compress", "halves", "verify_audio", "quiet")
 OPTIONS |= dict.fromkeys(PATHS, path) | dict.fromkeys(SWITCHES, one_of("true", "false"))
 
 

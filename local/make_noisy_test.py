@@ -74,14 +74,12 @@ def write_conditions(names: list[str], args: argparse.Namespace) -> None:
     """Write every condition's data directory, in --nj processes."""
     from concurrent.futures import ProcessPoolExecutor  # late, as all that follows: --list is asked for by every run
 
-    from tqdm import tqdm
-
     from local.noisy_sets import write_condition
+    from sv.base.progress import counted
 
     work = partial(write_condition, test_dir=args.test_dir, data=args.data, seed=args.seed, protocol=args.protocol)
     with ProcessPoolExecutor(args.nj) as pool:
-        done = pool.map(work, names)
-        for _ in tqdm(done, total=len(names), desc="conditions", unit="set", disable=None):
+        for _ in counted(pool.map(work, names), len(names), args.test_dir.name, "sets"):
             pass
 
 

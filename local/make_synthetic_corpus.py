@@ -23,12 +23,12 @@ from typing import TypeVar
 import numpy as np
 import soundfile
 from scipy.signal import butter, firwin2, lfilter, resample_poly, sosfilt
-from tqdm import tqdm
 
 from sv.base.files import write_text
 from sv.base.layout import SAMPLING_RATE as RATE
 from sv.base.numbers import COUNT, SEED
 from sv.base.packages import require
+from sv.base.progress import counted
 from sv.base.seeding import generator
 
 JobT = TypeVar("JobT")
@@ -311,7 +311,7 @@ def write_noises(out: Path, args: argparse.Namespace) -> None:
 def speak_all(speak: Callable[[JobT], None], jobs: Sequence[JobT], nj: int) -> None:
     """Do each job in a process of its own, `nj` at a time."""
     with multiprocessing.get_context("fork").Pool(nj, maxtasksperchild=1) as pool:
-        for _ in tqdm(pool.imap(speak, jobs), total=len(jobs), desc="voices", unit="speaker", disable=None):
+        for _ in counted(pool.imap(speak, jobs), len(jobs), "voices", "speakers"):
             pass
 
 

@@ -22,7 +22,7 @@ PARTS = ("train", "test")
 
 
 def own_noises(text: str) -> dict[str, Path]:
-    """Folders by name, of `name=folder` separated by commas; a comma before no `name=` is part of the folder.
+    """Folders by name, sorted, of `name=folder` separated by commas; a comma before no `name=` is part of the folder.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def own_noises(text: str) -> dict[str, Path]:
                 f"--noise: {name} is given twice; put the recordings in one folder, or choose another name"
             )
         found[name] = Path(folder)
-    return found
+    return dict(sorted(found.items()))
 
 
 def halves(name: str, folder: Path, seed: int) -> dict[str, list[Path]]:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from job_progress import progress
 from job_request import OPERATORS, Request, ranges, say, shell_line
 
 NO_REMEDY = re.compile("time limit|cancelled|revoked|reservation|by a rule of the cluster")
@@ -254,14 +255,19 @@ def run_all(name: str, request: Request, run_round: Callable[[list[int], int, di
     def tries(task: int) -> int:
         return request.num_tries + (UNLUCKY_TRIES if task in states and states[task].unlucky else 0)
 
+    def status(task: int) -> str:
+        state = read_state(request, task)
+        return state.status if state else ""
+
     attempt = 1
-    while todo:
-        if attempt > 1:
-            most = max(map(tries, todo))
-            say(name, f"attempt {attempt} of {most}: {len(todo)} of {num_picked} jobs again ({states[todo[0]]})")
-        states |= run_round(todo, attempt, states)
-        todo = [task for task in todo if states[task].retriable and attempt < tries(task)]
-        attempt += 1
+    with progress(request, status):
+        while todo:
+            if attempt > 1:
+                most = max(map(tries, todo))
+                say(name, f"attempt {attempt} of {most}: {len(todo)} of {num_picked} jobs again ({states[todo[0]]})")
+            states |= run_round(todo, attempt, states)
+            todo = [task for task in todo if states[task].retriable and attempt < tries(task)]
+            attempt += 1
     failed = [state for state in states.values() if state.status != "done"]
     if failed:
         report(name, request, failed, num_picked)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from job_array import State, digest, one_line_of_errors, read_state, run_all, store, write_whole
+from job_array import State, digest, one_line_of_errors, read_state, run_all, store, write_state, write_whole
 from job_conf import UTILS, Conf, find_conf, read_conf, translate
 from job_request import Request, UsageError, check_options, exit_on_usage_error, parse, raised, ranges, say, shell_line
 
@@ -266,13 +266,9 @@ class Array:
         reason = self.scheduler.explain(job.id, index) or "lost: the scheduler knows it no more, and it left no state"
         if not KNOWN_ENDS.search(reason) and job.output.exists():
             reason = " | ".join([reason, *job.output.read_text(errors="replace").splitlines()[-3:]])
-        return State(
-            task=task,
-            status="lost",
-            attempt=attempt,
-            digest=digest(self.request, task),
-            reason=reason,
-        )
+        lost = State(task=task, status="lost", attempt=attempt, digest=digest(self.request, task), reason=reason)
+        write_state(self.request, lost)  # in its stead: progress and --pick go by the files
+        return lost
 
     def cancel(self) -> None:
         """Remove what we submitted."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from progress_line import LINE
+
 OPTIONS = {  # name: (what a value looks like, what it is)
     "mem": (r"[0-9]{1,15}(\.[0-9]{1,6})?[KMGT]?B?", "memory of a task, as in 4G, 4g or 4096M"),
     "gpu": (r"[0-9]{1,4}", "GPUs of a task, or of a node of it: a whole number, 0 for none"),
@@ -216,7 +218,8 @@ def ranges(numbers: Iterable[int]) -> str:
 
 def say(name: str, message: str) -> None:
     """One line on stderr."""
-    print(f"{name}: {message}", file=sys.stderr, flush=True)
+    with LINE.given_way():
+        print(f"{name}: {message}", file=sys.stderr, flush=True)
 
 
 def exit_on_usage_error(name: str, error: Exception) -> NoReturn:

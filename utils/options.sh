@@ -28,6 +28,7 @@ num_nodes=1       # nodes for training, with --launcher slurm
 num_ranks=        # training processes: one per GPU, at least one per node
 launcher=local    # where jobs run: local, slurm or sge
 seed=0            # of everything random
+quiet=false       # do not show how far a stage is while it runs
 dry_run=false     # say what would run and why, and run nothing
 # End of options
 

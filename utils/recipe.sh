@@ -4,7 +4,7 @@
 # What configurations say, by file; asked once, by choose_systems.
 declare -A features_of=() reads_of=() noisy_copies_of=() noises_of=() reverb_of=()
 tuned='' # by --large-margin
-own_noises=() own_markers=() musan_needs='' own_said='' encoder_said='' # of tests, by choose_noises
+noise_corpora=() own_noises=() own_markers=() musan_needs='' own_said='' encoder_said='' # of tests, by choose_noises
 more_sets=() more_draws=() # of --draws, by list_conditions
 declare -A names_of=() sources_of=() weights_of=() # of models from elsewhere, by configuration
 
@@ -14,7 +14,51 @@ default() { # default OPTION VALUE MINI_VALUE: what an option is if it was not g
   if [[ -z ${!1} ]]; then printf -v "$1" '%s' "$value"; fi
 }
 
+one_spelling() { # one_spelling PATH: relative below the recipe's folder, else absolute; without // and ./ and a last /
+  local how=-ms
+  if [[ /$1/ == */../* ]]; then how=-m; fi # a .. behind a link leads elsewhere than its text
+  realpath "$how" --relative-base="$PWD" -- "$1"
+}
+
+spell_paths() { # markers hold paths as text: options that name the same file or folder are to be the same text
+  local option item found
+  for option in data exp corpora voxceleb1 musan rirs nonspeech100 voices vctk digits noisy_vctk corpus; do
+    if [[ -n ${!option-} ]]; then printf -v "$option" '%s' "$(one_spelling "${!option}")"; fi
+  done
+  for option in config baseline phrase_config extractor trials enrolment model test_audio; do # may be names or lists
+    if [[ -z ${!option-} ]]; then continue; fi
+    found=()
+    while read -r -d , item; do
+      if [[ -e $item ]]; then item=$(one_spelling "$item"); fi
+      found+=("$item")
+    done <<< "${!option},"
+    printf -v "$option" '%s' "$(IFS=, && echo "${found[*]}")"
+  done
+}
+
+in_order() { # in_order LIST KIND...: a list with commas, by the kinds that its items are or begin with, then by name
+  local kind item found=()
+  for kind in "${@:2}"; do
+    while read -r item; do
+      if [[ $item == "$kind" || $item == "$kind"-* ]]; then found+=("$item"); fi
+    done < <(tr , '\n' <<< "$1" | LC_ALL=C sort)
+  done
+  (IFS=, && echo "${found[*]}")
+}
+
+order_lists() { # in another order, the same conditions: each is drawn by itself
+  conditions=$(in_order "$conditions" noise reverb codec clip far)
+  snrs=$(tr , '\n' <<< "$snrs" | LC_ALL=C sort -g | paste -sd ,)
+  despite=$(tr , '\n' <<< "$despite" | LC_ALL=C sort | paste -sd ,)
+  if [[ -v microphones ]]; then microphones=$(tr , '\n' <<< "$microphones" | LC_ALL=C sort | paste -sd ,); fi
+  if [[ ! -v phrase_config ]]; then # whose own protocol draws from them in order
+    noises=$(in_order "$noises" noise music babble nonspeech demand)
+  fi
+}
+
 common_defaults() { # of the options of utils/options.sh that depend on --mini or on this machine
+  spell_paths
+  order_lists
   default data data data/mini
   default exp exp exp/mini
   default corpora '' "$data/corpora"
@@ -162,7 +206,7 @@ sets_of_draw() { # sets_of_draw DRAW SET...: $sets, those of the sets that are o
 choose_noises() { # $own_noises, NAME=DIR of each --noise, and $musan_needs, folders of MUSAN that somebody asks for
   # choose_noises NOISES refuses those of them that are for tests alone, and none.
   local said name conf wanted=$noises
-  musan_needs=''
+  musan_needs='' noise_corpora=()
   local/noises.py ${1+--needed} --noises "${1-}" "$data" > /dev/null
   said=$(local/own_noise.py --list ${noise:+--noise "$noise"} "$data")
   mapfile -t own_noises < <(printf '%s' "$said")
@@ -175,6 +219,12 @@ choose_noises() { # $own_noises, NAME=DIR of each --noise, and $musan_needs, fol
     if [[ ,$wanted, == *,$name,* ]]; then musan_needs+=,${name/babble/speech}; fi
   done
   musan_needs=${musan_needs#,}
+  if [[ $mini == false ]]; then # whose stage makes all corpora
+    if [[ -n $musan_needs ]]; then noise_corpora+=(musan); fi
+    if [[ ,$noises, == *,nonspeech,* ]]; then noise_corpora+=(nonspeech100); fi
+    if [[ ,$noises, == *,demand,* ]]; then noise_corpora+=(noisy_vctk); fi
+  fi
+  add_noise_markers own_markers "$noises"
   if [[ $conditions != noise ]]; then own_said+=" conditions=$conditions"; fi
   encoder_said=''
   if [[ ,$conditions == *,codec* ]]; then # another version, other audio
@@ -187,6 +237,19 @@ choose_noises() { # $own_noises, NAME=DIR of each --noise, and $musan_needs, fol
 
 tests_rooms() { [[ ,$conditions =~ ,(reverb|far) ]]; } # true if rooms of RIRS_NOISES are held out for tests
 
+add_noise_markers() { # add_noise_markers ARRAY NOISES: those of the corpora that these noise types are of
+  local -n markers=$1
+  local name
+  for name in "${noise_corpora[@]}"; do
+    case $name in
+      musan) [[ ,$2, =~ ,(noise|music|babble), ]] || continue ;;
+      nonspeech100) [[ ,$2, == *,nonspeech,* ]] || continue ;;
+      noisy_vctk) [[ ,$2, == *,demand,* ]] || continue ;;
+    esac
+    markers+=("$data/.stage0-corpus-$name.done")
+  done
+}
+
 list_noise_dirs() { # list_noise_dirs CONF: $noise_dirs, arguments that name the training noise of a system; and
   # $noise_markers, what it depends on for these; and $training_rooms
   local said found name own=()
@@ -194,6 +257,7 @@ list_noise_dirs() { # list_noise_dirs CONF: $noise_dirs, arguments that name the
   if tests_rooms && [[ ! ${reverb_of[$1]-0} =~ ^0?(\.0*)?$ ]]; then # it does not hear the rooms of the tests
     noise_markers=("$data/.stage0-rooms.done") training_rooms=$data/rirs_train
   fi
+  add_noise_markers noise_markers "${noises_of[$1]}"
   for name in "${own_noises[@]%%=*}"; do
     own+=("$name")
     if [[ ,${noises_of[$1]}, == *,$name,* ]]; then noise_markers+=("$data/.stage0-$name.done"); fi
@@ -213,12 +277,44 @@ prepare_own_noises() {
   local place name marker options="max_bad=$max_bad seed=$seed" dir
   for place in "${own_noises[@]}"; do
     name=${place%%=*} marker=$data/.stage0-${place%%=*}.done dir=$data/noise_${place%%=*}
-    if stage_needs_run 0 "noise $name" "$marker" "$options" "corpus:$place"; then
+    if stage_needs_run 0 "noise $name" "$marker" "$options" "corpus:noise-$place"; then
       "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_noise_$name.log" local/own_noise.py \
-        --noise "$place" --seed "$seed" --nj "$nj" --max-bad "$max_bad" "$data"
+        --noise "$name=$(linked "noise-$place")" --seed "$seed" --nj "$nj" --max-bad "$max_bad" "$data"
       mark_done 0 "$marker" "$options" "$dir"_{train,test}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz,reco2digest}
     fi
   done
+}
+
+linked() { # linked NAME=DIR: a link to a corpus, made anew; by it the tables name its files, wherever it is moved later
+  local folder
+  if [[ $mini == true || ! -d ${1#*=} ]]; then # it moves with the data, or is a table
+    echo "${1#*=}"
+    return
+  fi
+  folder=$(realpath -s -- "$data")/links
+  mkdir -p "$folder"
+  ln -sfn -- "$(realpath -- "${1#*=}")" "$folder/${1%%=*}"
+  echo "$folder/${1%%=*}"
+}
+
+# 0: a corpus of noise -> data directories, with a marker of its own: other noises of the tests leave the speech alone.
+prepare_noise_corpus() { # prepare_noise_corpus NAME=DIR
+  local name=${1%%=*} marker options="max_bad=$max_bad" given=() sets=() tables
+  marker=$data/.stage0-corpus-$name.done
+  if [[ $name == musan ]]; then given=(--needs "$musan_needs") options+=" needs=$musan_needs"; fi
+  if stage_needs_run 0 "$name" "$marker" "$options" "corpus:$1"; then
+    log "stage 0: $name in ${1#*=}"
+    "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$name.log" "local/prepare_$name.py" \
+      --nj "$nj" --max-bad "$max_bad" "${given[@]}" "$(linked "$1")" "$data"
+    case $name in
+      musan) sets=("$data"/musan_*) ;;
+      nonspeech100) sets=("$data/nonspeech100") ;;
+      noisy_vctk) sets=("$data"/vctk_noise_*) ;;
+    esac
+    utils/validate_data_dir.py "${sets[@]}"
+    tables_of "${sets[@]}"
+    mark_done 0 "$marker" "$options" "${tables[@]}"
+  fi
 }
 
 hold_out_rooms() { # data/rirs -> data/rirs_{train,test}, if there are tests in rooms
@@ -230,11 +326,19 @@ hold_out_rooms() { # data/rirs -> data/rirs_{train,test}, if there are tests in 
 }
 
 found_sets() { # found_sets DIR...: $found, those of these data directories that are there, and $tables, what is in them
-  local set
-  found=() tables=()
+  local set # but for those of prepare_noise_corpus
+  found=()
   for set in "$@"; do
-    if [[ -d $set ]]; then found+=("$set") tables+=("$set"/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz,reco2digest}); fi
+    case $mini,${set##*/} in false,musan_* | false,nonspeech100 | false,vctk_noise_*) continue ;; esac
+    if [[ -d $set ]]; then found+=("$set"); fi
   done
+  tables_of "${found[@]}"
+}
+
+tables_of() { # tables_of DIR...: $tables, what is in these data directories
+  local set
+  tables=()
+  for set in "$@"; do tables+=("$set"/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz,reco2digest}); done
 }
 
 synthesise() { # synthesise PROGRAM: the corpora of --mini
@@ -275,11 +379,14 @@ stage_more_draws() { # stage_more_draws TEST_DIR...
 }
 
 find_corpora() { # find_corpora NAME=DIR...: $corpus_inputs, what stage 0 is made of; DIR may be empty
-  local place dry=()
+  local place dry=() speech=()
   prepare_own_noises
   corpus_inputs=() corpus_places=()
-  for place in "$@"; do # MUSAN only if a noise of it is asked for
-    if [[ $place != musan=* || -n $musan_needs ]]; then corpus_places+=("$place"); fi
+  for place in "$@"; do # those of noise only if a noise of them is asked for
+    case $mini,${place%%=*} in
+      false,musan | false,nonspeech100) [[ " ${noise_corpora[*]} " == *" ${place%%=*} "* ]] || continue ;;
+    esac
+    corpus_places+=("$place")
   done
   set -- "${corpus_places[@]}"
   if ! runs_stage 0; then return; fi
@@ -292,10 +399,20 @@ find_corpora() { # find_corpora NAME=DIR...: $corpus_inputs, what stage 0 is mad
       dry+=("$place")
     elif [[ $dry_run == false ]]; then
       local/download_corpora.py "$corpora" "${place%%=*}"
+    else
+      # shellcheck disable=SC2004 # the index is a name
+      pending_markers[$data/.stage0-corpus-${place%%=*}.done]=1
     fi
   done
   if [[ $dry_run == true ]]; then locate_corpora "${dry[@]}"; else locate_corpora "$@"; fi
-  for place in "${located[@]}"; do corpus_inputs+=("corpus:$place"); done
+  for place in "${located[@]}"; do
+    if [[ " ${noise_corpora[*]} " == *" ${place%%=*} "* ]]; then
+      prepare_noise_corpus "$place"
+    else
+      speech+=("$place") corpus_inputs+=("corpus:$place")
+    fi
+  done
+  located=("${speech[@]}")
   if [[ $verify_audio == true && $dry_run == false && -e $data/.stage0.done ]]; then
     local/verify_audio.py --nj "$nj" "$data" || rm "$data/.stage0.done"
   fi
@@ -314,13 +431,15 @@ locate_corpora() { # locate_corpora NAME=DIR...: $located, NAME=DIR of those tha
 
 prepare_corpora() { # prepare_corpora [NAME OPTION...]: data directories of the corpora that find_corpora was told of
   # The options go to local/prepare_NAME.py of that one corpus.
-  local special=${1-} place corpus options
+  local special=${1-} i place corpus options
   if [[ $mini == true ]]; then locate_corpora "${corpus_places[@]}"; fi
-  for place in "${located[@]}"; do
-    corpus=${place%%=*} options=()
+  for i in "${!located[@]}"; do
+    place=${located[i]} options=()
+    corpus=${place%%=*}
     if [[ $corpus == "$special" ]]; then options=("${@:2}"); fi
-    if [[ $corpus == musan ]]; then options+=(--needs "$musan_needs"); fi
     log "stage 0: $corpus in ${place#*=}"
+    place=$corpus=$(linked "$place")
+    located[i]=$place # for place_of
     "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$corpus.log" "local/prepare_$corpus.py" \
       --nj "$nj" --max-bad "$max_bad" "${options[@]}" "${place#*=}" "$data"
   done

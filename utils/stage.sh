@@ -40,6 +40,7 @@ add_estimate() { # add_estimate NUMBER MARKER INPUT...: say what a stage will ne
     return
   fi
   log "stage $number:   about $files files, $(numfmt --to=si "$bytes")B, $(human_time "$seconds") ($source)"
+  "$stage_utils/expectations.py" "$(dirname "$0")" "$2" "$seconds"
   ((estimated_files += files, estimated_bytes += bytes, estimated_seconds += seconds)) || true
 }
 
@@ -98,12 +99,14 @@ stage_needs_run() {
   fi
   log "stage $number: $title: $reason"
   stage_started=$SECONDS
+  printf -v STAGE_STARTED '%(%s)T' -1 # what launchers show while their jobs run: job_progress.py
+  export STAGE_TITLE="stage $number: $title" STAGE_STARTED STAGE_BEGUN=$marker.begun STAGE_QUIET=${quiet-false}
 }
 
 mark_done() { # mark_done NUMBER MARKER OPTIONS OUTPUT...
-  local number=$1 marker=$2
+  local number=$1 marker=$2 estimated
   shift 3
-  "$stage_marker" finish --seconds $((SECONDS - stage_started)) "$marker" "$@" ||
+  estimated=$("$stage_marker" finish --seconds $((SECONDS - stage_started)) "$marker" "$@") ||
     die "stage $number: an output is missing"
-  log "stage $number: done in $((SECONDS - stage_started)) s"
+  log "stage $number: done in $((SECONDS - stage_started)) s${estimated:+; estimated $(human_time "$estimated")}"
 }

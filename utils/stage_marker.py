@@ -6,17 +6,18 @@
     utils/stage_marker.py finish --seconds 12 MARKER OUTPUT...
     utils/stage_marker.py unlock RUN FOLDER...
 
-A marker holds what the stage was made of: its options, digests of its inputs, of the code it ran (its lines of the
-recipe, or the function of utils/stages.sh, and the Python files they reach, without comments) and of its outputs. An input
-that is a marker stands for that stage's outputs, as they are on disk now, whoever wrote them; a TOML file for its values; a
-corpus for its files (corpus_digest.py). What files of code are called does not matter: a module may be renamed or moved
-(stage_code.py). Contents are digested once, and again only where size or times have changed. Tables name places, so a
-folder that was copied elsewhere has to be made there anew. `check` prints why the stage has to run, and nothing if it need
-not. With --begin it also keeps other runs from making anything in the folders that are read, and from the marker's folder
-(run_lock.py), until `unlock`, which first ends what the run has left running. Exit code 3 says that another run is there.
+A marker holds what the stage was made of: its options, digests of its inputs, of the code it ran (its lines of the recipe,
+or the function of utils/stages.sh, and the Python files they reach, without comments) and of its outputs. An input that is
+a marker stands for that stage's outputs, as they are on disk now, whoever wrote them; a TOML file for its values; a corpus
+for its files (corpus_digest.py), wherever they lie if tables name them by a link (links/<name>). What files of code are
+called does not matter: a module may be renamed or moved (stage_code.py). Contents are digested once, and again only where
+size or times have changed. Tables name places, so a folder that was copied elsewhere has to be made there anew. `check`
+prints why the stage has to run, and nothing if it need not. With --begin it also keeps other runs from making anything in
+the folders that are read, and from the marker's folder (run_lock.py), until `unlock`, which first ends what the run has
+left running. Exit code 3 says that another run is there.
 
+What a stage is expected to take (as it took before, or by a dry run) is noted when it begins, and printed when it is finished.
 With --known-as FILE NAME the marker calls an input by another name: that of the file it was made from.
-
 A marker of the version before this one is good for estimates, but its stage runs once more: its digests of code hang on
 the names that files had then.
 """
@@ -33,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus_digest import Corpora
+from expectations import expected
 from run_lock import Busy, ancestors, end_processes, lock, release, rest, share, unlock
 from stage_code import Code, code_of_stage, describe
 
@@ -183,7 +185,7 @@ def reasons(marker: dict[str, Any], now: dict[str, Any], digests: Digests) -> It
             yield f"{name} is a new input"
         elif before["digest"] != corpus["digest"]:
             yield f"{name}: {changed_files(now['changed'].get(name, []))}"
-        elif not leads_to(before["place"], corpus["place"]):
+        elif not leads_to(before["place"], corpus["place"]) and not link_of(now["place"], name).is_symlink():
             yield f"{name} was in {before['place']}, is in {corpus['place']}"
     for name, value in now["inputs"].items():
         if name not in marker["inputs"]:
@@ -207,6 +209,21 @@ def leads_to(path: str, place: str) -> bool:
         return Path(path).samefile(place)
     except OSError:
         return False
+
+
+def link_of(place: str | Path, name: str) -> Path:
+    """Link to a corpus by which the tables of data directories in `place` name its files, if they were made so."""
+    return Path(place, "links", name)
+
+
+def follow(place: Path, corpora: dict[str, Any]) -> None:
+    """Have the links lead to where corpora are now that were moved, so that what was made of them holds."""
+    for name, corpus in corpora.items():
+        link = link_of(place, name)
+        if link.is_symlink() and not leads_to(str(link), corpus["place"]):
+            temporary = link.with_name(f"{name}.{os.getpid()}.tmp")
+            temporary.symlink_to(corpus["place"])
+            temporary.replace(link)
 
 
 def changed_files(names: list[str]) -> str:
@@ -238,16 +255,18 @@ def difference(before: Any, after: Any) -> str:
     return "changed"
 
 
+def memories(marker_file: Path) -> tuple[Digests, Corpora]:
+    """Digests that are remembered beside a marker."""
+    return Digests(marker_file.with_name(".digests.json")), Corpora(marker_file.with_name(".digests.corpora.json"))
+
+
 def check(args: argparse.Namespace) -> str:
     """Print why the stage has to run; with --begin, lock the folder and note what the stage is being made from."""
     marker_file, place = args.marker, args.marker.parent
     if args.begin:
         for folder in {path.parent for path in (marker_file, *args.inputs) if path.suffix == ".done"}:
             share(folder, args.begin)
-    digests, corpora = (
-        Digests(marker_file.with_name(".digests.json")),
-        Corpora(marker_file.with_name(".digests.corpora.json")),
-    )
+    digests, corpora = memories(marker_file)
     names = {Path(file): str(Path(name)) for file, name in args.known_as}
     now = {
         "version": VERSION,
@@ -273,9 +292,12 @@ def check(args: argparse.Namespace) -> str:
     if why and args.begin:
         for name in foreign_inputs(args.inputs, now):
             print(f"stage_marker.py: {name} is not what its stage wrote; it is taken as it is", file=sys.stderr)
+        del now["changed"]
+        begun = now | {"estimated": estimated_seconds(marker_file, args.folder)}
         marker_file.unlink(missing_ok=True)
-        begun = {key: value for key, value in now.items() if key != "changed"}
-        write_whole(marker_file.with_name(f"{marker_file.name}.begun"), json.dumps(begun))
+        write_whole(begun_file(marker_file), json.dumps(begun))
+    if not why:
+        follow(place, now["corpora"])
     if place.is_dir():
         digests.save()
         if args.corpus:
@@ -284,13 +306,23 @@ def check(args: argparse.Namespace) -> str:
     return why
 
 
+def begun_file(marker_file: Path) -> Path:
+    """File of what a stage that has begun is made from."""
+    return marker_file.with_name(f"{marker_file.name}.begun")
+
+
+def estimated_seconds(marker_file: Path, folder: Path) -> float | None:
+    """Seconds that a stage should take: as it took before, or by a dry run of the recipe in `folder`, or None."""
+    if before := read_marker(marker_file):
+        return before.get("seconds")
+    of_failed_try = read_marker(begun_file(marker_file)).get("estimated")
+    return expected(folder, marker_file) or of_failed_try
+
+
 def finish(args: argparse.Namespace) -> None:
     """Write the marker, from what `check --begin` noted and the outputs; raises FileNotFoundError if one is missing."""
-    digests, corpora = (
-        Digests(args.marker.with_name(".digests.json")),
-        Corpora(args.marker.with_name(".digests.corpora.json")),
-    )
-    begun = args.marker.with_name(f"{args.marker.name}.begun")
+    digests, corpora = memories(args.marker)
+    begun = begun_file(args.marker)
     marker = json.loads(begun.read_text(encoding="utf-8"))
     for name, corpus in marker["corpora"].items():
         if corpus["digest"] is None:  # the stage has made it
@@ -302,6 +334,8 @@ def finish(args: argparse.Namespace) -> None:
     digests.save()
     if run := os.environ.get("RUN_ID"):
         rest(args.marker.parent, run)
+    if seconds := marker.get("estimated"):
+        print(round(seconds), end="")
 
 
 def named_folder(text: str) -> tuple[str, str]:

@@ -71,15 +71,15 @@ test_sets=("$test_set" "${noisy_sets[@]}" "${more_sets[@]}")
 eval_sets=("${test_sets[@]}" ${held_out:+"$held_out"}) data_markers=("$data"/.stage{0,1,2}.done)
 
 # 0: the corpus, and those of noise and rooms -> data directories.
-marker=$data/.stage0.done options="name=$name noises=$noises max_bad=$max_bad seed=$seed"
+marker=$data/.stage0.done options="name=$name max_bad=$max_bad seed=$seed"
 find_corpora musan="$musan" nonspeech100="$nonspeech100" rirs="$rirs"
 if [[ -f $corpus ]]; then corpus_inputs+=("$corpus"); fi
-if [[ -d $corpus && $mini == false ]]; then corpus_inputs+=("corpus:$name=$corpus"); fi
+if [[ -d $corpus && $mini == false ]]; then corpus_inputs+=("corpus:own-$name=$corpus"); fi
 if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   if [[ $mini == true ]]; then synthesise local/make_synthetic_corpus.py; fi
   log "stage 0: $name in $corpus"
   "${train_cmd[@]}" --num-threads "$nj" "$data/log/prepare_$name.log" local/prepare_folder.py --name "$name" \
-    --nj "$nj" --max-bad "$max_bad" "$corpus" "$data"
+    --nj "$nj" --max-bad "$max_bad" "$(linked "own-$name=$corpus")" "$data"
   prepare_corpora ''
   local/make_channels.py --seed "$seed" "$data"
   found_sets "$data"/{"$name",musan_*,nonspeech100,rirs}

@@ -70,7 +70,7 @@ eval_sets=("${test_sets[@]}" "$data"/vctk_{valid,one_recording_valid}) # the fir
 valid_set_of() { [[ $1 != "$phrase_config" ]] && echo "$data/vctk_valid" || echo "$data/vctk_one_recording_valid"; }
 
 # 0: corpora -> data directories.
-marker=$data/.stage0.done options="noises=$noises vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
+marker=$data/.stage0.done options="vad_top_db=$vad_top_db max_bad=$max_bad seed=$seed"
 places=(vctk="$vctk" digits="$digits" musan="$musan")
 if [[ ,$noises, == *,demand,* ]]; then places+=(noisy_vctk="$noisy_vctk"); fi
 if tests_rooms; then places+=(rirs="$rirs"); fi

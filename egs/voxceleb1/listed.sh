@@ -40,7 +40,8 @@ else
   find_corpora voxceleb1="$voxceleb1"
 fi
 if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}" "${lists[@]}"; then
-  if ((${#audio[@]} == 0)); then audio=("$(place_of voxceleb1)"); fi
+  audio=()
+  for place in "${corpus_inputs[@]}"; do audio+=("$(linked "${place#corpus:}")"); done
   "${train_cmd[@]}" --num-threads "$nj" "$data/log/import_trial_list.log" local/import_trial_list.py \
     --trials "$trials" ${enrolment:+--enrolment "$enrolment"} "${audio[@]/#/--audio=}" \
     --nj "$nj" --max-bad "$max_bad" "$test_dir"

@@ -70,8 +70,9 @@ held_out=$data/voxceleb1_valid eval_sets=("$data/voxceleb1_valid" "${test_sets[@
 data_markers=("$data"/.stage{0,1,2}.done)
 
 # 0: corpora -> data directories.
-marker=$data/.stage0.done options="trials=$trials noises=$noises max_bad=$max_bad seed=$seed"
+marker=$data/.stage0.done options="trials=$trials max_bad=$max_bad seed=$seed"
 find_corpora voxceleb1="$voxceleb1" musan="$musan" nonspeech100="$nonspeech100" rirs="$rirs"
+if [[ -f $trials ]]; then corpus_inputs+=("$trials"); fi
 if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   if [[ $mini == true ]]; then synthesise local/make_synthetic_corpus.py; fi
   prepare_corpora voxceleb1 ${trials:+--trials "$trials"}

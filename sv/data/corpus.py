@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
 from sv.base.files import atomic_write, sha256_of, write_text
 from sv.base.layout import SAMPLING_RATE, file_stem
 from sv.base.log import get_logger
+from sv.base.progress import counted
 from sv.data.audio import BadAudio, can_be_cropped, check_speech, load_speech
 from sv.data.manifests import write_manifests
 from sv.kaldi.data_dir import write_data_dir
@@ -134,7 +134,7 @@ def check_all(
     )
     with ProcessPoolExecutor(nj) as pool:
         results = pool.map(check, unique, chunksize=CHUNK)
-        return [*tqdm(results, total=len(unique), desc=title, unit="file", disable=None), *duplicates]
+        return [*counted(results, len(unique), title, "files"), *duplicates]
 
 
 def write_quarantine(out: Path, checked: Sequence[Checked], max_bad: float) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = ("voxceleb1", "voices", "vctk", "own")
-PROMISED = "stage stop-stage config corpora mini data exp nj num-gpus launcher seed dry-run note despite musan"
+PROMISED = "stage stop-stage config corpora mini data exp nj num-gpus launcher seed dry-run note despite musan quiet"
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -136,7 +136,7 @@ def test_rooms_are_asked_for_only_by_conditions_that_need_them(shell):
         ("codec-telephone,clip", ""), ("reverb-small", ",rooms"), ("noise,far", ",rooms"), ("noise,reverb", ",rooms"),
     ):  # fmt: skip
         done, calls = shell("python() { echo 1; }\n" + lines.format(kinds))
-        marker = "data/.stage0-rooms.done" if needs else ""
+        marker = "data/.stage0-corpus-musan.done" + (" data/.stage0-rooms.done" if needs else "")
         assert done.stdout == f"{marker}| conditions={kinds}\n", done.stderr
         assert f" --noises noise{needs} --corpora" in calls[-1]
 
@@ -192,13 +192,57 @@ def test_musan_is_asked_for_only_as_far_as_noises_of_it_are(shell):
     assert done.stdout == "|a=\n"
 
 
+def test_a_corpus_of_noise_is_prepared_apart_and_only_what_hears_it_depends_on_it(shell):
+    lines = 'verify_audio=false\nchoose_systems {}\nnoises={} choose_noises\nprepare_noise_corpus() {{ echo "apart $1"; }}\n'
+    lines += "printf '#!/bin/sh\\nprintf \"vox\\\\t/c/V\\\\nmusan\\\\t/c/M\\\\n\"\\n' > local/check_corpora.py\n"
+    lines += 'find_corpora vox= musan=\nfor conf in "${{configs[@]}}"; do list_noise_dirs $conf; done\n'
+    lines += 'echo "${{corpus_inputs[*]}}|${{located[*]}}|${{own_markers[*]}}|${{noise_markers[*]-}}"\n'
+    own, musan = "data/.stage0-corpus-nonspeech100.done", "data/.stage0-corpus-musan.done"
+    for conf, noises, tests, trains in (
+        ("one.toml", "nonspeech", own, musan), ("one.toml", "music,noise", musan, musan), ("none", "babble", musan, ""),
+    ):  # fmt: skip
+        done, _ = shell(lines.format(conf, noises))
+        assert done.stdout == f"apart musan=/c/M\ncorpus:vox=/c/V|vox=/c/V|{tests}|{trains}\n", done.stderr
+
+
+def test_the_synthetic_corpora_are_one_stage_s_whatever_noise_is_asked_for(shell):
+    lines = "verify_audio=false\nmini=true\nchoose_systems none\nnoises={} choose_noises\nfind_corpora a= musan= nonspeech100=\n"
+    lines += 'echo "${{corpus_places[*]}}|${{corpus_inputs[*]}}|${{own_markers[*]}}"\n'
+    for noises in ("nonspeech", "noise", "music,babble"):
+        done, _ = shell(lines.format(noises))
+        assert done.stdout == "a= musan= nonspeech100=|corpus:synthetic=/corpora|\n", done.stderr
+
+
+def test_the_same_place_is_the_same_text(shell, tmp_path):
+    (tmp_path / "sub/m").mkdir(parents=True)
+    (tmp_path / "t.lst").touch()
+    lines = 'data={0} exp=./e//x/ corpora=/x//corp/. model={1} trials={2} config=./one.toml enrolment=""\nspell_paths\n'
+    lines += 'echo "$data $exp $corpora $model $trials $config"\n'
+    same = "sub/data e/x /x/corp campplus,sub/m t.lst one.toml\n"
+    for data in ("sub/data", "./sub/data/", f"{tmp_path}//sub/data", "sub/../sub/data"):
+        done, _ = shell(lines.format(data, "campplus,./sub/m/", f"{tmp_path}/t.lst"))
+        assert done.stdout == same, done.stderr
+    done, _ = shell("data=/elsewhere/ corpora=../c\nspell_paths\necho $data $corpora $exp\n")
+    assert done.stdout == f"/elsewhere {tmp_path.parent}/c exp\n"
+
+
+def test_another_order_is_the_same_unless_it_counts(shell):
+    lines = "noises=music,noise,babble snrs=10,0,5 conditions=far,reverb-small,noise,reverb-large despite=b,a\n"
+    lines += "{}order_lists\necho $noises $snrs $conditions $despite ${{microphones-}}\n"
+    done, _ = shell(lines.format("microphones=mc05,mc01\n"))
+    assert done.stdout == "noise,music,babble 0,5,10 noise,reverb-large,reverb-small,far a,b mc01,mc05\n", done.stderr
+    done, _ = shell(lines.format("phrase_config=\n"))  # the recipe that draws from noises in their order
+    assert done.stdout.startswith("music,noise,babble 0,5,10 ")
+    done, _ = shell("noises='' snrs='' conditions=noise despite=''\norder_lists\necho \"$noises|$snrs|$despite\"\n")
+    assert done.stdout == "||\n"
+
+
 def test_training_depends_on_a_noise_of_one_s_own_only_if_the_system_names_it(shell):
     lines = "printf '#!/bin/sh\\necho babble=/x\\necho street=/y\\n' > local/own_noise.py\nchoose_systems one.toml\n"
     lines += 'choose_noises\nlist_noise_dirs one.toml\necho "${own_markers[*]}|${noise_markers[*]}|$own_said"\n'
     done, calls = shell(lines.replace("choose_noises", "noise=x\nchoose_noises", 1))
-    assert (
-        done.stdout == "data/.stage0-babble.done data/.stage0-street.done|data/.stage0-babble.done| own=babble street\n"
-    )
+    own, musan = "data/.stage0-babble.done data/.stage0-street.done", "data/.stage0-corpus-musan.done"
+    assert done.stdout == f"{own} {musan}|{musan} data/.stage0-babble.done| own=babble street\n"
     assert calls[-1] == "local/noises.py --noises noise,babble --own babble,street data"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -344,6 +345,20 @@ def test_a_dry_run_estimates_from_what_ran_here(recipe):
     assert "without a recorded run" not in done.stderr
 
 
+def test_what_a_stage_was_expected_to_take_is_said_beside_what_it_took(recipe):
+    script = recipe.dir / "run.sh"
+    probe = "probe_stage_0() { echo 3 5000 300 by a probe; }\n"
+    script.write_text(script.read_text().replace("if stage_needs_run 0", probe + "if stage_needs_run 0", 1))
+    assert recipe(DRY="true").returncode == 0
+    assert recipe(BREAK="false").returncode == 1  # what has been expected outlives a failure
+    done = recipe()
+    assert re.search(r"stage 0: done in \d+ s; estimated 5 min\n", done.stderr), done.stderr
+    assert re.search(r"stage 1: done in \d+ s\n", done.stderr)  # nobody estimated it
+    marker = recipe.dir / ".second.done"
+    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"seconds": 50, "options": "others"}))
+    assert re.search(r"stage 1: done in \d+ s; estimated 50 s\n", recipe().stderr)  # as it took before
+
+
 def test_what_was_never_recorded_is_probed_where_its_inputs_are_there(recipe):
     script = recipe.dir / "run.sh"
     probes = "probe_stage_0() { echo 3 5000 7 by a probe of $SEED; }\nprobe_stage_1() { echo 1 1 1 never; }\n"
@@ -494,6 +509,20 @@ def test_a_corpus_by_another_name_is_the_same_and_a_copy_is_not(corpus):
     assert "up to date" in corpus(CORPUS=f"{corpus.dir}/corpus/")
     shutil.copytree(corpus.dir / "corpus", corpus.dir / "copy")
     assert f"noise was in {corpus.dir}/corpus, is in {corpus.dir}/copy" in corpus(CORPUS="copy")
+
+
+def test_a_corpus_that_was_moved_is_followed_if_tables_name_it_by_a_link(corpus):
+    corpus()
+    link = corpus.dir / "links/noise"
+    link.parent.mkdir()
+    link.symlink_to(corpus.dir / "corpus")
+    (corpus.dir / "corpus").rename(corpus.dir / "moved")
+    assert "first: up to date" in corpus(CORPUS="moved")
+    assert link.resolve() == corpus.dir / "moved"
+    assert "first: up to date" in corpus(CORPUS=f"{corpus.dir}/moved/")
+    (corpus.dir / "moved").rename(corpus.dir / "corpus")
+    (corpus.dir / "corpus/b.wav").write_bytes(b"other")
+    assert "noise: 1 of its files changed, e.g. b.wav" in corpus()
 
 
 def test_a_corpus_that_the_stage_makes_counts_as_it_was_made(corpus):

@@ -17,9 +17,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
-import espeakng_loader
 import numpy as np
 import soundfile
 from scipy.signal import butter, firwin2, lfilter, resample_poly, sosfilt
@@ -27,6 +27,7 @@ from scipy.signal import butter, firwin2, lfilter, resample_poly, sosfilt
 from sv.base.files import write_text
 from sv.base.layout import SAMPLING_RATE as RATE
 from sv.base.numbers import COUNT, SEED
+from sv.base.packages import require
 from sv.base.progress import counted
 from sv.base.seeding import generator
 
@@ -77,13 +78,22 @@ class Job:
     babble: bool = False
 
 
+def espeak() -> ModuleType:
+    """Return the package that carries eSpeak NG's library and voices."""
+    require("the synthetic corpus", "recipes", "espeakng_loader")
+    import espeakng_loader
+
+    return espeakng_loader
+
+
 class Espeak:
     """eSpeak NG's library; one per process."""
 
     def __init__(self) -> None:
-        self.lib = ctypes.cdll.LoadLibrary(espeakng_loader.get_library_path())
+        loader = espeak()
+        self.lib = ctypes.cdll.LoadLibrary(loader.get_library_path())
         synchronous = 2
-        self.rate = self.lib.espeak_Initialize(synchronous, 0, str(espeakng_loader.get_data_path()).encode(), 0)
+        self.rate = self.lib.espeak_Initialize(synchronous, 0, str(loader.get_data_path()).encode(), 0)
         if self.rate <= 0:
             raise RuntimeError("eSpeak NG did not start: its voice data were not found")
         self.chunks: list[np.ndarray] = []
@@ -111,7 +121,7 @@ class Espeak:
 
 def choose_voices(count: int, seed: int) -> list[Voice]:
     """Voices with different variants."""
-    names = (path.name for path in Path(espeakng_loader.get_data_path(), "voices", "!v").iterdir())
+    names = (path.name for path in Path(espeak().get_data_path(), "voices", "!v").iterdir())
     variants = sorted(
         name for name in names if name not in UNUSABLE and " " not in name and not name.startswith("robosoft")
     )

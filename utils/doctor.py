@@ -58,6 +58,22 @@ def last_line(text: str) -> str:
     return text.splitlines()[-1] if text else "no output"
 
 
+def installed_version(name: str) -> str:
+    """Version of a package, or `missing`."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing"
+
+
+def locked_packages(lock: str) -> list[tuple[str, str]]:
+    """Names and versions of a lock; without those of CUDA where torch is built without it (TORCH=cpu make env)."""
+    packages = re.findall(r"^([\w.-]+)==([\w.+]+)", lock, re.M)
+    if not installed_version("torch").endswith("+cpu"):
+        return packages
+    return [(name, version) for name, version in packages if not re.match("triton$|nvidia-|cuda-", name)]
+
+
 def check_python() -> Iterator[Finding]:
     """The interpreter, and the packages at the versions of the lock."""
     version = ".".join(map(str, sys.version_info[:3]))
@@ -68,13 +84,8 @@ def check_python() -> Iterator[Finding]:
     else:
         yield Finding(what=f"Python {version} ({sys.executable})")
     wrong = []
-    for name, wanted in re.findall(
-        r"^([\w.-]+)==([\w.+]+)", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.M
-    ):
-        try:
-            found = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found = "missing"
+    for name, wanted in locked_packages((ROOT / "requirements.lock").read_text(encoding="utf-8")):
+        found = installed_version(name)
         if found.split("+")[0] != wanted.split("+")[0]:
             wrong.append(f"{name} is {found}, the lock says {wanted}")
     if wrong:

@@ -10,6 +10,7 @@ compared with the model before they are written. OUT.json beside an ONNX file le
 
 from pathlib import Path
 
+from sv.base.packages import DISTRIBUTION
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.embed.export import FORMATS, export_model
 from sv.embed.opening import find_folder
@@ -20,9 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and export."""
     parser = command_parser("export", __doc__)
     parser.add_argument("--model", required=True, help="model folder, or a name of sv models list")
-    parser.add_argument(
-        "--format", choices=sorted(FORMATS), required=True, help="onnx needs the packages of 'sv[onnx]'"
-    )
+    parser.add_argument("--format", choices=sorted(FORMATS), required=True, help=f"onnx needs {DISTRIBUTION}[onnx]")
     parser.add_argument("out", type=Path, help="file to write")
     args = parser.parse_args(argv)
     for line in export_model(find_folder(args.model), args.format, args.out):

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from sv.base.files import write_text
 from sv.bin.common import fail_in_one_line
-from sv.report.audio import remove_others
-from sv.report.page import page
 from sv.results.comparison import Comparison, compare, other_sets
 from sv.results.draws import draws_note, draws_table
 from sv.results.folder import ScoreLists, load_results
@@ -38,6 +36,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("systems", type=Path, nargs="+", metavar="EXP_DIR", help="model folders with results.json")
     args = parser.parse_args(argv)
+    from sv.report.audio import remove_others  # the package says what it needs, if that is not installed
+    from sv.report.page import page
+
     results = [load_results(folder) for folder in args.systems]
     rows = [result.rows for result in results]
     types = {result.name: result.config.get("model", {}).get("type") for result in results}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sv.base.numbers import SEED
+from sv.base.packages import require
 from sv.data.augment import NoiseLibrary
 from sv.data.dataset import TrainingSet, UtteranceIndex
 from sv.system.config import SystemConfig
@@ -42,6 +43,7 @@ def make_training_set(args: argparse.Namespace, system: SystemConfig) -> Trainin
 
 def on_all_ranks(train: Callable[[argparse.Namespace, distributed.World], None], args: argparse.Namespace) -> None:
     """Run `train` as one of the processes that share a training, or alone; a loss that is not finite exits with 1."""
+    require("training", "recipes", "tensorboard")  # before data are read for minutes
     world = distributed.start()
     try:
         train(args, world)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from sv.base.layout import SAMPLING_RATE
+from sv.base.packages import require
 
 WINDOW = 512  # samples, which the network reads at a time
 THRESHOLD, LEAVE = 0.5, 0.35  # probabilities from which speech begins, and below which it may end
@@ -87,9 +88,8 @@ def is_installed() -> bool:
 
 @cache
 def _network() -> torch.jit.ScriptModule:
+    require("the detector of speech", "vad", "silero_vad")
     package = find_spec("silero_vad")
-    if package is None or package.origin is None:
-        raise ValueError("the detector of speech needs the package silero-vad: pip install silero-vad")
     # Read without importing the package, which would bring torchaudio and set the number of threads.
     return torch.jit.load(str(Path(package.origin).parent / "data" / "silero_vad.jit"), map_location="cpu").eval()
 

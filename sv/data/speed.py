@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from sv.base.layout import SAMPLING_RATE
+from sv.base.packages import require
 
 
 def speed_ratio(speed: float) -> Fraction:
@@ -27,6 +28,7 @@ def change_speed(samples: np.ndarray, speed: float) -> np.ndarray:
 
 @lru_cache
 def _resampler(ratio: Fraction) -> torch.nn.Module:
+    require("a change of speed", "recipes", "torchaudio")
     from torchaudio.transforms import Resample  # takes a second to import, for those who change no speed
 
     return Resample(ratio.numerator, ratio.denominator)

@@ -4,7 +4,6 @@ import io
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from sv.base.config import to_dict, write_json
 from sv.base.files import atomic_write
 from sv.base.layout import ModelFolder
+from sv.base.packages import require
 from sv.system.config import SystemConfig
 from sv.system.folder import load_model, read_system
 
@@ -150,8 +150,7 @@ def _compare(expected: Tensor, found: Tensor, segments: Tensor) -> None:
 
 
 def _onnx(embedder: nn.Module, examples: Tensor, config: Path, out: Path) -> bool:
-    if missing := [name for name in ONNX_PACKAGES if find_spec(name) is None]:
-        raise ValueError(f"--format onnx needs {', '.join(missing)}: pip install 'sv[onnx]'")
+    require("--format onnx", "onnx", *ONNX_PACKAGES)
     from onnxruntime import InferenceSession
 
     program, any_length = _onnx_program(embedder, examples)

@@ -1,7 +1,6 @@
 """Other people's models as ONNX files: a small description says how they are fed, and they embed as ours do."""
 
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from sv.base.config import ConfigError
 from sv.base.layout import SAMPLING_RATE
+from sv.base.packages import require
 from sv.features.fbank import FULL_SCALE, Fbank, FbankConfig
 from sv.features.segments import SegmentConfig
 from sv.published.file_kinds import failed_download, head_of
@@ -168,8 +168,7 @@ class OnnxModel(nn.Module):
 
 def open_session(path: Path) -> Any:
     """Open an ONNX file in onnxruntime; raises ConfigError if that is not installed, or cannot read the file."""
-    if find_spec("onnxruntime") is None:
-        raise ConfigError(f"{path}: ONNX models need the package onnxruntime: pip install onnxruntime")
+    require(f"{path}: an ONNX model", "onnx", "onnxruntime")
     import onnxruntime
 
     if what := failed_download(head_of(path)):

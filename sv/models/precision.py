@@ -59,9 +59,16 @@ def bf16_unit(device: torch.device) -> str:
         return f"CUDA capability {major}.{minor}" if major >= 8 and torch.cuda.is_bf16_supported() else ""
     if device.type != "cpu":
         return ""
-    has = torch.cpu.get_capabilities()  # of the processor, as torch's own kernels ask for them
+    has = _capabilities()
     units = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16", "bf16": "Arm's bfloat16"}
     return next((name for key, name in units.items() if has.get(key)), "")
+
+
+def _capabilities() -> dict[str, bool]:
+    """Tell what the processor can do, as torch's own kernels ask for it; older torch, as 2.7, has a function for each."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        return torch.cpu.get_capabilities()
+    return {"amx_bf16": torch.cpu._is_amx_tile_supported(), "avx512_bf16": torch.cpu._is_avx512_bf16_supported()}
 
 
 def autocast(device: torch.device | str, precision: Precision) -> torch.autocast:

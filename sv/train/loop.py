@@ -13,12 +13,12 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from sv.base.files import write_text
 from sv.base.layout import ModelFolder
 from sv.base.log import get_logger
+from sv.base.packages import require
 from sv.base.seeding import derive_seed
 from sv.models.precision import choose_precision
 from sv.train import best, checkpoint
@@ -322,6 +322,9 @@ class Journal:
         self.enabled = enabled
         if not enabled:
             return
+        require("training", "recipes", "tensorboard")
+        from torch.utils.tensorboard import SummaryWriter  # for those who train
+
         path = ModelFolder(exp_dir).log
         kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
         write_text(path, "".join(kept))

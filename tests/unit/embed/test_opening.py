@@ -146,8 +146,8 @@ def test_a_file_that_is_no_onnx_model(tmp_path, content, reason) -> None:
 
 def test_without_onnxruntime_the_package_is_named(export_onnx, tmp_path, monkeypatch) -> None:
     model = export_onnx(tmp_path / "net.onnx", "powers", **POWERS)
-    monkeypatch.setattr("sv.embed.onnx_model.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="need the package onnxruntime: pip install onnxruntime"):
+    monkeypatch.setattr("sv.base.packages.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"net\.onnx: an ONNX model needs onnxruntime: pip install '[\w-]+\[onnx\]'"):
         open_model(model)
 
 

@@ -234,6 +234,8 @@ def test_a_runtime_is_asked_for_before_anything_runs(monkeypatch):
     assert problem({"runtime": ""}) == problem({"runtime": "torch", "precision": "bf16"}) == ""
     assert problem({"runtime": "tensorrt"}).startswith("--runtime takes torch, onnxruntime or openvino, got 'tensorrt'")
     monkeypatch.setattr("sv.base.packages.find_spec", lambda name: None if name == "openvino" else name)
-    assert problem({"runtime": "openvino"}) == "--runtime openvino needs openvino: pip install 'sv[openvino]'"
+    assert problem({"runtime": "openvino"}) == (
+        "--runtime openvino needs openvino: pip install 'noise-robust-sv[openvino]'"
+    )
     said = problem({"runtime": "onnxruntime", "precision": "bf16"})
     assert said == "--runtime onnxruntime computes in float32 only; for bf16 choose openvino or torch"

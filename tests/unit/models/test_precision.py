@@ -77,10 +77,18 @@ def test_statistics_of_bf16_values_are_those_of_float32() -> None:
     ],
 )
 def test_auto_asks_the_processor(monkeypatch, asked, has, chosen, why) -> None:
-    monkeypatch.setattr(precision.torch.cpu, "get_capabilities", lambda: has)
+    monkeypatch.setattr(precision.torch.cpu, "get_capabilities", lambda: has, raising=False)
     found, line = choose_precision(asked)
     assert found == chosen
     assert why in line and (why or not line) and "\n" not in line
+
+
+@pytest.mark.parametrize("has_amx", [True, False])
+def test_an_older_torch_is_asked_by_its_own_functions(monkeypatch, has_amx) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    assert choose_precision("auto")[1].endswith("has AMX" if has_amx else "has AVX-512 BF16")
 
 
 @pytest.mark.parametrize(("capability", "chosen"), [((7, 5), "float32"), ((8, 0), "bf16"), ((9, 0), "bf16")])

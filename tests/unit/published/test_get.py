@@ -110,6 +110,14 @@ def server(weights) -> Callable[[], type[Files]]:
         running.shutdown()
 
 
+def test_an_environment_without_pip_is_named(wheel, weights, monkeypatch) -> None:
+    monkeypatch.setattr("sv.published.download.find_spec", lambda name: None)
+    with pytest.raises(
+        FetchError, match=r"^tinyvoice==1.0: pip fetches it, which this environment lacks: python -m ensurepip$"
+    ):
+        said_by(packaged(wheel, weights))
+
+
 def by_url(server: type[Files], weights: bytes, **changes: object) -> PublishedModel:
     given = {"url": server.url, "sha256": digest(weights), "system": "rawnet3", "name": "tiny", **FACTS}
     return PublishedModel(**{**given, **changes})

@@ -229,7 +229,7 @@ def test_a_page_without_audio_says_so_and_has_no_players(folders) -> None:
 def test_the_template_is_part_of_an_installed_package() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert settings["tool"]["setuptools"]["package-data"]["sv.report"] == ["*.j2"]
-    assert any(line.startswith("jinja2") for line in settings["project"]["dependencies"])
+    assert any(line.startswith("jinja2") for line in settings["project"]["optional-dependencies"]["recipes"])
 
 
 def test_nested_keys_are_dotted() -> None:

@@ -1,10 +1,10 @@
 import json
 import subprocess
-from importlib.metadata import version
 
 import numpy as np
 import pytest
 
+from sv import __version__
 from sv.base.config import ConfigError
 from sv.base.files import sha256_of
 from sv.kaldi import Trials
@@ -215,7 +215,7 @@ def test_commit_of_a_checkout_says_if_it_was_changed(tmp_path) -> None:
         )
         return done.stdout.strip()
 
-    assert code_version(tmp_path) == f"release {version('sv')}"
+    assert code_version(tmp_path) == f"release {__version__}"
     git("init", "-q")
     (tmp_path / "file").write_text("one")
     git("add", "file")
@@ -225,6 +225,10 @@ def test_commit_of_a_checkout_says_if_it_was_changed(tmp_path) -> None:
     assert code_version(tmp_path) == commit
     (tmp_path / "file").write_text("two")
     assert code_version(tmp_path) == f"{commit}-dirty"
+    installed = tmp_path / "env" / "sv"  # into an environment within somebody's repository, which does not hold it
+    installed.mkdir(parents=True)
+    (installed / "rows.py").touch()
+    assert code_version(installed) == f"release {__version__}"
 
 
 def test_the_stamp_has_what_computed_the_embeddings(tmp_path) -> None:

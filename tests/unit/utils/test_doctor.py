@@ -46,6 +46,13 @@ def test_packages_that_differ_from_the_lock_are_named(monkeypatch):
     assert "make env" in finding.remedy
 
 
+@pytest.mark.parametrize(("torch", "named"), [("2.11.0+cpu", []), ("2.11.0+cu130", ["cuda-a", "nvidia-b", "triton"])])
+def test_packages_of_cuda_are_missed_only_where_torch_has_cuda(torch, named, monkeypatch):
+    monkeypatch.setattr(doctor, "installed_version", lambda name: torch)
+    lock = "cuda-a==1 \\\n    --hash=sha256:0\nnvidia-b==1\ntorch==2.11.0\ntriton==3\ntritonic==1\n"
+    assert [name for name, _ in doctor.locked_packages(lock)] == sorted([*named, "torch", "tritonic"])
+
+
 def test_a_decoder_that_fails_is_named(monkeypatch):
     monkeypatch.setattr(doctor, "call", lambda *words: (1, "Traceback\nImportError: libav"))
     finding = next(doctor.check_audio())

@@ -169,7 +169,8 @@ def test_golden_training_step(published_weights, published_waveforms, golden) ->
     total = torch.nn.utils.get_total_norm([*gradients.values(), *(parameter.grad for parameter in head)])
     assert total.item() == pytest.approx(golden["gradient_norm"], rel=1e-4)
     norms = {name: gradients[name].norm().item() for name in golden["gradient_norms"]}
-    assert norms == pytest.approx(golden["gradient_norms"], rel=1e-3)
+    # Versions of torch sum in other orders: small norms differ by a millionth of the whole.
+    assert norms == pytest.approx(golden["gradient_norms"], rel=1e-3, abs=1e-6 * golden["gradient_norm"])
     assert model.first_bn.running_mean.sum().item() == pytest.approx(golden["running_mean_sum"], rel=1e-5)
     assert model.first_bn.running_var.sum().item() == pytest.approx(golden["running_var_sum"], rel=1e-5)
 

@@ -202,11 +202,11 @@ def test_a_signal_ends_the_line_with_the_jobs(on_terminal, signum):
     assert terminal.text.endswith(f"{ERASED}run.py: interrupted; x.log was not finished\r\n")
 
 
-def test_a_run_in_the_background_draws_nothing(on_terminal):
+def test_a_run_in_the_background_draws_nothing(tmp_path, fast):
     line = f"set -m; {RUN} x.log sleep 0.4 & wait $!; echo rc $?"
     terminal = Terminal(
         [sys.executable, "-c", f"import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(['bash', '-c', {line!r}])))"],
-        None, {"TERM": "xterm"},
+        tmp_path, fast,
     )  # fmt: skip
     terminal.end()
     assert terminal.text.endswith("rc 0\r\n") and "\x1b" not in terminal.text

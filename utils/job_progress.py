@@ -114,11 +114,11 @@ class Training:
         _, left = self.pace.see(step, total)
         rate = self.last.get("utterances_per_second")
         parts = [
-            Part([f"step {step} of {total}" if total else f"step {step}"]),
-            Part([f"epoch {epoch} of {epochs}"], 2),
+            Part([f"step {step} of {total}", f"step {step}/{total}"] if total else [f"step {step}"], 6, stays=True),
+            Part([f"epoch {epoch} of {epochs}", f"epoch {epoch}/{epochs}"], 5),
             Part([f"loss {self.last['loss']:.3g}"] if "loss" in self.last else [], 3),
-            Part([f"held-out EER {self.eer:.2f} %", f"EER {self.eer:.2f} %"] if self.eer is not None else [], 2),
-            Part([f"{rate:.0f} utterances/s", f"{rate:.0f} utt/s"] if rate else [], 4),
+            Part([f"held-out EER {self.eer:.2f} %", f"EER {self.eer:.2f} %"] if self.eer is not None else [], 4),
+            Part([f"{rate:.0f} utterances/s", f"{rate:.0f} utt/s"] if rate else [], 6),
         ]
         return parts, left if total else None
 
@@ -184,12 +184,12 @@ class Jobs:
         else:
             parts = [
                 Part([self.title]),
-                Part([f"{states['done']} of {number} jobs done"]),
-                Part([f"{states['running']} running"], 1),
+                Part([f"{states['done']} of {number} jobs done", f"{states['done']}/{number} done"], 6, stays=True),
+                Part([f"{states['running']} running"], 2),
                 Part([f"{failed} failed" if failed else ""]),
             ]
         inner, left = self.inner()
-        if left is None:
+        if left is None and number > 1:
             left = self.tasks_pace.see(states["done"], number)[1]
         elapsed = time.time() - self.since
         if left is None and (whole := self.estimated()):
@@ -212,9 +212,9 @@ class Jobs:
         else:
             return [], None
         rate, left = self.inner_pace.see(count, total)
-        text = f"{count} of {total} {unit}"
+        forms = [f"{name} {count} of {total} {unit}".strip(), f"{count} of {total} {unit}", f"{count}/{total} {unit}"]
         speed = f"{rate:.3g} {unit}/s" if rate < 1000 else f"{rate:.0f} {unit}/s"
-        return [Part([f"{name} {text}".strip(), text], 2), Part([speed] if rate else [], 3)], left
+        return [Part(forms, 6, stays=True), Part([speed] if rate else [], 3)], left
 
     def num_worked(self) -> int:
         """Utterances of the sets that tasks are done with."""
@@ -240,7 +240,7 @@ class Jobs:
 def log_forms(log: str) -> list[str]:
     """A log's path, whole and with less and less of its folders."""
     parts = Path(log).parts
-    return [log, *(f".../{'/'.join(parts[-count:])}" for count in (3, 2, 1) if len(parts) > count)]
+    return [log, *(f".../{'/'.join(parts[-count:])}" for count in (3, 2) if len(parts) > count), parts[-1]]
 
 
 def data_dirs(command: list[str]) -> Iterator[Path]:

@@ -15,10 +15,20 @@ SHARE = 0.02  # of a processor that looking may take
 
 @dataclass(frozen=True)
 class Part:
-    """Part of a line, in forms from the longest to the shortest; what gives way first has the largest `rank`, and 0 stays."""
+    """Part of a line, in forms from the longest to the shortest.
+
+    Attributes
+    ----------
+    forms : sequence of str
+    rank : int
+        What gives way first has the largest; two are lost with each form, and 0 never gives way.
+    stays : bool
+        Whether the shortest form is never left out.
+    """
 
     forms: Sequence[str]
     rank: int = 0
+    stays: bool = False
 
 
 def columns(text: str) -> int:
@@ -36,7 +46,7 @@ def fitted(parts: Sequence[Part], width: int | None = None) -> str:
         return "".join(letter if letter.isprintable() else "?" for letter in text)
 
     while width is not None and columns(line()) > width:
-        ranked = [at for at, part in enumerate(parts) if part.rank and used[at] < len(part.forms)]
+        ranked = [at for at, part in enumerate(parts) if part.rank and used[at] + part.stays < len(part.forms)]
         if not ranked:
             break
         used[max(ranked, key=lambda at: (parts[at].rank - 2 * used[at], at))] += 1

@@ -93,6 +93,7 @@ choose_systems() { # choose_systems CONF...: $configs, each once and without 'no
   done
   choose_models "$model"
   systems=("${configs[@]}" "${models[@]}")
+  ((${#systems[@]})) || die "no system: name one, --config conf/NAME.toml or --model MODEL"
   choose_initial
 }
 
@@ -323,6 +324,14 @@ hold_out_rooms() { # data/rirs -> data/rirs_{train,test}, if there are tests in 
     local/hold_out_rooms.py "$data"
     mark_done 0 "$marker" '' "$data"/rirs_{train,test}/{wav.scp,utt2spk,utt2dur,cuts.jsonl.gz}
   fi
+}
+
+corpus_name() { # corpus_name CORPUS: what the sets of a folder or table of one's own are called; no name that is ours
+  local name
+  name=$(realpath -ms -- "$1") name=${name##*/} && if [[ -f $1 ]]; then name=${name%.*}; fi
+  name=$(LC_ALL=C tr -c 'A-Za-z0-9_\n' _ <<< "${name:0:60}")
+  case $name in '' | rirs* | channels | converted | log | nonspeech100 | musan_* | noise_*) name+=_speech ;; esac
+  echo "$name"
 }
 
 found_sets() { # found_sets DIR...: $found, those of these data directories that are there, and $tables, what is in them

@@ -3,6 +3,7 @@
 #
 #   ./run.sh --corpus DIR --model campplus --musan DIR    a model from elsewhere, tested with all of one's speakers
 #   ./run.sh --corpus TABLE.tsv --corpora DIR --num-test 20    a system trained on them, but for 20 test speakers
+#   ./run.sh --corpus DIR --corpora DIR --config conf/adapt_full.toml --extractor campplus    a model adapted to them
 #   ./run.sh --mini                                       synthetic voices and a small model, on any CPU, in minutes
 # DIR holds one folder a speaker, recordings at any depth (deeper folders are sessions); TABLE has a line a recording,
 # below a header of path, speaker, session, gender. <name> is that of DIR or TABLE.
@@ -28,6 +29,7 @@ BASH_ARGV0=./run.sh # wherever it was called from
 corpus=           # a folder of speakers, or a table: path, speaker, session, gender (tsv or csv)
 num_test=         # test speakers: a number, or a share as 0.2; default: a fifth, or all with --model alone
 config=           # the system to train: conf/exu_net_light.toml, or conf/mini/exu_net.toml with --mini
+extractor=        # model, as --model takes it, that conf/adapt_*.toml makes robust
 baseline=none     # what it is compared with: another of conf/*.toml
 corpora=          # folder that holds musan/ RIRS_NOISES/ Nonspeech100/
 rirs=             # RIRS_NOISES, if elsewhere
@@ -45,19 +47,18 @@ valid_fraction=0.125 # share of the other speakers held out for validation
 . utils/stages.sh
 . utils/parse_options.sh
 . ./cmd.sh
+. utils/adaptation.sh
 
 if [[ $mini == true ]]; then corpus=synthetic; fi
 [[ -n $corpus ]] || die "name a folder of speakers, or a table of recordings: --corpus DIR|TABLE"
-name=$(realpath -ms -- "$corpus") name=${name##*/} && if [[ -f $corpus ]]; then name=${name%.*}; fi
-name=$(LC_ALL=C tr -c 'A-Za-z0-9_\n' _ <<< "${name:0:60}")
-case $name in '' | rirs* | channels | converted | log | nonspeech100 | musan_* | noise_*) name+=_speech ;; esac
+name=$(corpus_name "$corpus")
 default data "data/$name" data/mini
 default exp "exp/$name" exp/mini
 common_defaults
 default config conf/exu_net_light.toml conf/mini/exu_net.toml
 default note '' 'Synthetic corpus (eSpeak NG voices): compares systems with each other; not results of speech.'
 if [[ $mini == true ]]; then corpus=$corpora/voxceleb1/dev/wav; fi
-choose_systems "$config" "$baseline"
+choose_systems_of "$config"
 for conf in "${configs[@]}"; do [[ ${reads_of[$conf]} != embeddings ]] || die "$conf: see egs/voxceleb1"; done
 
 test_set=$data/${name}_test held_out=$data/${name}_valid train_set=$data/${name}_train own_parts=()
@@ -105,26 +106,22 @@ if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done
 fi
 
 # 2: noisy copies of the test set, as lhotse cuts.
-marker=$data/.stage2.done options="noises=$noises snrs=$snrs seed=$seed$own_said"
+marker=$data/.stage2.done options="noises=$noises snrs=$snrs seed=$seed$own_said$encoder_said"
 if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done "${own_markers[@]}"; then
   make_noisy_sets "$test_set"
-  mark_done 2 "$marker" "$options" "${noisy_sets[@]/%//cuts.jsonl.gz}" "${noisy_sets[@]/%//wav.scp}" \
-    "${noisy_sets[@]/%//utt2spk}" "${noisy_sets[@]/%//trials}"
+  files_of_noisy_sets "${noisy_sets[@]}"
+  mark_done 2 "$marker" "$options" "${files[@]}"
 fi
 stage_more_draws "$test_set"
 
-# 3 to 8: utils/stages.sh.
-for conf in "${systems[@]}"; do stage_features "$conf"; done
+# 3 to 8: utils/stages.sh, utils/adaptation.sh.
+for conf in "${systems[@]}"; do stage_features_for "$conf"; done
 for conf in "${models[@]}"; do stage_link_model "$conf" "${own_parts[@]}"; done
-for conf in "${configs[@]}"; do
-  list_noise_dirs "$conf"
-  stage_train "$conf" "$train_set" "$held_out" "$data"/.stage{0,1}.done "${noise_markers[@]}" -- \
-    "${noise_dirs[@]}" --rirs "$training_rooms" --channels "$data/channels"
-done
+for conf in "${configs[@]}"; do stage_train_or_adapt "$conf" "$train_set" "$held_out"; done
 for conf in "${systems[@]}"; do stage_extract "$conf" "$train_set"; done
 for conf in "${systems[@]}"; do
   if [[ -n $train_set ]]; then stage_backend "$conf" "$train_set"; else stage_linked_backend "$conf"; fi
 done
 for conf in "${systems[@]}"; do stage_score "$conf" "$held_out" "${test_sets[@]}" ${held_out:+"$held_out"}; done
-stage_report
+if [[ -n $extractor && -z $linked ]]; then stage_report "$extractor"; else stage_report; fi
 end_of_recipe

@@ -2,8 +2,6 @@
 # Source me: stages 4 and 5 of systems that make better embeddings of an extractor's embeddings. They use run.sh's
 # options.
 
-enhances() { [[ ${reads_of[$1]-} == embeddings ]]; } # enhances CONF: true for a system that reads embeddings
-
 # 4: noisy copies, or halves of utterances, and their embeddings, for a system that trains on more than the extractor's.
 stage_enhancement_inputs() { # stage_enhancement_inputs CONF
   local conf=$1 system inputs name marker options halve=()

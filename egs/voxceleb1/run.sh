@@ -53,8 +53,8 @@ b_vector=0        # epochs of RawNet1's b-vector network as one more back end; 0
 . utils/parse_options.sh
 if [[ -n $test_audio ]] || local/protocols.py --own-audio "$trials"; then . ./listed.sh; exit; fi
 . ./cmd.sh
+. utils/adaptation.sh
 . ./enhancement.sh
-. ./adaptation.sh
 
 common_defaults
 default config conf/exu_net.toml conf/mini/exu_net.toml
@@ -102,19 +102,16 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done 
 fi
 stage_more_draws "$data/voxceleb1_test"
 
-# 3 to 8: utils/stages.sh, enhancement.sh for systems that read an extractor's embeddings, adaptation.sh.
+# 3 to 8: utils/stages.sh, utils/adaptation.sh, enhancement.sh for systems that read an extractor's embeddings.
 for conf in "${systems[@]}"; do stage_features_for "$conf"; done
 for conf in "${models[@]}"; do stage_link_model "$conf"; done
 for conf in "${configs[@]}"; do
-  noise_args_of "$conf"
   if enhances "$conf"; then
+    noise_args_of "$conf"
     if [[ -n $linked ]]; then stage_extract "$linked" "$data/voxceleb1_train"; fi # it is trained on these
     stage_train_enhancement "$conf"
-  elif adapts "$conf"; then
-    stage_adapt "$conf"
   else
-    stage_train "$conf" "$data"/voxceleb1_{train,valid} "$data"/.stage{0,1}.done "${noise_markers[@]}" -- \
-      "${noise_args[@]}"
+    stage_train_or_adapt "$conf" "$data"/voxceleb1_{train,valid}
   fi
 done
 for conf in "${systems[@]}"; do

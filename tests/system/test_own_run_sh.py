@@ -8,10 +8,26 @@ import numpy as np
 import pytest
 import soundfile
 
+from sv.base.files import sha256_of
 from sv.kaldi import read_trials, read_utt2spk
+from sv.system.folder import read_system
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.xdist_group("recipe")
+ADAPTATION = """
+[loss]
+type = "adapt_full"
+held_out = [["street", 0.0]]
+[augment]
+noises = ["street"]
+[batches]
+type = "shuffled"
+batch_size = 4
+[train]
+num_epochs = 1
+crop_samples = 8000
+num_workers = 0
+"""
 
 
 def voice(path, pitch, seed, rate=16_000):
@@ -66,12 +82,42 @@ def test_a_folder_of_speakers_trains_a_system_and_then_tests_it_alone(work):
     code, output = run(work, *train)
     assert code == 0 and "nothing to do: every stage from 0 to 8 is up to date" in output
 
+    adapted_system_stands_beside_it(work, train)
+
     alone = ["--corpus", work / "my calls", "--model", work / "exp/tiny", "--exp", work / "alone"]
     code, output = run(work, *alone)
     assert code == 0, output
     assert "stage 0: prepare: up to date" in output
     assert len(read_trials(data / "my_calls/trials")) == 8 * 4 + 28 * 16
     assert "tiny on my_calls<" in (work / "alone/tiny/report/index.html").read_text()
+
+
+def adapted_system_stands_beside_it(work, train):
+    """The trained system made robust, and a system that starts from its weights."""
+    options = [word for word in train if word not in ("--config", work / "tiny.toml")]
+    (work / "adapt.toml").write_text(ADAPTATION)
+    (work / "again.toml").write_text((work / "tiny.toml").read_text())
+    code, output = run(work, *options, "--config", work / "adapt.toml", "--extractor", work / "exp/tiny")
+    assert code == 0, output
+    assert "adapt-tiny on my_calls_test" in (work / "exp/adapt-tiny/report/index.html").read_text()
+    parent = read_system(work / "exp/adapt-tiny").parent
+    assert parent.weights_sha256 == sha256_of(work / "exp/tiny/checkpoints/best.pt")
+    again = ["--config", work / "again.toml", "--initial", work / "exp/tiny", "--stop-stage", 4]
+    code, output = run(work, *options, *again)
+    assert code == 0, output
+    assert "100.0 % of the numbers" in output
+    assert read_system(work / "exp/again").parent == parent
+    code, output = run(work, *options, *again)
+    assert code == 0 and "nothing to do" in output
+
+
+def test_without_a_system_there_is_nothing_to_do(work):
+    code, output = run(work, "--corpus", work / "my calls", "--config", "none")
+    assert (code, output.splitlines()[-1]) == (
+        1,
+        "./run.sh: no system: name one, --config conf/NAME.toml or --model MODEL",
+    )
+    assert not (work / "data").exists()
 
 
 def test_a_corpus_without_speakers_is_one_line_before_any_work(work):

@@ -2,6 +2,7 @@
 # Source me: the option --extractor, and stage 4 of systems that make a trained model robust. They use run.sh's options.
 
 declare -A loss_of=() # by configuration
+enhances() { [[ ${reads_of[$1]-} == embeddings ]]; } # enhances CONF: true for a system that reads embeddings
 adapts() { [[ $1 == *.toml && ${loss_of[$1]-} == adapt_* ]]; } # adapts CONF: true for what starts from a trained model
 
 # What --extractor names: a folder of this recipe's experiments, or whatever --model takes, which is then scored beside.
@@ -59,8 +60,17 @@ stage_features_for() { # stage_features_for CONF
   fi
 }
 
-# 4: adapt.
-stage_adapt() { # stage_adapt CONF
+# 4: train a system, or adapt the extractor, as a configuration says.
+stage_train_or_adapt() { # stage_train_or_adapt CONF TRAIN_DIR VALID_DIR
+  noise_args_of "$1"
+  if adapts "$1"; then
+    stage_adapt "$@"
+  else
+    stage_train "$@" "$data"/.stage{0,1}.done "${noise_markers[@]}" -- "${noise_args[@]}"
+  fi
+}
+
+stage_adapt() { # stage_adapt CONF TRAIN_DIR VALID_DIR
   local conf=$1 system marker options weights
   system=$(system_of "$conf") weights=$extractor/checkpoints/best.pt
   if [[ -n $linked ]]; then weights=${weights_of[$linked]}; fi
@@ -69,7 +79,7 @@ stage_adapt() { # stage_adapt CONF
     "$weights"; then
     "${cuda_cmd[@]}" --gpu "$num_gpus" "${nodes[@]}" "$exp/$system/log/train.log" \
       utils/torchrun.sh "$num_ranks" -m sv.bin.adapt --config "$conf" --extractor "$adapted" --seed "$seed" \
-      --train-dir "$data/voxceleb1_train" --valid-dir "$data/voxceleb1_valid" "${noise_args[@]}" \
+      --train-dir "$2" --valid-dir "$3" "${noise_args[@]}" \
       --exp-dir "$exp/$system"
     mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
   fi

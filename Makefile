@@ -15,7 +15,7 @@ mini: env
 	@cd egs/voxceleb1 && ./run.sh --mini
 
 test: env
-	@$(bin)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	@$(bin)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-newest test-oldest: test-%:  ## unit tests with other versions of torch and lhotse; not in CI, as each takes 6 GB and long
 	@utils/test_versions.sh $* $(PYTEST_ARGS)

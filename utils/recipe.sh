@@ -111,7 +111,7 @@ add_large_margin() { # with --large-margin: after the system of --config, itself
 choose_initial() { # with --initial: $initial_weights, the file that the training of --config starts from
   local said answers line
   initial_weights=''
-  if [[ -z $initial ]] || ! runs_stage 4; then return; fi
+  if [[ -z ${initial-} ]] || ! runs_stage 4; then return; fi
   [[ -f $config ]] || die "--initial $initial: no system is trained here; name it, --config conf/NAME.toml"
   said=$(python -m sv models fit "$initial" "$config")
   while read -r line; do log "--initial: $line"; done <<< "$said"

@@ -43,7 +43,8 @@ install_cpu() { # torch's builds for CPUs have versions and hashes of their own;
       "TORCH=cuda make env takes the lock's own torch" >&2
     return 1
   }
-  awk '/^[a-z0-9]/ {kept = $0 !~ /^(torch==|torchaudio==|triton==|nvidia-|cuda-)/} kept' requirements.lock > .venv/cpu.lock
+  awk '/^[a-z0-9]/ {kept = $0 !~ /^(torch==|torchaudio==|triton==|nvidia-|cuda-)/} kept' requirements.lock \
+    > .venv/cpu.lock
   install --no-deps --require-hashes -r .venv/cpu.lock
 }
 

@@ -61,7 +61,7 @@ stage_train() { # stage_train CONF TRAIN_DIR VALID_DIR INPUT... -- ARGUMENT...: 
   shift
   system=$(system_of "$conf") feats=$(feats_of "$conf")
   marker=$exp/$system/.stage4.done options="seed=$seed set=${train_dir##*/} $*"
-  if [[ -n $initial && $conf == "$config" ]]; then
+  if [[ -n ${initial-} && $conf == "${config-}" ]]; then
     start=(--initial "$initial") options+=" initial=$initial"
     inputs+=("$initial_weights")
   elif [[ $conf == "$tuned" ]]; then
@@ -71,7 +71,8 @@ stage_train() { # stage_train CONF TRAIN_DIR VALID_DIR INPUT... -- ARGUMENT...: 
   if stage_needs_run 4 "train $system" "$marker" "$options" "${inputs[@]}"; then
     "${cuda_cmd[@]}" --gpu "$num_gpus" "${nodes[@]}" "$exp/$system/log/train.log" \
       utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
-      --train-dir "$train_dir" --valid-dir "$valid_dir" ${feats:+--feats "$feats"} "$@" "${start[@]}" --exp-dir "$exp/$system"
+      --train-dir "$train_dir" --valid-dir "$valid_dir" ${feats:+--feats "$feats"} "$@" "${start[@]}" \
+      --exp-dir "$exp/$system"
     mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
   fi
 }

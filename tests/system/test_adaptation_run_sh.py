@@ -4,13 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
-import pytest
-
 from sv.base.files import sha256_of
 from sv.kaldi import read_utt2spk, read_vectors
 from sv.system.folder import read_system
 
-pytestmark = pytest.mark.xdist_group("recipe")
 CONFIG = """
 [loss]
 type = "adapt_full"

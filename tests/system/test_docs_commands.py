@@ -25,7 +25,6 @@ ROOT = Path(__file__).resolve().parents[2]
 TUTORIALS = ("index", "score_a_model", "own_corpus", "adapt", "new_system", "cluster")  # each after those that it needs
 NOT_COPIED = re.compile(r"(\.git|\.venv.*|build|\.\w+_cache|egs/\w+/(data|exp)|docs/(_build|generated)|.*__pycache__)")
 MARK = "@@ end of command"
-pytestmark = pytest.mark.xdist_group("docs")
 
 
 def load_blocks():

@@ -3,12 +3,9 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from sv.kaldi import read_utt2spk, read_vectors
 from sv.system.folder import read_system
 
-pytestmark = pytest.mark.xdist_group("recipe")
 CONFIG = """
 [features]
 type = "embedding"

@@ -12,7 +12,7 @@ import torch
 from sv.base.config import load_toml
 from sv.models import MODELS
 
-pytestmark = [pytest.mark.xdist_group("killed ranks"), pytest.mark.timeout(1600)]  # one worker trains them all
+pytestmark = pytest.mark.timeout(1600)  # one worker trains them all
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "egs/voxceleb1/conf"
 TRUNK = {"channels": [4, 4, 8, 8], "blocks": [1, 1, 1, 1], "embedding_dim": 8}

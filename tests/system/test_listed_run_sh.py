@@ -57,7 +57,7 @@ def test_a_model_is_scored_by_cosine_on_a_list_of_models_and_nothing_else_is_nee
     output = run(listed)
     assert "stage 6: back end toy: not needed, the model has none: cosine" in output
     assert len(read_trials(listed / "data/mine/trials")) == 16
-    assert sorted(path.name for path in (listed / "data").iterdir() if path.is_dir()) == ["log", "mine", "q"]
+    assert sorted(path.name for path in (listed / "data").iterdir() if path.is_dir()) == ["links", "log", "mine", "q"]
     rows = json.loads((listed / "exp/toy/results.json").read_text())
     assert {(row["test_set"], row["condition"]) for row in rows} == {("mine", "clean")}
     assert not [row["backend"] for row in rows if "asnorm" in row["backend"] or row["backend"] == "plda"]

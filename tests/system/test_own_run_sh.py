@@ -13,7 +13,6 @@ from sv.kaldi import read_trials, read_utt2spk
 from sv.system.folder import read_system
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.xdist_group("recipe")
 ADAPTATION = """
 [loss]
 type = "adapt_full"

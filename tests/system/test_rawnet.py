@@ -13,7 +13,6 @@ import torch
 
 HERE = Path(__file__).parent
 TINY = HERE / "tiny_rawnet2.toml"
-pytestmark = pytest.mark.xdist_group("recipe")
 
 
 @pytest.mark.parametrize("system", ["rawnet2", "rawnet1_cnn"])

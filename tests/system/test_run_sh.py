@@ -18,7 +18,6 @@ from sv.kaldi.segments import read_segments
 from sv.scoring.backends import PldaBackEnd
 
 TINY = Path(__file__).with_name("tiny.toml")
-pytestmark = pytest.mark.xdist_group("recipe")
 
 
 def test_a_run_ends_with_results_for_every_condition(whole):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-pytestmark = [pytest.mark.xdist_group("recipe"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 
 def on_slurm(slurm, recipe, work, *options):

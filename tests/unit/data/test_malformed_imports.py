@@ -172,7 +172,7 @@ def test_imports(folder, program):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(importing, "log_averaged", lambda *_: None)
         patch.setattr(corpus, "ProcessPoolExecutor", OneProcess)
-        patch.setattr(corpus, "tqdm", lambda items, **_: items)
+        patch.setattr(corpus, "counted", lambda items, *_: items)
         patch.setattr(importing, "write_manifests", lambda _: None)
         patch.setattr(os, "fsync", lambda _: None)
         try:

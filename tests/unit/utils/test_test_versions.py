@@ -45,14 +45,14 @@ def test_the_oldest_are_the_lower_bounds_and_the_environment_goes_when_tests_pas
     done, calls, left = run("oldest")
     assert (done.returncode, left) == (0, []), done.stderr
     assert calls[1].endswith("--editable .[recipes,dev] torch==2.7 lhotse==1.30")
-    assert calls[-1] == "-m pytest -n 2 --dist loadgroup tests/unit"
+    assert calls[-1] == "-m pytest -n 2 --dist loadfile tests/unit"
 
 
 def test_the_newest_are_whatever_pip_finds_and_a_failure_keeps_them(run):
     done, calls, left = run("newest", "tests/unit/base", "-x", TORCH="cpu", TORCH_INDEX="https://mirror/cpu", FAIL="1")
     assert (done.returncode, left) == (1, [".venv.newest"])
     assert calls[1].endswith("--editable .[recipes,dev] --extra-index-url https://mirror/cpu")
-    assert calls[-1] == "-m pytest -n 2 --dist loadgroup tests/unit/base -x"
+    assert calls[-1] == "-m pytest -n 2 --dist loadfile tests/unit/base -x"
     assert "rm -r .venv.newest" in done.stderr
 
 

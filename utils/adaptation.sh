@@ -44,6 +44,7 @@ choose_systems_of() { # choose_systems_of CONFIG
   local conf
   if [[ -n $extractor ]]; then choose_extractor; fi
   choose_systems "$1" "$baseline" # none beside an extractor
+  ((${#systems[@]})) || die "no system: name one, --config conf/NAME.toml or --model MODEL"
   describe_extractor
   for conf in "${configs[@]}"; do name_adaptation "$conf"; done
   if enhances "$1" && [[ -z $extractor ]]; then

@@ -93,7 +93,6 @@ choose_systems() { # choose_systems CONF...: $configs, each once and without 'no
   done
   choose_models "$model"
   systems=("${configs[@]}" "${models[@]}")
-  ((${#systems[@]})) || die "no system: name one, --config conf/NAME.toml or --model MODEL"
   choose_initial
 }
 

@@ -98,7 +98,8 @@ def adapted_system_stands_beside_it(work, train):
     (work / "again.toml").write_text((work / "tiny.toml").read_text())
     code, output = run(work, *options, "--config", work / "adapt.toml", "--extractor", work / "exp/tiny")
     assert code == 0, output
-    assert "adapt-tiny on my_calls_test" in (work / "exp/adapt-tiny/report/index.html").read_text()
+    assert "adapt-tiny" in (work / "exp/adapt-tiny/report/index.html").read_text()
+    assert (work / "exp/adapt-tiny/scores/my_calls_test-street-snr0/cosine.scores").is_file()
     parent = read_system(work / "exp/adapt-tiny").parent
     assert parent.weights_sha256 == sha256_of(work / "exp/tiny/checkpoints/best.pt")
     again = ["--config", work / "again.toml", "--initial", work / "exp/tiny", "--stop-stage", 4]
@@ -112,10 +113,8 @@ def adapted_system_stands_beside_it(work, train):
 
 def test_without_a_system_there_is_nothing_to_do(work):
     code, output = run(work, "--corpus", work / "my calls", "--config", "none")
-    assert (code, output.splitlines()[-1]) == (
-        1,
-        "./run.sh: no system: name one, --config conf/NAME.toml or --model MODEL",
-    )
+    assert code == 1
+    assert output.splitlines()[-1].endswith("error: no system: name one, --config conf/NAME.toml or --model MODEL")
     assert not (work / "data").exists()
 
 

@@ -85,10 +85,10 @@ def test_twenty_tasks_of_which_one_fails(on_terminal, tmp_path):
     assert all(counts) and len(counts) > 4, terminal.frames
     done = [int(found[1]) for found in counts]
     assert done == sorted(done) and 0 <= done[0] < 8 < done[-1] <= 19
-    assert all(1 <= int(found[2]) <= 4 for found in counts[1:-1])
+    assert all(0 <= int(found[2]) <= 4 for found in counts) and max(int(found[2]) for found in counts) > 1
     assert counts[-1][3] and not counts[0][3]
     assert all(frame.endswith(", log/x.JOB.log") for frame in terminal.frames)
-    assert re.search(r", 1 s left, |, 0 s left, ", terminal.frames[-1])
+    assert re.search(r", \d+ s left, ", terminal.frames[-1])
     left = terminal.text.rpartition("\x1b[K")
     assert left[0].endswith("\r") and left[2].startswith("run.py: log/x.7.log failed (code 1); its last lines:\r\n")
 
@@ -122,7 +122,7 @@ def test_a_stage_that_was_killed_half_way_goes_on_where_it_was(on_terminal, tmp_
     counts = [re.search(r"first: (\d) of 6 jobs done, (\d) running, ", frame) for frame in second.frames]
     assert counts[0][1] == "3" and all(3 <= int(found[1]) <= 6 for found in counts), second.frames
     last = second.text.rpartition("\x1b[K")
-    assert last[0].endswith("\r") and re.fullmatch(r"[-0-9: ]+ stage 0: done in \d s\r\n", last[2]), second.text
+    assert last[0].endswith("\r") and re.fullmatch(r"[-0-9: ]+ stage 0: done in \d+ s\r\n", last[2]), second.text
 
 
 TRAINER = """
@@ -135,13 +135,13 @@ open(f"{folder}/train.jsonl.tmp", "w").close()
 os.replace(f"{folder}/train.jsonl.tmp", f"{folder}/train.jsonl")
 with open(f"{folder}/train.jsonl", "a") as file:
     for step in range(1, 7):
-        time.sleep(0.12)
+        time.sleep(0.3)
         epoch = (step - 1) // 2
         say = lambda **values: print(json.dumps({"step": step, "epoch": epoch, **values}), file=file, flush=True)
         say(loss=8.125 - step, utterances_per_second=310.4)
         if step % 2 == 0:
             say(valid_eer=10.0 - step)
-time.sleep(0.2)
+time.sleep(1)
 """
 
 
@@ -159,14 +159,16 @@ def test_a_training_of_three_epochs(on_terminal, tmp_path):
         r"stage 4: train tiny: step (\d) of 6, epoch (\d) of 3, loss ([\d.]+), (?:held-out EER (\d\.00) %, )?310 utter"
     )
     seen = [found for frame in frames if (found := re.match(pattern, frame))]
-    assert {(found[1], found[2]) for found in seen} == {(str(step), str((step + 1) // 2)) for step in range(1, 7)}
+    steps = [int(found[1]) for found in seen]  # a busy machine draws not every one
+    assert steps == sorted(steps) and len(set(steps)) >= 3 and steps[-1] == 6
+    assert all(int(found[2]) == (int(found[1]) + 1) // 2 for found in seen)
     for found in seen:
         step, eer = int(found[1]), found[4] and float(found[4])
         assert float(found[3]) == pytest.approx(8.125 - step, abs=0.005)
         evaluated = [at for at in (step - 2, step - 1, step) if at % 2 == 0]  # the epoch's end may not be known yet
         assert eer in {10 - at if at > 0 else None for at in evaluated}
     assert seen[-1].string.endswith(", 0 s left, m/log/train.log")
-    assert re.search(r", [01] s left, m/log/train.log$", next(found.string for found in seen if found[1] == "3"))
+    assert all(re.search(r", \d+ s left, m/log/train.log$", found.string) for found in seen[1:])
     assert terminal.text.endswith(ERASED)
 
 

@@ -25,7 +25,8 @@ spell_paths() { # markers hold paths as text: options that name the same file or
   for option in data exp corpora voxceleb1 musan rirs nonspeech100 voices vctk digits noisy_vctk corpus; do
     if [[ -n ${!option-} ]]; then printf -v "$option" '%s' "$(one_spelling "${!option}")"; fi
   done
-  for option in config baseline phrase_config extractor trials enrolment model test_audio; do # may be names or lists
+  # these may be names or lists
+  for option in config baseline phrase_config extractor initial trials enrolment model test_audio; do
     if [[ -z ${!option-} ]]; then continue; fi
     found=()
     while read -r -d , item; do

@@ -82,7 +82,7 @@ def assert_prints(expected: list[str], printed: str, command: str) -> None:
 
 @pytest.fixture
 def stand_in(clone) -> None:
-    """What a tutorial takes from the network: the tiny system of another one in the place of a published model."""
+    """Stand-in for what a tutorial takes from the network: the tiny system of another one in the place of a published model."""
     place, trained = clone / "egs/own/campplus", clone / "egs/own/exp/calls/se_resnet"
     if trained.exists() and not place.exists():
         (place / "checkpoints").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Which weights of another model a training starts from."""
+"""Weights of another model that a training starts from: those that fit are taken, and told."""
 
 import pytest
 import torch

@@ -1,4 +1,6 @@
-"""The step of diffusion on embeddings: its loss by hand, at both lengths, and what it makes of noisy copies."""
+"""The step of diffusion on embeddings: its loss by hand, at both lengths; what it and vMF-PL make of noisy copies."""
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,8 +11,10 @@ from torch import Tensor
 from sv.enhancement.batches import EmbeddingBatch
 from sv.features.embedding import EmbeddingConfig, EmbeddingInput
 from sv.models.embedding_diffusion import EmbeddingDiffusion, EmbeddingDiffusionConfig
+from sv.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
 from sv.scoring import compute_eer
 from sv.train.steps.embedding_diffusion import EmbeddingDiffusionLossConfig, EmbeddingDiffusionStep
+from sv.train.steps.enhancement import EnhancementConfig, EnhancementStep
 
 DIM = 6
 
@@ -64,8 +68,16 @@ def eer_across(first: Tensor, second: Tensor, speakers: np.ndarray) -> float:
     return 100 * compute_eer(scores[off], (speakers[:, None] == speakers)[off])
 
 
-def test_noisy_copies_come_closer_to_clean_embeddings_without_a_label() -> None:
-    """Clean embeddings in 8 of 32 dimensions; noise in 12 others and a little everywhere. One estimate, keyed noise."""
+def vmf_pl_step(dim: int) -> EnhancementStep:
+    torch.manual_seed(0)
+    model = EmbeddingMLP(EmbeddingMLPConfig(embedding_dim=dim, hidden=(2, 2), normalise_output=True))
+    config = EnhancementConfig(terms=(("log_distance", 1.0),), target="utterance", leave_one_out=False, noisy_copies=1)
+    return EnhancementStep(EmbeddingInput(EmbeddingConfig()), model, config, 3)
+
+
+@pytest.mark.parametrize("make", [step_of, vmf_pl_step], ids=["SEED", "vMF-PL"])
+def test_noisy_copies_come_closer_to_clean_embeddings_without_a_label(make: Callable) -> None:
+    """Clean embeddings in 8 of 32 dimensions; noise in 12 others and a little everywhere."""
     rng = np.random.default_rng(0)
     voices, noises = rng.normal(0, 1.0, (8, 32)), rng.normal(0, 1.2, (12, 32))
 
@@ -76,7 +88,7 @@ def test_noisy_copies_come_closer_to_clean_embeddings_without_a_label() -> None:
         return torch.from_numpy(clean).float(), torch.from_numpy(noisy).float(), speakers
 
     clean, noisy, _ = drawn(300)
-    step = step_of(dim=32)
+    step = make(dim=32)
     optimizer = torch.optim.AdamW(step.parameters(), lr=4e-3)
     for _ in range(80):
         rows = torch.randint(len(clean), (128,))

@@ -63,12 +63,8 @@ class EmbeddingSamplingConfig:
     @property
     def steps(self) -> list[int]:
         """Steps at which the network is called, from `noise_step` down."""
-        last = self.num_steps - 1
-        return (
-            [round(self.noise_step * (last - number) / last) for number in range(self.num_steps)]
-            if last
-            else [self.noise_step]
-        )
+        last = max(self.num_steps - 1, 1)
+        return [round(self.noise_step * (last - number) / last) for number in range(self.num_steps)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,9 +177,8 @@ class EmbeddingDiffusion(Network):
         state = self.diffuse(embeddings, steps[0], noise)
         for now, then in pairwise(steps):
             clean, share = self.estimate(state, now), self.shares[now].to(state.dtype)[:, None]
-            rest = (state - share.sqrt() * clean) / (
-                1 - share
-            ).sqrt()  # the noise, of the estimate before it is clipped
+            # The noise that is left, of the estimate before it is clipped.
+            rest = (state - share.sqrt() * clean) / (1 - share).sqrt()
             state = self.diffuse(clean.clamp(-limit, limit), then, rest)
         return self.estimate(state, steps[-1]).clamp(-limit, limit)
 

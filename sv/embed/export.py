@@ -20,6 +20,10 @@ from sv.system.folder import load_model, read_system
 FORMATS = ("torchscript", "onnx")
 TOLERANCE = 1e-4  # of an embedding's length, between the traced module and the model
 SEED = 0
+SAMPLES = {  # models that sample, and how
+    "diff_sv": "Diff-SV draws its noise by a digest of each segment's features",
+    "embedding_diffusion": "SEED draws its noise by a digest of each embedding",
+}
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
@@ -74,9 +78,9 @@ def description(system: SystemConfig, dim: int) -> dict[str, Any]:
 
 def why_not(system: SystemConfig, model_dir: Path) -> None:
     """Raise ValueError if a system cannot be exported."""
-    if system.model_type == "diff_sv" and system.model.sampling.start == "draw":
+    if system.model_type in SAMPLES and system.model.sampling.start == "draw":
         raise ValueError(
-            f"{model_dir}: Diff-SV draws its noise by a digest of each segment's features, which no exported graph can; "
+            f"{model_dir}: {SAMPLES[system.model_type]}, which no exported graph can; "
             'a copy of the folder whose config.json has [model.sampling] start = "zero" can be exported'
         )
 

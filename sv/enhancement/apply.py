@@ -13,7 +13,11 @@ from sv.enhancement.archive import BLOCK_ROWS, EmbeddingArchive
 from sv.system.config import SystemConfig, parse_system
 
 FEATURES_TYPE = "embedding"
-PAIRED = {"enhancement": "embedding_mlp", "linear": "embedding_linear"}  # the model that goes with each loss
+PAIRED = {  # the model that goes with each loss
+    "enhancement": "embedding_mlp",
+    "embedding_diffusion": "embedding_diffusion",
+    "linear": "embedding_linear",
+}
 
 
 def load_enhancement(path: str | Path, embedding_dim: int) -> SystemConfig:
@@ -51,7 +55,8 @@ def enhance(frontend: nn.Module, model: nn.Module, embeddings: np.ndarray) -> np
         raise ValueError("the model is in training mode: dropout would change the embeddings")
     device = next(model.parameters()).device
     blocks = torch.from_numpy(np.array(embeddings, dtype=np.float32)).split(BLOCK_ROWS)
-    return torch.cat([model.embed(frontend(block.to(device))).float().cpu() for block in blocks]).numpy()
+    # The front end on the CPU: what a model draws by a digest of its inputs is then the same with a GPU.
+    return torch.cat([model.embed(frontend(block).to(device)).float().cpu() for block in blocks]).numpy()
 
 
 def enhanced_archive(

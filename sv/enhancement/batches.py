@@ -14,7 +14,7 @@ from sv.data.sampler import Item
 from sv.data.trial_lists import Line
 from sv.enhancement.archive import EmbeddingArchive
 from sv.enhancement.lists import UTTERANCE_FIELDS, read_list
-from sv.enhancement.targets import Kind, SpeakerTargets
+from sv.enhancement.targets import UTTERANCE, SpeakerTargets, Target
 from sv.kaldi import DataDirError
 
 ListKind = Literal["normal", "triplet", "distribution"]
@@ -62,9 +62,10 @@ class EnhancementSet:
     kind : "normal", "triplet" or "distribution"
     archives : sequence of EmbeddingArchive
         Embeddings of the same utterances under several conditions; targets are made of the first.
-    target : "B" or "C"
+    target : "B", "C" or "utterance"
+        See `sv.enhancement.targets`.
     leave_one_out : bool
-        Make an utterance's target of the speaker's other ones.
+        Make an utterance's target of the speaker's other ones; B or C.
     num_crops : int
         Average that many random segments of an utterance; 0: all.
     seed : int
@@ -76,6 +77,8 @@ class EnhancementSet:
         Of each item.
     left_out : list of str
         Speakers without an item.
+    targets : SpeakerTargets, optional
+        None if an utterance is its own target.
 
     Raises
     ------
@@ -90,7 +93,7 @@ class EnhancementSet:
         kind: ListKind,
         archives: Sequence[EmbeddingArchive],
         *,
-        target: Kind = "C",
+        target: Target = "C",
         leave_one_out: bool = True,
         num_crops: int = 0,
         seed: int = 0,
@@ -99,7 +102,7 @@ class EnhancementSet:
             dims = ", ".join(f"{archive.scp}: {archive.dim}" for archive in archives)
             raise DataDirError(f"embeddings of several dimensions ({dims})")
         self.kind, self.archives, self.num_crops, self.seed = kind, archives, num_crops, seed
-        self.leave_one_out, self.path = leave_one_out, Path(path)
+        self.leave_one_out, self.path = leave_one_out and target != UTTERANCE, Path(path)
         lines = read_list(path, kind)
         self._rows = self._find_rows(lines)  # (archives, lines, utterances of a line)
         self.speakers = sorted({line[0] for line in lines})
@@ -124,10 +127,11 @@ class EnhancementSet:
         speakers = np.repeat(self._speaker[lines], self._rows.shape[2])
         as_stored = not self.num_crops and (len(self.archives) == 1 or not first.augment)
         inputs = self.archives[0].rows(rows) if as_stored else self._drawn(first.epoch, first.augment, lines)
-        if self.leave_one_out:
-            targets = self.targets.leaving_out(speakers, inputs if as_stored else self.archives[0].rows(rows))
-        else:
+        if self.targets is not None and not self.leave_one_out:
             targets = self.targets.of_speakers(speakers)
+        else:
+            clean = inputs if as_stored else self.archives[0].rows(rows)
+            targets = clean if self.targets is None else self.targets.leaving_out(speakers, clean)
         others = None if self._other is None else torch.from_numpy(self.targets.of_speakers(self._other[lines]))
         return EmbeddingBatch(
             embeddings=torch.from_numpy(inputs),
@@ -169,13 +173,15 @@ class EnhancementSet:
                 raise DataDirError(f"{self.path}:{place}: {line[2]!r} is not another speaker of the list")
         return np.array([number[line[2]] for line in lines])
 
-    def _make_targets(self, target: Kind) -> SpeakerTargets:
+    def _make_targets(self, target: Target) -> SpeakerTargets | None:
+        if target == UTTERANCE:
+            return None
         rows, first = np.unique(self._rows[0].reshape(-1), return_index=True)
         speakers = np.repeat(self._speaker, self._rows.shape[2])[first]
         return SpeakerTargets(target, self.archives[0], rows, speakers)
 
     def _make_items(self) -> tuple[Sequence[np.ndarray], list[str]]:
-        enough = self.targets.counts >= (2 if self.leave_one_out else 1)
+        enough = self.targets.counts >= 2 if self.leave_one_out else np.ones(len(self.speakers), bool)
         left_out = [speaker for speaker, usable in zip(self.speakers, enough) if not usable]
         if self._same is None:
             return np.flatnonzero(enough[self._speaker])[:, None], left_out

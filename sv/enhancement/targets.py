@@ -1,4 +1,8 @@
-"""Targets of enhancement: a speaker's embedding, averaged from those of its utterances."""
+"""Targets of enhancement: a speaker's embedding, averaged from those of its utterances, or an utterance's own.
+
+The target "utterance" needs no speaker labels: what a noisy copy, or a few segments, of an utterance should become is the
+embedding of the clean utterance, as the front end reads it.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +15,8 @@ from sv.kaldi import DataDirError, read_utt2spk
 from sv.kaldi.scp import byte_order
 
 Kind = Literal["B", "C"]
+Target = Literal["B", "C", "utterance"]
+UTTERANCE = "utterance"
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -142,7 +142,7 @@ def fit_in_closed_form(system: SystemConfig, data: EnhancementData, exp_dir: Pat
 
 def lend_classifier(step: nn.Module, extractor: Path | None, system: SystemConfig) -> None:
     """Start a softmax term from the extractor's classifier, if it has one; else the log says that it starts from chance."""
-    if "softmax" not in step.criteria:
+    if "softmax" not in getattr(step, "criteria", ()):
         return
     found = extractor_classifier(extractor, system.num_speakers, system.model.embedding_dim) if extractor else None
     if found is None:

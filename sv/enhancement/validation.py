@@ -13,6 +13,7 @@ from sv.data.sampler import Item
 from sv.enhancement.apply import enhance
 from sv.enhancement.archive import EmbeddingArchive
 from sv.enhancement.batches import EnhancementSet
+from sv.enhancement.targets import UTTERANCE
 from sv.kaldi import DataDirError, Trials
 from sv.scoring import compute_eer, score_cosine
 from sv.system.config import SystemConfig
@@ -46,10 +47,14 @@ def make_validation_loss(
 ) -> Callable[[nn.Module], float] | None:
     """Make a function from a model to its mean loss over the items of a list of held-out speakers.
 
-    Its softmax term is left out: it knows the training speakers alone. None without other terms, or where the held-out
-    speakers make no item of the list; the log says why.
+    Its softmax term is left out: it knows the training speakers alone. None without other terms, where the held-out
+    speakers make no item of the list, or where an utterance is its own target, as there is no noisy copy of it; the log says
+    why.
     """
     loss, log = system.loss, get_logger("train")
+    if loss.target == UTTERANCE:
+        log.info("no loss on held-out speakers: their utterances are their own targets")
+        return None
     terms = tuple((name, weight) for name, weight in loss.terms if name != "softmax")
     if not terms:
         log.info("no loss on held-out speakers: the classifier does not know them")

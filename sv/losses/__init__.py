@@ -11,7 +11,7 @@ from sv.losses.angular_prototypical import AngularPrototypical
 from sv.losses.base import ClassifierLoss, MetricLoss, NoOptions, TargetLoss
 from sv.losses.between_speaker import between_speaker
 from sv.losses.centre import CentreConfig, CentreLoss
-from sv.losses.enhancement import CosineLoss, MAELoss, MSELoss
+from sv.losses.enhancement import CosineLoss, LogDistanceConfig, LogDistanceLoss, MAELoss, MSELoss
 from sv.losses.ge2e import GE2E, GE2EConfig
 from sv.losses.margin_softmax import MarginSoftmaxConfig
 from sv.losses.norm_softmax import NormSoftmaxConfig, NormSoftmaxLoss
@@ -35,6 +35,7 @@ LOSSES = {
     "mse": (NoOptions, MSELoss),
     "mae": (NoOptions, MAELoss),
     "cosine": (NoOptions, CosineLoss),
+    "log_distance": (LogDistanceConfig, LogDistanceLoss),
 }
 
 __all__ = [
@@ -50,6 +51,8 @@ __all__ = [
     "ClassifierLoss",
     "CosineLoss",
     "GE2EConfig",
+    "LogDistanceConfig",
+    "LogDistanceLoss",
     "MAELoss",
     "MSELoss",
     "MarginSoftmaxConfig",

@@ -1,11 +1,13 @@
-"""Losses that bring an utterance's embedding to its speaker's: regression, triplets of targets, session matching."""
+"""Losses that bring an utterance's embedding to a target: regression, triplets of targets, session matching."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sv.base.config import require
 from sv.losses.base import TargetLoss
 
 Distance = Literal["cosine", "rms"]
@@ -40,6 +42,39 @@ class CosineLoss(TargetLoss):
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """1 - the mean cosine of (batch, dim) outputs and targets."""
         return cosine_loss(outputs, targets)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogDistanceConfig:
+    """Options of the logarithmic distance.
+
+    Attributes
+    ----------
+    distance_floor : float
+        Added to the squared distance. A row's gradient is the longest, 1 / sqrt(distance_floor), at a distance of
+        sqrt(distance_floor), and gets shorter below.
+    """
+
+    distance_floor: float = 1e-3
+
+    def __post_init__(self) -> None:
+        require(self, positive=("distance_floor",))
+
+
+class LogDistanceLoss(TargetLoss):
+    """Logarithm of the distance to the target, the loss of vMF-PL (2026): far rows pull less than with the squared distance.
+
+    Parameters
+    ----------
+    config : LogDistanceConfig
+    """
+
+    def __init__(self, config: LogDistanceConfig = LogDistanceConfig()) -> None:
+        super().__init__(config)
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean over rows of ln(|output - target|^2 + floor), of (batch, dim) outputs and targets; it may be negative."""
+        return ((outputs - targets).square().sum(dim=1) + self.config.distance_floor).log().mean()
 
 
 def centroid_triplet(outputs: Tensor, own: Tensor, other: Tensor, margin: float | None = None) -> Tensor:

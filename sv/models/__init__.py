@@ -7,6 +7,7 @@ A model maps features (batch, mels, frames) to `Embedded`; its `embed` gives the
 from sv.models.campplus import CAMPlusPlus, CAMPlusPlusConfig
 from sv.models.diff_sv import DiffSV, DiffSVConfig
 from sv.models.ecapa_tdnn import ECAPATDNN, ECAPATDNNConfig
+from sv.models.embedding_diffusion import EmbeddingDiffusion, EmbeddingDiffusionConfig
 from sv.models.embedding_linear import EmbeddingLinear, EmbeddingLinearConfig
 from sv.models.embedding_mlp import EmbeddingMLP, EmbeddingMLPConfig
 from sv.models.enhanced import EnhancedConfig, EnhancedNetwork
@@ -48,6 +49,7 @@ MODELS = {
     "campplus": (CAMPlusPlusConfig, CAMPlusPlus),
     "ecapa_tdnn": (ECAPATDNNConfig, ECAPATDNN),
     "redimnet2": (ReDimNet2Config, ReDimNet2),
+    "embedding_diffusion": (EmbeddingDiffusionConfig, EmbeddingDiffusion),
     "embedding_linear": (EmbeddingLinearConfig, EmbeddingLinear),
     "embedding_mlp": (EmbeddingMLPConfig, EmbeddingMLP),
     "diff_sv": (DiffSVConfig, DiffSV),

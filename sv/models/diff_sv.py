@@ -3,7 +3,6 @@
 Parameter names are those of the published code. Features are (batch, mels, frames).
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.base.seeding import generator
 from sv.models.diffusion import ScoreNet, sample
+from sv.models.keyed_noise import keyed_noises
 from sv.models.output import Embedded
 from sv.models.resnet import ResidualEncoder, TrunkConfig
 
@@ -229,15 +228,5 @@ class DiffSV(ResidualEncoder):
         sampling = self.config.sampling
         if sampling.start == "zero":
             yield None
-            return
-        digests = [content_digest(item) for item in features]
-        for draw in range(sampling.num_draws):
-            rngs = [generator(sampling.seed, "diffusion", digest, draw) for digest in digests]
-            noises = [torch.from_numpy(rng.standard_normal(features.shape[1:], dtype="float32")) for rng in rngs]
-            yield torch.stack(noises).to(features)
-
-
-def content_digest(features: Tensor) -> str:
-    """Digest of one utterance's (mels, frames) features, the key of its noise."""
-    values = features.detach().to("cpu", torch.float32).contiguous().numpy()
-    return hashlib.blake2b(values.tobytes(), digest_size=16).hexdigest()
+        else:
+            yield from keyed_noises(features, sampling.num_draws, sampling.seed)

@@ -10,6 +10,7 @@ from typing import Any
 from sv.base.config import load_json
 from sv.published import (
     campplus,
+    embedding_diffusion,
     embedding_mlp,
     exu_net,
     ge2e,
@@ -40,6 +41,7 @@ FAMILIES = (
     campplus,
     speechbrain,
     redimnet2,
+    embedding_diffusion,
     embedding_mlp,
 )
 SYSTEMS: dict[str, Reader] = {system: reader for family in FAMILIES for system, reader in family.SYSTEMS.items()}

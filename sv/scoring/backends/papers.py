@@ -17,6 +17,7 @@ PAPER_BACKEND = {
     "campplus": "cosine",
     "diff_sv": "mean_cos",
     "ge2e_lstm": "cosine",
+    "embedding_diffusion": "neg_mean_l2",
     "embedding_linear": "cosine",
     "embedding_mlp": "cosine",
 }

@@ -19,6 +19,7 @@ from sv.train.steps.adaptation import (
 from sv.train.steps.classification import ClassificationConfig, ClassificationStep
 from sv.train.steps.criteria import CriterionConfig, with_options
 from sv.train.steps.diff_sv import DiffSVLossConfig, DiffSVStep
+from sv.train.steps.embedding_diffusion import EmbeddingDiffusionLossConfig, EmbeddingDiffusionStep
 from sv.train.steps.enhancement import ClosedForm, EnhancementConfig, EnhancementStep, LinearConfig
 from sv.train.steps.ge2e import GE2ELossConfig, GE2EStep
 from sv.train.steps.metric import MetricConfig, MetricStep
@@ -31,6 +32,7 @@ STEPS: dict[str, tuple[type, type[StepModule]]] = {
     "classification": (ClassificationConfig, ClassificationStep),
     "metric": (MetricConfig, MetricStep),
     "enhancement": (EnhancementConfig, EnhancementStep),
+    "embedding_diffusion": (EmbeddingDiffusionLossConfig, EmbeddingDiffusionStep),
     "ge2e": (GE2ELossConfig, GE2EStep),
     "rawnet1": (RawNet1LossConfig, RawNet1Step),
     "norm_softmax": (NormSoftmaxConfig, NormSoftmaxStep),

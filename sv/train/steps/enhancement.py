@@ -1,7 +1,7 @@
 """The step of embedding enhancement: from embeddings and targets to a weighted sum of losses."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from sv.base.config import require
 from sv.losses import TargetLoss
 from sv.losses.enhancement import Distance, centroid_triplet, pair_distances, session_mmd
-from sv.train.steps.criteria import make_criterion, names_of
+from sv.train.steps.criteria import make_criterion, names_of, options_of
 from sv.train.steps.protocol import EmbeddingBatch, StepModule
 
 OF_LISTS = {"triplet": "triplet", "mmd": "distribution"}  # terms that need a list of their own
@@ -22,13 +22,14 @@ class EnhancementConfig:
     Attributes
     ----------
     terms : tuple of (name, weight)
-        mse, mae, cosine, or any other `TargetLoss` of `sv.losses.LOSSES`: to the speaker's target. softmax: speaker
+        mse, mae, cosine, log_distance, or any other `TargetLoss` of `sv.losses.LOSSES`: to the target. softmax: speaker
         classification. triplet: closer to the own target than to another speaker's. mmd: a pair's distance does not tell
         whether it is of one session.
-    target : "B" or "C"
-        See `sv.enhancement.targets`.
+    target : "B", "C" or "utterance"
+        The speaker's, of two kinds, or the utterance's own clean embedding; see `sv.enhancement.targets`.
     leave_one_out : bool
         A target is made of the speaker's other utterances; else of all, the input among them, as in the published code.
+        False with "utterance".
     crops : int
         Average as many random segments of an utterance, a free simulation of short recordings; 0: all.
     noisy_copies : int
@@ -39,16 +40,19 @@ class EnhancementConfig:
     mmd_distance : "cosine" or "rms"
     mmd_sigma : float, optional
         Width of the kernel; without it the median of the batch's distances. Published: 1 and 0.1.
+    distance_floor : float
+        Of log_distance; see `sv.losses.enhancement.LogDistanceConfig`.
     """
 
     terms: tuple[tuple[str, float], ...] = (("cosine", 1.0),)
-    target: Literal["B", "C"] = "C"
+    target: Literal["B", "C", "utterance"] = "C"
     leave_one_out: bool = True
     crops: int = 0
     noisy_copies: int = 0
     triplet_margin: float | None = None
     mmd_distance: Distance = "cosine"
     mmd_sigma: float | None = None
+    distance_floor: float = field(default=1e-3, metadata={"later": True})  # older runs do not tell it
 
     def __post_init__(self) -> None:
         names, known = [name for name, _ in self.terms], [*names_of(TargetLoss), "softmax", *OF_LISTS]
@@ -58,7 +62,12 @@ class EnhancementConfig:
             raise ValueError(f"terms must be different losses with positive weights, got {self.terms}")
         if {"triplet", "mmd"} <= set(names):
             raise ValueError("triplet and mmd need different lists; train with one of them")
+        if self.target == "utterance" and "triplet" in names:
+            raise ValueError('triplet needs the target of another speaker, "B" or "C", got "utterance"')
+        if self.target == "utterance" and self.leave_one_out:
+            raise ValueError('leave_one_out must be false with the target "utterance", which is the utterance itself')
         require(self, not_negative=("crops", "noisy_copies"))
+        options_of("log_distance", self)  # which checks them
         if self.mmd_sigma is not None:
             require(self, positive=("mmd_sigma",))
 
@@ -126,18 +135,28 @@ class EnhancementStep(StepModule):
             elif name not in OF_LISTS:
                 self.criteria[name] = make_criterion(name, config)
 
+    @classmethod
+    def check(cls, loss: Any, batches: Any, train: Any) -> None:
+        """Raise ValueError if inputs would be their own targets."""
+        if loss.target == "utterance" and not (loss.crops or (loss.noisy_copies and batches.augment)):
+            raise ValueError(
+                'loss.target = "utterance" needs loss.noisy_copies and batches.augment, or loss.crops: without, each input is '
+                "its own target"
+            )
+
     def forward(self, batch: EmbeddingBatch, epoch: float = 0.0) -> dict[str, Tensor]:
         """Losses of a batch: each term by name, unweighted, and their weighted sum as `loss`."""
         outputs = self.model.embed(self.read(batch.embeddings))
+        targets = self.read(batch.targets) if self.config.target == "utterance" else batch.targets
         with torch.autocast(outputs.device.type, enabled=False):
-            losses = {name: self._term(name, outputs.float(), batch) for name, _ in self.config.terms}
+            losses = {name: self._term(name, outputs.float(), targets, batch) for name, _ in self.config.terms}
         return {"loss": sum(weight * losses[name] for name, weight in self.config.terms), **losses}
 
-    def _term(self, name: str, outputs: Tensor, batch: EmbeddingBatch) -> Tensor:
+    def _term(self, name: str, outputs: Tensor, targets: Tensor, batch: EmbeddingBatch) -> Tensor:
         config = self.config
         if name == "triplet":
-            return centroid_triplet(outputs, batch.targets, batch.other_targets, config.triplet_margin)
+            return centroid_triplet(outputs, targets, batch.other_targets, config.triplet_margin)
         if name == "mmd":
             distances = pair_distances(outputs.unflatten(0, (-1, 2)), config.mmd_distance)
             return session_mmd(distances, batch.same_session, batch.speaker_ids[::2], config.mmd_sigma)
-        return self.criteria[name](outputs, batch.speaker_ids if name == "softmax" else batch.targets)
+        return self.criteria[name](outputs, batch.speaker_ids if name == "softmax" else targets)

@@ -111,6 +111,28 @@ def test_conditions_are_drawn_by_utterance_and_epoch_and_targets_stay_clean(arch
     torch.testing.assert_close(reordered.embeddings, first.embeddings[[3, 1]])
 
 
+def test_an_utterances_own_target_is_its_clean_embedding_whatever_its_speaker(archive, listed) -> None:
+    noisy = {utt: vector + 100 for utt, vector in VECTORS.items()}
+    alone = [*NORMAL[:7], "id9 id2-sb-2"]  # two speakers of one utterance, who have targets too
+    dataset = EnhancementSet(listed(*alone), "normal", [archive(), archive("noisy", noisy)], target="utterance")
+    assert (len(dataset), dataset.left_out) == (8, [])
+    batch = dataset.batch(items(*range(8), augment=True))
+    is_noisy = (batch.embeddings[:, 0] > 50).tolist()
+    assert 0 < sum(is_noisy) < 8
+    for row, utt in enumerate(batch.utterances):
+        np.testing.assert_array_equal(batch.targets[row], VECTORS[utt])
+        np.testing.assert_array_equal(batch.embeddings[row], (noisy if is_noisy[row] else VECTORS)[utt])
+
+
+def test_an_utterances_own_target_is_of_all_its_segments(archive, listed) -> None:
+    segments = {utt: RNG.normal(size=(6, 4)).astype(np.float32) for utt in UTTERANCES}
+    dataset = EnhancementSet(listed(*NORMAL), "normal", [archive(vectors=segments)], target="utterance", num_crops=1)
+    batch = dataset.batch(items(3, 12))
+    for row, utt in enumerate(batch.utterances):
+        np.testing.assert_allclose(batch.targets[row], segments[utt].mean(axis=0), rtol=1e-5)
+        assert any((batch.embeddings[row].numpy() == one).all() for one in segments[utt])
+
+
 def test_crops_average_a_few_segments(archive, listed) -> None:
     segments = {utt: RNG.normal(size=(6, 4)).astype(np.float32) for utt in UTTERANCES}
     dataset = EnhancementSet(listed(*NORMAL), "normal", [archive(vectors=segments)], num_crops=1)

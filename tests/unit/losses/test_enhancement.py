@@ -1,11 +1,20 @@
 """Enhancement losses: the published values and gradients, and MMD of many speakers at once."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sv.losses.enhancement import centroid_triplet, cosine_loss, pair_distances, session_mmd
+from sv.losses.enhancement import (
+    LogDistanceConfig,
+    LogDistanceLoss,
+    centroid_triplet,
+    cosine_loss,
+    pair_distances,
+    session_mmd,
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +64,31 @@ def test_published_values_and_gradients(name, value, norm, first, rows) -> None:
     loss.backward()
     assert [loss.item(), outputs.grad.norm().item()] == pytest.approx([value, norm], abs=1e-6)
     assert outputs.grad[0, :3].tolist() == pytest.approx(first, abs=1e-6)
+
+
+def test_log_distance_and_its_gradient_by_hand() -> None:
+    outputs = torch.tensor([[3.0, 4.0], [1.0, 0.0], [0.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    targets = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 2.0]], dtype=torch.float64)
+    loss = LogDistanceLoss(LogDistanceConfig(distance_floor=0.5))(outputs, targets)
+    loss.backward()
+    assert loss.item() == pytest.approx((math.log(25.5) + math.log(1.5) + math.log(0.5)) / 3)
+    expected = [[2 * 3 / 25.5 / 3, 2 * 4 / 25.5 / 3], [2 / 1.5 / 3, 0.0], [0.0, 0.0]]
+    torch.testing.assert_close(outputs.grad, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_log_distance_pulls_the_hardest_at_the_root_of_the_floor() -> None:
+    distances = torch.tensor([0.05, 0.09, 0.1, 0.11, 0.2], dtype=torch.float64)[:, None].requires_grad_()
+    loss = LogDistanceLoss(LogDistanceConfig(distance_floor=0.01))
+    loss(distances, torch.zeros(5, 1)).backward()
+    pull = 5 * distances.grad[:, 0]
+    assert pull.argmax() == 2
+    assert pull[2].item() == pytest.approx(0.01**-0.5)
+
+
+@pytest.mark.parametrize("floor", [0.0, -1.0, float("nan")])
+def test_log_distance_needs_a_floor(floor: float) -> None:
+    with pytest.raises(ValueError, match="distance_floor must be positive, got"):
+        LogDistanceConfig(distance_floor=floor)
 
 
 def test_triplet_with_a_margin_hinges_each_row() -> None:

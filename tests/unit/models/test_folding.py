@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from sv.models import MODELS
+from sv.models.embedding_diffusion import EmbeddingSamplingConfig
 from sv.models.folding import Foldable, fold_parts, for_inference, fuse_sequence
 from sv.models.redimnet2 import StageConfig
 
@@ -95,6 +96,7 @@ SETTINGS = [
     ),
     ("redimnet2", {**REDIM, "stages": STAGES, "maps_block": "residual_gated", "context_block": "position"}),
     ("ge2e_lstm", {"hidden": 8, "projection": 0, "num_layers": 1, "head": "linear", "head_dim": 5}),
+    ("embedding_diffusion", {"sampling": EmbeddingSamplingConfig(num_steps=2)}),
     ("embedding_linear", {}),
     ("embedding_mlp", {}),
     ("rawnet1", {"channels": (4, 8)}),
@@ -124,6 +126,9 @@ def randomised(name: str, settings: dict) -> tuple[torch.nn.Module, torch.Tensor
                 torch.nn.init.uniform_(layer.bias, -1, 1)
     if name == "enhanced":
         torch.nn.init.normal_(model.enhancer.uconv_4.weight)  # at first it adds nothing
+    if name == "embedding_diffusion":
+        for layer in (model.out[-1], *(block.out_layers[-1] for block in model.res_blocks)):
+            layer.reset_parameters()  # at first it estimates zero
     if name.startswith("embedding"):
         return model, torch.randn(3, 5, dtype=torch.float64)
     rows, length = (1, 9000) if config.num_mel_bins is None else (config.num_mel_bins, 97)

@@ -22,6 +22,9 @@ def built(name: str) -> tuple[torch.nn.Module, torch.Tensor]:
     torch.manual_seed(0)
     config, model = MODELS[name]
     model = model(config(**SMALL.get(name, {}))).eval()
+    if name == "embedding_diffusion":
+        for layer in (model.out[-1], *(block.out_layers[-1] for block in model.res_blocks)):
+            layer.reset_parameters()  # at first it estimates zero
     mels = model.config.num_mel_bins
     if mels is None and "embedding" in name:
         return model, torch.randn(3, model.config.embedding_dim)

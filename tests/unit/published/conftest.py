@@ -38,6 +38,7 @@ RENAMED = {  # our network, its settings, its names back
         {"channels": 16, "aggregated_norm": True, "attention_norm": True, "embedding_norm": False},
         speechbrain.published,
     ),
+    "seed_kaistmm": ("embedding_diffusion", {"embedding_dim": 4}, lambda model: dict(model.state_dict())),
     "na_exu_net": ("na_exu_net", LIGHT | {"channels": (8, 8, 8, 16)}, exu_net.NA_EXU_NET.published),
 }
 RAWNETS = {

@@ -33,6 +33,7 @@ ALLOWED = {
     "adapt_adapters": {"pairs", "speakers", "shuffled"},
     "adapt_frontend": {"pairs", "speakers", "shuffled"},
     "enhancement": {"shuffled"},
+    "embedding_diffusion": {"shuffled"},
     "linear": {"pairs", "speakers", "shuffled"},
 }
 
@@ -40,7 +41,7 @@ ALLOWED = {
 @pytest.mark.parametrize("loss", list(LOSS_TYPES))
 @pytest.mark.parametrize("batches", list(BATCHES))
 def test_a_loss_is_fed_with_batches_that_it_can_use(loss, batches) -> None:
-    types = (EMBEDDING if loss in ("enhancement", "linear") else TYPES) | {"loss": loss, "batches": batches}
+    types = (EMBEDDING if LOSS_TYPES[loss][1].reads == "embeddings" else TYPES) | {"loss": loss, "batches": batches}
     if batches in ALLOWED[loss]:
         assert parse(types=types).batches_type == batches
         return

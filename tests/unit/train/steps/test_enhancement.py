@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from sv.data.sampler import ShuffledConfig
 from sv.enhancement.batches import EmbeddingBatch
 from sv.features.embedding import EmbeddingConfig, EmbeddingInput
 from sv.losses.enhancement import centroid_triplet, cosine_loss, pair_distances, session_mmd
@@ -42,6 +43,37 @@ def test_regression_and_classification_are_summed_by_weight() -> None:
         torch.testing.assert_close(losses[name], value)
     weights = {"mse": 2.0, "mae": 0.5, "cosine": 1.0, "softmax": 3.0}
     torch.testing.assert_close(losses["loss"], sum(weights[name] * value for name, value in expected.items()))
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_an_utterances_own_target_is_read_as_the_inputs_are(normalise: bool) -> None:
+    """So that a residual network that adds nothing gives the clean embedding for the clean embedding."""
+    terms = (("mse", 1.0), ("log_distance", 1.0))
+    step = step_of(terms=terms, target="utterance", leave_one_out=False, distance_floor=0.25)
+    step.frontend.config = EmbeddingConfig(normalise=normalise)
+    clean = 3 * TARGETS[:, 0]
+    read = TARGETS[:, 0] if normalise else clean
+    outputs = step.model.embed(F.normalize(ROWS) if normalise else ROWS)
+    losses = step(batch_of(ROWS, clean, SPEAKERS))
+    torch.testing.assert_close(losses["mse"], F.mse_loss(outputs, read))
+    torch.testing.assert_close(losses["log_distance"], ((outputs - read).pow(2).sum(1) + 0.25).log().mean())
+    torch.nn.init.zeros_(step.model.layers[-1].weight)
+    torch.nn.init.zeros_(step.model.layers[-1].bias)
+    assert step(batch_of(clean, clean, SPEAKERS))["mse"].item() == 0
+
+
+@pytest.mark.parametrize(
+    ("copies", "crops", "augment", "fits"),
+    [(0, 0, True, False), (2, 0, True, True), (2, 0, False, False), (0, 1, False, True)],
+)
+def test_inputs_that_are_their_own_targets_are_refused(copies, crops, augment, fits) -> None:
+    loss = EnhancementConfig(target="utterance", leave_one_out=False, noisy_copies=copies, crops=crops)
+    batches = ShuffledConfig(augment=augment)
+    if fits:
+        EnhancementStep.check(loss, batches, None)
+    else:
+        with pytest.raises(ValueError, match="each input is its own target"):
+            EnhancementStep.check(loss, batches, None)
 
 
 def test_triplet_takes_the_own_target_and_the_others() -> None:
@@ -82,10 +114,16 @@ def test_terms_decide_the_list(terms, kind) -> None:
         ({"terms": (("mmd", 1.0), ("triplet", 1.0))}, "triplet and mmd need different lists"),
         (
             {"terms": (("msse", 1.0),)},
-            "terms must be of 'mse', 'mae', 'cosine', 'softmax', 'triplet', 'mmd', got 'msse'",
+            "terms must be of 'mse', 'mae', 'cosine', 'log_distance', 'softmax', 'triplet', 'mmd', got 'msse'",
         ),
         ({"mmd_sigma": 0.0}, "mmd_sigma must be positive, got 0.0"),
         ({"crops": -1}, "crops must not be negative, got -1"),
+        ({"distance_floor": 0.0}, "distance_floor must be positive, got 0.0"),
+        ({"target": "utterance"}, 'leave_one_out must be false with the target "utterance"'),
+        (
+            {"target": "utterance", "leave_one_out": False, "terms": (("triplet", 1.0),)},
+            'triplet needs the target of another speaker, "B" or "C", got "utterance"',
+        ),
     ],
 )
 def test_settings_out_of_range_are_named(arguments, message) -> None:

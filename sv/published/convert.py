@@ -13,6 +13,7 @@ from sv.published import (
     embedding_mlp,
     exu_net,
     ge2e,
+    noise_lora,
     rawnet,
     rawnet_keras,
     redimnet2,
@@ -40,6 +41,7 @@ FAMILIES = (
     campplus,
     speechbrain,
     redimnet2,
+    noise_lora,
     embedding_mlp,
 )
 SYSTEMS: dict[str, Reader] = {system: reader for family in FAMILIES for system, reader in family.SYSTEMS.items()}

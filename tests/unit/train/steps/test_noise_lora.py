@@ -175,7 +175,7 @@ def test_the_result_has_no_teacher() -> None:
 
 
 def test_another_network_is_refused(tiny) -> None:
-    with pytest.raises(ValueError, match='loss.type = "noise_lora" trains model.type = "noise_lora" alone'):
+    with pytest.raises(ValueError, match=r'loss\.type = "noise_lora" trains model\.type = "noise_lora" alone'):
         NoiseLoRAStep(*tiny, NoiseLoRALossConfig(), num_speakers=3)
 
 

@@ -183,7 +183,10 @@ def teacher_of(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_noise_lora_without_a_teacher_is_refused_in_one_line(taught, tmp_path, fails) -> None:
     said = fails(train_command.main, *taught[0])
-    assert 'student: loss.type = "noise_lora" starts from a trained network, its teacher; name it by [train] initial' in said
+    assert (
+        'student: loss.type = "noise_lora" starts from a trained network, its teacher; name it by [train] initial'
+        in said
+    )
     assert not (tmp_path / "exp/checkpoints").exists()
 
 
@@ -206,7 +209,9 @@ def test_teacher_and_student_of_noise_lora_start_alike_and_the_teacher_stays(opt
 def test_the_clean_teacher_of_noise_lora_stays_in_large_margin_fine_tuning(taught, tmp_path, capfd) -> None:
     words, weights = taught
     config = Path(words[1])
-    config.write_text(config.read_text().replace("lr = 1e-12", "lr = 1e-3"))  # so that the student is another one by then
+    config.write_text(
+        config.read_text().replace("lr = 1e-12", "lr = 1e-3")
+    )  # so that the student is another one by then
     train_command.main([*words, "--initial", str(tmp_path / "teacher")])
     tuned = [str(tmp_path / "tuned") if word == str(tmp_path / "exp") else word for word in words]
     train_command.main([*tuned, "--initial", str(tmp_path / "exp")])

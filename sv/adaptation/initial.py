@@ -82,6 +82,7 @@ def started_from(
 
     def prepare(step: StepModule) -> None:
         start_from(step.model, parent.weights, f"{OPTION} {model}")
+        step.follow_start()
         own = step.state_dict()
         fitting = {
             name: given[: len(own[name])]
@@ -93,7 +94,8 @@ def started_from(
         }
         step.load_state_dict(own | fitting)
         if fitting:
-            get_logger("train").info("the classifier, too, of the same speakers: %s", ", ".join(fitting))
+            parts = dict.fromkeys("teacher" if name.startswith("teacher.") else name for name in fitting)
+            get_logger("train").info("the classifier, too, of the same speakers: %s", ", ".join(parts))
 
     return replace(system, parent=parent.record), prepare
 

@@ -5,7 +5,7 @@ and another FFT length those of voxceleb_trainer.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -39,6 +39,8 @@ class LogMelConfig(CentredFrames):
         Multiplies the samples, which are in [-1, 1): 32768 for models that were trained on 16-bit integers.
     log_floor : float
         Added to the mel power of the scaled samples before the natural logarithm.
+    clamped : bool
+        It is the least mel power instead, and nothing is added (as in NoiseLoRA-SV).
     subtract_mean : bool
         Subtract each mel bin's mean over the frames.
     """
@@ -55,6 +57,7 @@ class LogMelConfig(CentredFrames):
     window: Literal["hamming", "hann"] = "hamming"
     input_scale: float = 1.0
     log_floor: float = 1e-6
+    clamped: bool = field(default=False, metadata={"later": True})  # older runs do not tell it
     subtract_mean: bool = False
 
     def __post_init__(self) -> None:
@@ -112,7 +115,9 @@ class LogMel(MelFrontend):
         in_chunks = frames.device.type == "cpu" and not is_traced()
         chunks = frames.split(CHUNK_FRAMES, dim=1) if in_chunks else [frames]
         mels = [self.filters(power_spectrum(torch.fft.rfft(some * self.window))) for some in chunks]
-        features = torch.cat(mels, dim=-1).add_(config.log_floor).log_()
+        powers = torch.cat(mels, dim=-1)
+        floored = powers.clamp_min_(config.log_floor) if config.clamped else powers.add_(config.log_floor)
+        features = floored.log_()
         return features.sub_(features.mean(dim=-1, keepdim=True)) if config.subtract_mean else features
 
 

@@ -14,6 +14,7 @@ from sv.models.enhanced import EnhancedConfig, EnhancedNetwork
 from sv.models.exu_net import ExUNet, ExUNetConfig, UNet, UNetConfig
 from sv.models.ge2e_lstm import GE2ELSTM, GE2ELSTMConfig
 from sv.models.na_exu_net import NAExUNet, NAExUNetConfig
+from sv.models.noise_lora import NoiseLoRA, NoiseLoRAConfig
 from sv.models.plain_resnet import PlainResNet, PlainResNetConfig
 from sv.models.rawnet.rawnet1 import (
     RawNet1,
@@ -48,6 +49,7 @@ MODELS = {
     "plain_resnet": (PlainResNetConfig, PlainResNet),
     "campplus": (CAMPlusPlusConfig, CAMPlusPlus),
     "ecapa_tdnn": (ECAPATDNNConfig, ECAPATDNN),
+    "noise_lora": (NoiseLoRAConfig, NoiseLoRA),
     "redimnet2": (ReDimNet2Config, ReDimNet2),
     "embedding_diffusion": (EmbeddingDiffusionConfig, EmbeddingDiffusion),
     "embedding_linear": (EmbeddingLinearConfig, EmbeddingLinear),

@@ -3,7 +3,8 @@
 Axes: (batch, channels, frames). Every convolution is followed by ReLU, then batch norm.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -51,6 +52,8 @@ class ECAPATDNNConfig:
         Deviations divide by the number of frames, and are computed of centred values, as in SpeechBrain.
     variance_floor : float
         Of variances over frames: 1e-12 in SpeechBrain.
+    clamped_context : bool
+        The floor is the least variance that attention sees, as in TaoRuijie's code and its descendants; else it is added.
     embedding_dim : int
     """
 
@@ -69,6 +72,7 @@ class ECAPATDNNConfig:
     attention_norm: bool = False
     population_deviation: bool = False
     variance_floor: float = 1e-7
+    clamped_context: bool = field(default=False, metadata={"later": True})  # older runs do not tell it
     embedding_dim: int = 192
 
     def __post_init__(self) -> None:
@@ -175,9 +179,10 @@ class ContextAttention(Foldable):
         norm: bool = False,
         population_deviation: bool = False,
         variance_floor: float = 1e-7,
+        clamped: bool = False,
     ) -> None:
         super().__init__()
-        self.context = Context(population_deviation, variance_floor) if global_context else None
+        self.context = Context(population_deviation, variance_floor, clamped) if global_context else None
         self.linear1 = TimeConv(channels * (3 if global_context else 1), hidden, 1)
         self.bn = FrameNorm(hidden) if norm else None
         self.linear2 = TimeConv(hidden, channels, 1)
@@ -200,14 +205,15 @@ class ContextAttention(Foldable):
 class Context(nn.Module):
     """Mean and deviation over all frames, which attention sees beside a frame."""
 
-    def __init__(self, population_deviation: bool, variance_floor: float) -> None:
+    def __init__(self, population_deviation: bool, variance_floor: float, clamped: bool) -> None:
         super().__init__()
-        self.correction, self.variance_floor = 0 if population_deviation else 1, variance_floor
+        self.correction, self.variance_floor, self.clamped = 0 if population_deviation else 1, variance_floor, clamped
 
     def forward(self, values: Tensor) -> Tensor:
         """Mean and deviation of (batch, channels, frames): (batch, 2 * channels)."""
         variance, mean = torch.var_mean(widened(values), dim=2, correction=self.correction)
-        return torch.cat([mean, (variance + self.variance_floor).sqrt()], dim=1)
+        variance = variance.clamp_min(self.variance_floor) if self.clamped else variance + self.variance_floor
+        return torch.cat([mean, variance.sqrt()], dim=1)
 
 
 class FoldedAttention(nn.Module):
@@ -230,6 +236,11 @@ class FoldedAttention(nn.Module):
         return torch.softmax(self.linear2(hidden.tanh_()), dim=2)
 
 
+def centred(features: Tensor) -> Tensor:
+    """Shift each mel bin of (batch, mels, frames) features to mean 0 over the frames."""
+    return features - features.mean(dim=2, keepdim=True)
+
+
 class ECAPATDNN(Network):
     """Time-delay network of SE-Res2Blocks, all of whose outputs are aggregated and pooled.
 
@@ -250,6 +261,7 @@ class ECAPATDNN(Network):
             norm=config.attention_norm,
             population_deviation=config.population_deviation,
             variance_floor=config.variance_floor,
+            clamped=config.clamped_context,
         )
         self.bn_pool = nn.BatchNorm1d(2 * config.aggregated_channels)
         self.fc = nn.Linear(2 * config.aggregated_channels, config.embedding_dim)
@@ -257,10 +269,15 @@ class ECAPATDNN(Network):
 
     def embed(self, features: Tensor) -> Tensor:
         """Embed (batch, mels, frames) features: (batch, embedding_dim)."""
-        hidden = self.layer1(features - features.mean(dim=2, keepdim=True))
+        return self.embed_centred(centred(features))
+
+    def embed_centred(self, features: Tensor, change: Callable[[int, Tensor], Tensor] | None = None) -> Tensor:
+        """Embed centred features; `change`, if given, maps the number of a layer, from 0, and its output to another one."""
+        change = change or (lambda number, maps: maps)
+        hidden = change(0, self.layer1(features))
         outputs = []
-        for block in self.blocks:
-            outputs.append(block(hidden))
+        for number, block in enumerate(self.blocks, 1):
+            outputs.append(change(number, block(hidden)))
             hidden = hidden + outputs[-1] if self.config.summed_inputs else outputs[-1]
         values = self.bn_aggregate(F.relu_(self.aggregate(cat_channels(outputs))))
         return self.bn_embedding(self.fc(self.bn_pool(self.pool(values, self.attention(values)))))

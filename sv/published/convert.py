@@ -14,6 +14,7 @@ from sv.published import (
     embedding_mlp,
     exu_net,
     ge2e,
+    noise_lora,
     rawnet,
     rawnet_keras,
     redimnet2,
@@ -42,6 +43,7 @@ FAMILIES = (
     speechbrain,
     redimnet2,
     embedding_diffusion,
+    noise_lora,
     embedding_mlp,
 )
 SYSTEMS: dict[str, Reader] = {system: reader for family in FAMILIES for system, reader in family.SYSTEMS.items()}

@@ -56,14 +56,16 @@ def train_system(system: SystemConfig, data: TrainingData, exp_dir: Path, world:
     Raises
     ------
     ConfigError
-        If the folder holds another run, or [train] initial names a system without weights, or with few that fit.
+        If the folder holds another run, or [train] initial names a system without weights, or with few that fit, or the loss
+        needs weights to start from and there are none.
     NonFiniteError
         If a loss or gradient is not finite.
     """
+    check_start(system)
     run, state = open_run(exp_dir, identity_of(system, data.identity), world, bool(system.train.average_epochs))
     checkpoint.seed_rng(system.seed)
     frontend, model = build_frontend(system), build_model(system)
-    if system.train.initial and state is None:
+    if system.train.initial and system.parent is None and state is None:  # --initial stands in its place
         load_initial(model, ModelFolder(exp_dir.parent / system.train.initial))
     step = STEPS[system.loss_type][1](frontend, model, system.loss, system.num_speakers)
     step.masks = system.train.masks
@@ -76,6 +78,15 @@ def train_system(system: SystemConfig, data: TrainingData, exp_dir: Path, world:
         write_system(exp_dir, system)
     distributed.barrier()
     fit(trainer, data.plan, data.make_evaluation(frontend), run, state)
+
+
+def check_start(system: SystemConfig) -> None:
+    """Raise ConfigError if a system's loss needs weights to start from, and none are named."""
+    if STEPS[system.loss_type][1].needs_start and not (system.train.initial or system.parent):
+        raise ConfigError(
+            f'{system.name}: loss.type = "{system.loss_type}" starts from a trained network, its teacher; name it by '
+            "[train] initial, a system beside this one, or by --initial, any model"
+        )
 
 
 def build_sampler(

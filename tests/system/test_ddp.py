@@ -50,6 +50,16 @@ def test_adaptations_of_two_ranks_have_the_gradients_of_one(kind, tmp_path):
     assert sum(bool(gradient.any()) for gradient in expected.values()) > 0.8 * len(expected)
 
 
+def test_noise_lora_of_two_ranks_has_the_gradients_of_one(tmp_path):
+    expected, found = gradients(tmp_path, "ddp_noise_lora_gradients.py")
+    assert expected.keys() == found.keys() and not [name for name in found if name.startswith("teacher.")]
+    largest = max(float(gradient.abs().max()) for gradient in expected.values())
+    for name, gradient in expected.items():
+        tolerance = 1e-4 * float(gradient.abs().max()) + 1e-6 * largest
+        torch.testing.assert_close(found[name], gradient, rtol=0, atol=tolerance, msg=name)
+    assert sum(bool(gradient.any()) for gradient in expected.values()) > 0.9 * len(expected)
+
+
 def test_two_ranks_of_diff_sv_stay_one_model(tmp_path):
     script = HERE / "ddp_diff_sv.py"
     done = subprocess.run([*TORCHRUN, script, tmp_path], capture_output=True, text=True, env=ENV, timeout=300)

@@ -23,6 +23,7 @@ from sv.train.steps.embedding_diffusion import EmbeddingDiffusionLossConfig, Emb
 from sv.train.steps.enhancement import ClosedForm, EnhancementConfig, EnhancementStep, LinearConfig
 from sv.train.steps.ge2e import GE2ELossConfig, GE2EStep
 from sv.train.steps.metric import MetricConfig, MetricStep
+from sv.train.steps.noise_lora import NoiseLoRALossConfig, NoiseLoRAStep
 from sv.train.steps.pairs import PairLossConfig, PairStep
 from sv.train.steps.protocol import StepModule
 from sv.train.steps.rawnet import NormSoftmaxConfig, NormSoftmaxStep, RawNet1LossConfig, RawNet1Step
@@ -37,6 +38,7 @@ STEPS: dict[str, tuple[type, type[StepModule]]] = {
     "rawnet1": (RawNet1LossConfig, RawNet1Step),
     "norm_softmax": (NormSoftmaxConfig, NormSoftmaxStep),
     "diff_sv": (DiffSVLossConfig, DiffSVStep),
+    "noise_lora": (NoiseLoRALossConfig, NoiseLoRAStep),
     "adapt_full": (FullConfig, FullAdaptation),
     "adapt_adapters": (AdaptersConfig, AdapterAdaptation),
     "adapt_frontend": (FrontendConfig, FrontendAdaptation),

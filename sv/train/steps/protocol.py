@@ -98,11 +98,14 @@ class StepModule(nn.Module):
         Embeddings come from [features] type = "embedding".
     adapts : bool
         True of a step that starts from a trained model; see `sv.adaptation`.
+    needs_start : bool
+        True of a step that is nothing without weights to start from: [train] initial, or `--initial`.
     """
 
     batches: ClassVar[tuple[str, ...]] = ("pairs", "speakers", "shuffled")
     reads: ClassVar[Literal["waveforms", "embeddings"]] = "waveforms"
     adapts: ClassVar[bool] = False
+    needs_start: ClassVar[bool] = False
 
     def __init__(self, frontend: nn.Module, model: nn.Module, config: Any = None) -> None:
         super().__init__()
@@ -112,6 +115,9 @@ class StepModule(nn.Module):
     @classmethod
     def check(cls, loss: Any, batches: Any, train: Any) -> None:
         """Raise ValueError naming the keys, if the [loss], [batches] and [train] records do not go together."""
+
+    def follow_start(self) -> None:
+        """Take over what the step keeps of the weights that training starts from, after others were given to its model."""
 
     def read(self, inputs: Tensor) -> Tensor:
         """Features of waveforms, or embeddings as they are, by the front end: in float32 whatever the network computes in."""

@@ -21,8 +21,13 @@ TRUNK = "num_mel_bins = 16\nchannels = [4, 8, 8, 16]\nblocks = [1, 1, 1, 1]\nemb
 SYSTEMS = {
     "exu_net": (LOG_MEL, TRUNK),
     "unet": (LOG_MEL, TRUNK),
+    "na_exu_net": (LOG_MEL, TRUNK),
     "resnet_se34v2": (f"{LOG_MEL}\nkeep_length = true", TRUNK),
     "ecapa_tdnn": ('type = "fbank"\nnum_mel_bins = 16', "num_mel_bins = 16\nchannels = 16\nembedding_dim = 12"),
+    "noise_lora": (
+        f"{LOG_MEL}\nkeep_length = true\nclamped = true\nsubtract_mean = true",
+        "num_mel_bins = 16\nchannels = 16\nembedding_dim = 12\nnoise_channels = [2, 4, 4, 8]\ninit_scale = 0.1",
+    ),
     "ge2e_lstm": (
         'type = "slaney_mel"\nsampling_rate = 8000\nnum_mel_bins = 16',
         "num_mel_bins = 16\nhidden = 8\nprojection = 4",
@@ -115,14 +120,14 @@ def test_onnx_without_its_packages_says_what_to_install(model_of, fails, tmp_pat
     assert "--format onnx needs onnx, onnxscript, onnxruntime: pip install 'noise-robust-sv[onnx]'" in said
 
 
-@pytest.mark.parametrize("name", ["exu_net", "resnet_se34v2", "ecapa_tdnn"])
+@pytest.mark.parametrize("name", ["exu_net", "na_exu_net", "resnet_se34v2", "ecapa_tdnn", "noise_lora"])
 def test_onnx_gives_the_embeddings_of_torchscript(name, model_of, tmp_path) -> None:
     model = str(model_of(name))
     for kind in ("torchscript", "onnx"):
         export.main(["--model", model, "--format", kind, str(tmp_path / kind)])
     exported, session = torch.jit.load(tmp_path / "torchscript"), onnxruntime.InferenceSession(tmp_path / "onnx")
     rng = np.random.default_rng(0)
-    for shape in ((1, 4000), (3, 4000)) if name == "exu_net" else ((1, 4000), (3, 4000), (2, 5000)):
+    for shape in ((1, 4000), (3, 4000)) if name.endswith("exu_net") else ((1, 4000), (3, 4000), (2, 5000)):
         segments = (0.1 * rng.normal(size=shape)).astype(np.float32)
         expected = exported(torch.from_numpy(segments)).numpy()
         np.testing.assert_allclose(session.run(None, {"segments": segments})[0], expected, rtol=1e-3, atol=1e-4)

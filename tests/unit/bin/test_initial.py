@@ -147,3 +147,74 @@ def test_the_classifier_of_other_speakers_is_new(words, config, tmp_path, capfd)
     tuned_words = [str(tmp_path / "tuned") if word == str(tmp_path / "exp") else word for word in words]
     train_command.main([*tuned_words, "--initial", str(tmp_path / "exp")])
     assert "the classifier, too" not in capfd.readouterr().err
+
+
+ECAPA = """
+num_mel_bins = 16
+channels = 16
+squeezed_channels = 4
+attention_channels = 4
+aggregated_channels = 12
+embedding_dim = 5
+"""
+CLEAN = (
+    '[features]\ntype = "log_mel"\nnum_mel_bins = 16\n[extract]\nsegment_samples = 4000\n[model]\ntype = "ecapa_tdnn"\n'
+    "summed_inputs = true\nattention_norm = true\n"
+)
+NOISE_LORA = CLEAN.replace("ecapa_tdnn", "noise_lora") + ECAPA + "noise_channels = [2, 2, 4, 4]\n"
+NOISE_LORA += STILL.replace("classification", "noise_lora")
+
+
+@pytest.fixture
+def taught(words, tmp_path) -> tuple[list[str], dict[str, torch.Tensor]]:
+    """Arguments that train a NoiseLoRA-SV without weights to start from, and the weights of a clean ECAPA-TDNN in teacher."""
+    (tmp_path / "teacher.toml").write_text(CLEAN + ECAPA + STILL)
+    (tmp_path / "student.toml").write_text(NOISE_LORA)
+    to = words.index("--exp-dir") + 1
+    train_command.main([words[0], str(tmp_path / "teacher.toml"), *words[2:to], str(tmp_path / "teacher")])
+    weights = torch.load(tmp_path / "teacher/checkpoints/best.pt", weights_only=True)["model"]
+    return [words[0], str(tmp_path / "student.toml"), *words[2:]], weights
+
+
+def teacher_of(folder: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(folder / "checkpoints/last.pt", weights_only=False)["system"]
+    return {name.removeprefix("teacher."): value for name, value in state.items() if name.startswith("teacher.")}
+
+
+def test_noise_lora_without_a_teacher_is_refused_in_one_line(taught, tmp_path, fails) -> None:
+    said = fails(train_command.main, *taught[0])
+    assert (
+        'student: loss.type = "noise_lora" starts from a trained network, its teacher; name it by [train] initial'
+        in said
+    )
+    assert not (tmp_path / "exp/checkpoints").exists()
+
+
+@pytest.mark.parametrize("option", ["--initial", "[train] initial"])
+def test_teacher_and_student_of_noise_lora_start_alike_and_the_teacher_stays(option, taught, tmp_path, capfd) -> None:
+    words, weights = taught
+    config, named = Path(words[1]), "nobody" if option == "--initial" else "teacher"
+    config.write_text(config.read_text().replace("[train]", f'[train]\ninitial = "{named}"'))
+    train_command.main(words if named == "teacher" else [*words, "--initial", str(tmp_path / "teacher")])
+    assert "weights, " in capfd.readouterr().err
+    kept = teacher_of(tmp_path / "exp")
+    assert kept.keys() == weights.keys() and all(torch.equal(kept[name], value) for name, value in weights.items())
+    trained = torch.load(tmp_path / "exp/checkpoints/best.pt", weights_only=True)["model"]
+    assert not [name for name in trained if name.startswith("teacher.")]
+    for name, value in weights.items():
+        if "running" not in name and "num_batches" not in name:
+            torch.testing.assert_close(trained[name], value, rtol=0, atol=1e-9, msg=name)
+
+
+def test_the_clean_teacher_of_noise_lora_stays_in_large_margin_fine_tuning(taught, tmp_path, capfd) -> None:
+    words, weights = taught
+    config = Path(words[1])
+    config.write_text(
+        config.read_text().replace("lr = 1e-12", "lr = 1e-3")
+    )  # so that the student is another one by then
+    train_command.main([*words, "--initial", str(tmp_path / "teacher")])
+    tuned = [str(tmp_path / "tuned") if word == str(tmp_path / "exp") else word for word in words]
+    train_command.main([*tuned, "--initial", str(tmp_path / "exp")])
+    assert "the same speakers: criteria.speaker.weight, teacher\n" in capfd.readouterr().err
+    kept = teacher_of(tmp_path / "tuned")
+    assert all(torch.equal(kept[name], value) for name, value in weights.items() if value.dim())

@@ -119,6 +119,15 @@ def test_golden_values_of_diff_sv(waveform: np.ndarray) -> None:
     torch.testing.assert_close(centred, features - features.mean(-1, keepdim=True), atol=1e-5, rtol=0)
 
 
+def test_a_floor_is_the_least_power_or_is_added() -> None:
+    samples = 1e-4 * torch.randn(1, 4_000)
+    floors = {clamped: LogMel(LogMelConfig(**DIFF_SV, log_floor=1e-6, clamped=clamped)) for clamped in (False, True)}
+    added, least = (floors[clamped](samples).double().exp() for clamped in (False, True))
+    powers = added - 1e-6
+    torch.testing.assert_close(least, powers.clamp_min(1e-6), rtol=1e-3, atol=0)
+    assert (powers < 1e-6).any() and (powers > 1.1e-6).any()
+
+
 def test_pre_emphasis_that_keeps_the_length_reflects_the_first_sample() -> None:
     shortening, keeping = (LogMel(LogMelConfig(keep_length=keep)) for keep in (False, True))
     samples = torch.randn(1, 4_000)

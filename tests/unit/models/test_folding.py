@@ -70,6 +70,7 @@ SETTINGS = [
         },
     ),
     ("na_exu_net", FEW_LEVELS),
+    ("noise_lora", {"num_mel_bins": 16, "channels": 16, "aggregated_channels": 24, "noise_channels": (4, 4, 8, 8)}),
     (
         "enhanced",
         {

@@ -13,6 +13,7 @@ SMALL = {
     "ecapa_tdnn": {"channels": 16, "aggregated_channels": 24},
     "campplus": {"head_channels": 8, "init_channels": 16, "growth": 8, "bottleneck": 16, "blocks": (2, 2, 2)},
     "rawnet2": {"ln_affine": "none"},
+    "noise_lora": {"channels": 16, "aggregated_channels": 24, "noise_channels": (4, 4, 8, 8), "noise_dim": 8},
     "redimnet2": {"channels": 4, "out_channels": 6, "group": 2},
 }
 LEAST_COSINE = 0.98  # of random weights, which amplify rounding; trained ones keep 0.999

@@ -10,7 +10,7 @@ import torchaudio
 from torch import Tensor, nn
 
 from sv.models import MODELS
-from sv.published import campplus, exu_net, redimnet2, speechbrain, wespeaker
+from sv.published import campplus, exu_net, noise_lora, redimnet2, speechbrain, wespeaker
 
 KERAS = Path(__file__).parents[2] / "golden" / "rawnet" / "keras.h5.gz"
 LIGHT = {"channels": (4, 8, 8, 16), "blocks": (1, 2, 1, 1), "embedding_dim": 12}
@@ -39,6 +39,8 @@ RENAMED = {  # our network, its settings, its names back
         speechbrain.published,
     ),
     "seed_kaistmm": ("embedding_diffusion", {"embedding_dim": 4}, lambda model: dict(model.state_dict())),
+    "ecapa_noise_lora": ("ecapa_tdnn", {"channels": 16, "attention_norm": True}, noise_lora.ENCODER.published),
+    "noise_lora": ("noise_lora", {"channels": 16}, noise_lora.noise_lora_layout().published),
     "na_exu_net": ("na_exu_net", LIGHT | {"channels": (8, 8, 8, 16)}, exu_net.NA_EXU_NET.published),
 }
 RAWNETS = {

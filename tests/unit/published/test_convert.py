@@ -26,7 +26,7 @@ def options_of(system: str) -> dict[str, object]:
 
 
 def test_no_system_is_in_two_families() -> None:
-    assert sum(len(family.SYSTEMS) for family in FAMILIES) == len(SYSTEMS) == 23
+    assert sum(len(family.SYSTEMS) for family in FAMILIES) == len(SYSTEMS) == 25
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -100,6 +100,8 @@ LOST = {
     "ecapa_speechbrain": "mfa.norm.norm.bias",
     "na_exu_net": "u_res_1.0.bn1.bias",
     "seed_kaistmm": "res_blocks.1.in_layers.2.bias",
+    "noise_lora": "adapters.S3.gate.2.bias",
+    "ecapa_noise_lora": "encoder.pool.attention.2.weight",
 }
 
 
@@ -186,6 +188,8 @@ def test_what_the_weights_do_not_tell_can_be_given(weights_of, tmp_path: Path) -
         ("rawnet2", {}, lambda record: record.model.preact_bypass is True),
         ("rawnet3", {"sinc_stride": "8"}, lambda record: record.model.sinc_stride == 8),
         ("diff_sv", {"enhancer_heads": "4"}, lambda record: record.model.enhancer_heads == 4),
+        ("noise_lora", {"alpha": "2.5"}, lambda record: record.model.alpha == 2.5),
+        ("noise_lora", {}, lambda record: record.model.alpha == 8),
     ):
         torch.save(weights_of(system), tmp_path / "x.pt")
         convert_checkpoint(system, tmp_path / "x.pt", tmp_path / "exp", options)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sv.models import MODELS
 from sv.models.redimnet2 import ReDimNet2Config
-from sv.published import campplus, exu_net, redimnet2, speechbrain, wespeaker
+from sv.published import campplus, exu_net, noise_lora, redimnet2, speechbrain, wespeaker
 from sv.published.convert import CheckpointError, convert_checkpoint
 from sv.system.folder import load_model
 
@@ -31,6 +31,24 @@ SPEECHBRAIN = {
     "variance_floor": 1e-12,
 }
 NA_EXU_NET = {"num_mel_bins": 64, "channels": (8, 16, 16, 32), "blocks": (1, 1, 2, 1), "embedding_dim": 6}
+CLEAN_ECAPA = {  # sizes that leave a trace; the others are fixed there
+    "channels": 16,
+    "attention_channels": 7,
+    "aggregated_channels": 24,
+    "squeezed_channels": 5,
+    "embedding_dim": 6,
+}
+NOISE_LORA = {
+    **CLEAN_ECAPA,
+    "noise_channels": (2, 4, 8, 16),
+    "rnn_channels": 3,
+    "rnn_hidden": 4,
+    "noise_dim": 5,
+    "rank": 2,
+    "hyper_hidden": 6,
+    "gate_hidden": 3,
+}
+CLEAN_ECAPA |= {"summed_inputs": True, "attention_norm": True, "clamped_context": True, "variance_floor": 1e-4}
 PLAIN = {  # a published configuration
     "F": 16,
     "C": 4,
@@ -138,6 +156,22 @@ CASES = {
         exu_net.NA_EXU_NET.published,
         (6.756679, -14.259489, 3.72957, -1.498536, 3.045081, 3.158749),
         "d_res_2_3.1.bn2.weight",
+    ),
+    "NoiseLoRA-SV": Case(
+        "noise_lora",
+        "noise_lora",
+        small("noise_lora", NOISE_LORA),
+        noise_lora.noise_lora_layout().published,
+        (-4.184475, 4.093797, -8.688742, 8.037698, -18.348997, 20.668966),
+        "noise_network.D3_up.bias",
+    ),
+    "the ECAPA-TDNN of NoiseLoRA-SV": Case(
+        "ecapa_noise_lora",
+        "ecapa_tdnn",
+        small("ecapa_tdnn", CLEAN_ECAPA),
+        noise_lora.ENCODER.published,
+        (-7.321135, -5.53993, 0.974698, 0.246476, -5.545584, 14.142735),
+        "encoder.S2.convs.1.bias",
     ),
     "ReDimNet2": redim(PLAIN, 16.33333, 16.773765, -21.287543, 28.231386, -5.999289, -1.85514),
     "ReDimNet2 with two outputs": redim(DUAL, 2.174231, -0.276871, -0.245747, 0.65148, 0.251855, -1.213921),
@@ -321,5 +355,6 @@ def test_every_weight_is_trained(case: Case) -> None:
     mels = case.config.num_mel_bins
     model.embed(chirp(4 * mels * 64).reshape(4, mels, 64)).square().sum().backward()
     lost = [name for name, value in model.named_parameters() if value.requires_grad and value.grad is None]
+    lost = [name for name in lost if not name.startswith("noise.decoder.")]  # which no embedding depends on
     assert lost == []
     assert all(value.grad is None or torch.isfinite(value.grad).all() for value in model.parameters())

@@ -29,6 +29,7 @@ ALLOWED = {
     "rawnet1": {"pairs", "speakers", "shuffled"},
     "norm_softmax": {"pairs", "speakers", "shuffled"},
     "diff_sv": {"pairs", "speakers", "shuffled"},
+    "noise_lora": {"pairs", "speakers", "shuffled"},
     "adapt_full": {"pairs", "speakers", "shuffled"},
     "adapt_adapters": {"pairs", "speakers", "shuffled"},
     "adapt_frontend": {"pairs", "speakers", "shuffled"},

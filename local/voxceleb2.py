@@ -30,7 +30,7 @@ META = "vox2_meta.csv"
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Where VoxCeleb2's development set lies.
+    """Place of VoxCeleb2's development set, and what lies there.
 
     Attributes
     ----------

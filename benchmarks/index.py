@@ -18,7 +18,7 @@ from common import print_table
 from sv.base.layout import SAMPLING_RATE
 from sv.data.augment import AugmentConfig, NoiseLibrary
 from sv.data.dataset import TrainingSet, UtteranceIndex, load_batches
-from sv.data.sampler import PairSampler
+from sv.data.sampler import PairSampler, PairsConfig
 from sv.kaldi.data_dir import write_data_dir
 
 NUM_SPEAKERS, NUM_UTTERANCES = 5994, 184  # of each speaker; 1.1 million in all
@@ -66,7 +66,7 @@ def milestones(folder: Path) -> Iterator[str]:
     """Start training input, yielding the name of each part when it is done."""
     index = UtteranceIndex(folder / "speech")
     yield "data directory opened"
-    sampler = PairSampler(index.speaker_ids, PAIRS_PER_BATCH, seed=0)
+    sampler = PairSampler(index.speaker_ids, PairsConfig(pairs_per_batch=PAIRS_PER_BATCH), seed=0)
     plan = sampler.epoch(0)
     yield "epoch planned"
     noise = NoiseLibrary({"noise": folder / "noise"})

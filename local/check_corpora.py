@@ -34,7 +34,9 @@ def parse(known: dict[str, Corpus], argv: list[str] | None) -> argparse.Namespac
     parser.add_argument("--corpora", default="", help="folder that holds them all")
     for name in known:
         parser.add_argument(option(name), default="", help="its own folder")
-    parser.add_argument("--names", default="voxceleb1,musan,nonspeech100,rirs", help="what to look for (%(default)s)")
+    parser.add_argument(
+        "--names", default="voxceleb1,voxceleb2,musan,nonspeech100,rirs", help="what to look for (%(default)s)"
+    )
     parser.add_argument("--noises", default="noise,music,babble,nonspeech", help="noise types of the tests")
     parser.add_argument("--layouts", action="store_true", help="print how they are laid out, too")
     args = parser.parse_args(argv)

@@ -66,21 +66,21 @@ def leaks_of_model(model: Path, tests_training: bool, evaluated: Path) -> str:
     return leaks(model, tuple, evaluated)
 
 
-def leaks_of_systems(systems: str, protocol: str) -> str:
-    """Describe a published list that no system can be trained for, in a line; empty if it is none of these."""
+def leaks_of_systems(systems: str, protocol: str, train_set: str) -> str:
+    """Describe a published list that no system of a training set can be trained for, in a line; empty if it is none of these."""
     known = read_protocols().get(protocol)
-    if known is None or not known.training:
+    if known is None or not known.training or "vox1" not in train_set.split("+"):
         return ""
     return (
         f"{protocol} tests speakers of VoxCeleb1's training set, on whom {systems.replace(',', ' and ')} would be trained; "
-        "it is for models trained on others: --model NAME without --config and --baseline"
+        "it is for models trained on others: --model NAME without --config and --baseline, for instance one of --train-set vox2"
     )
 
 
 def find_problems(args: argparse.Namespace) -> list[str]:
     """Describe all that is wrong, a line each."""
     if args.systems:
-        return [leaks_of_systems(args.systems, args.protocol)]
+        return [leaks_of_systems(args.systems, args.protocol, args.train_set)]
     if args.trained:
         known = read_protocols().get(args.protocol)
         tests_training = known is not None and known.training
@@ -99,6 +99,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--systems", default="", help="names of systems to be trained, a,b; with --protocol alone")
     parser.add_argument("--protocol", default="", help="published list, of local/protocols.toml")
+    parser.add_argument("--train-set", default="vox1", help="that systems are to be trained on (%(default)s)")
     parser.add_argument(
         "data_dirs", type=Path, nargs="*", metavar="DATA_DIR", help="the training set, then evaluated ones"
     )

@@ -12,11 +12,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from local.check_corpora import candidates
+from local.corpora import read_corpora
 from local.download_corpora import ARCHIVES
 from local.kinds import kinds_of
 from local.make_noisy_test import conditions_of, draws
 from local.noises import noise_types
 from local.own_noise import check, own_noises
+from local.voxceleb2 import check_folder
 from sv.base.config import ConfigError
 from sv.base.numbers import COUNT, COUNT_OR_NONE, POSITIVE, PROBABILITY, SEED, SHARE, count_or_share, whole
 from sv.base.packages import RUNTIMES, check_packages
@@ -112,6 +115,7 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "noise": own_noises,
     "conditions": kinds_of,
     "protocol": one_of("exact", "exu_net"),
+    "train_set": one_of("vox1", "vox2", "vox1+vox2"),
     "download": several_of("|".join(ARCHIVES), " and ".join(ARCHIVES)),
     "microphones": several_of(r"mc[0-9]{2}", "microphones as in mc01,mc05"),
     "by": several_of("room|distractor|mictype|distance|mic|angle", "room, distractor, mictype, distance, mic, angle"),
@@ -121,7 +125,18 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "exp": unset_or(folder_to_write),
 }
 LINES = ("set",)  # options of several lines
-CORPORA = ("corpora", "voxceleb1", "musan", "rirs", "nonspeech100", "voices", "vctk", "digits", "noisy_vctk")
+CORPORA = (
+    "corpora",
+    "voxceleb1",
+    "voxceleb2",
+    "musan",
+    "rirs",
+    "nonspeech100",
+    "voices",
+    "vctk",
+    "digits",
+    "noisy_vctk",
+)
 PATHS = (
     *CORPORA,
     "corpus",
@@ -156,6 +171,22 @@ def check_corpus(root: Path) -> None:
     recordings_at(root)
 
 
+def check_voxceleb2(options: dict[str, str]) -> None:
+    """Raise ValueError, in one line that begins with an option, if VoxCeleb2 is to be trained on and cannot be prepared."""
+    given, corpora, wanted = options.get("voxceleb2", ""), options.get("corpora", ""), options["train_set"]
+    places = candidates(read_corpora()["voxceleb2"], given, corpora)
+    folder = next((place for place in places if place.is_dir()), None)
+    if folder is None:
+        looked = (
+            f"looked for {', '.join(map(str, places))}" if places else "neither --voxceleb2 nor --corpora was given"
+        )
+        raise ValueError(f"--train-set {wanted} needs VoxCeleb2: {looked}; --voxceleb2 DIR names its folder")
+    try:
+        check_folder(folder)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{'--voxceleb2' if given else f'--train-set {wanted}'} {error}") from error
+
+
 def problem(options: dict[str, str]) -> str:
     """The first thing wrong with the options of a recipe, in a line that begins with the option's name; empty if they are right."""
     for name, text in options.items():
@@ -186,11 +217,18 @@ def problem(options: dict[str, str]) -> str:
             check_corpus(Path(options["corpus"]))
         except (OSError, ValueError) as error:
             return f"--corpus {error}"
+    if options.get("mini") == "true" and options.get("train_set", "vox1") != "vox1":
+        return f"--train-set {options['train_set']} is of the real corpora; --mini has VoxCeleb1's likeness alone"
     for name in CORPORA:
         given = options.get(name)
         awaited = name == "corpora" and options.get("download")  # the downloads make the folder
         if prepares and given and not awaited and not Path(given).is_dir():
             return f"--{name.replace('_', '-')} takes a folder that is there, got {given[:200]!r}"
+    if prepares and options.get("train_set", "vox1") != "vox1":
+        try:
+            check_voxceleb2(options)
+        except ValueError as error:
+            return str(error)
     return ""
 
 

@@ -15,6 +15,8 @@ from sv.base.files import sha256_of
 from sv.base.numbers import COUNT
 from sv.kaldi.scp import DataDirError, read_table
 
+BATCH = 10_000  # files
+
 
 def recorded(data: Path) -> dict[str, str]:
     """SHA-256 by file, of all data directories in a folder."""
@@ -44,8 +46,11 @@ def main(argv: list[str] | None = None) -> None:
         files = recorded(args.data)
     except (DataDirError, OSError) as error:
         sys.exit(f"verify_audio.py: {error}")
+    changed, paths = [], list(files)
     with ThreadPoolExecutor(args.nj) as pool:
-        changed = [path for path, digest in zip(files, pool.map(now, files)) if digest != files[path]]
+        for first in range(0, len(paths), BATCH):  # of a million files, not all wait at once
+            batch = paths[first : first + BATCH]
+            changed += [path for path, digest in zip(batch, pool.map(now, batch)) if digest != files[path]]
     if changed:
         sys.exit(
             f"verify_audio.py: {len(changed)} of {len(files)} recordings are not what stage 0 read, e.g. {changed[0]}"

@@ -67,7 +67,7 @@ stage_train_or_adapt() { # stage_train_or_adapt CONF TRAIN_DIR VALID_DIR
   if adapts "$1"; then
     stage_adapt "$@"
   else
-    stage_train "$@" "$data"/.stage{0,1}.done "${noise_markers[@]}" -- "${noise_args[@]}"
+    stage_train "$@" "$data"/.stage{0,1}.done "${own_train_markers[@]}" "${noise_markers[@]}" -- "${noise_args[@]}"
   fi
 }
 
@@ -76,8 +76,8 @@ stage_adapt() { # stage_adapt CONF TRAIN_DIR VALID_DIR
   system=$(system_of "$conf") weights=$extractor/checkpoints/best.pt
   if [[ -n $linked ]]; then weights=${weights_of[$linked]}; fi
   marker=$exp/$system/.stage4.done options="seed=$seed extractor=$adapted ${noise_args[*]}"
-  if stage_needs_run 4 "adapt $system" "$marker" "$options" "$conf" "$data"/.stage{0,1}.done "${noise_markers[@]}" \
-    "$weights"; then
+  if stage_needs_run 4 "adapt $system" "$marker" "$options" "$conf" "$data"/.stage{0,1}.done \
+    "${own_train_markers[@]}" "${noise_markers[@]}" "$weights"; then
     "${cuda_cmd[@]}" --gpu "$num_gpus" "${nodes[@]}" "$exp/$system/log/train.log" \
       utils/torchrun.sh "$num_ranks" -m sv.bin.adapt --config "$conf" --extractor "$adapted" --seed "$seed" \
       --train-dir "$2" --valid-dir "$3" "${noise_args[@]}" \

@@ -6,6 +6,7 @@ declare -A features_of=() reads_of=() noisy_copies_of=() noises_of=() reverb_of=
 tuned='' # by --large-margin
 noise_corpora=() own_noises=() own_markers=() musan_needs='' own_said='' encoder_said='' # of tests, by choose_noises
 more_sets=() more_draws=() # of --draws, by list_conditions
+own_held_out='' own_train_markers=() # of another training set: its held-out set, and the markers it depends on
 declare -A names_of=() sources_of=() weights_of=() # of models from elsewhere, by configuration
 
 default() { # default OPTION VALUE MINI_VALUE: what an option is if it was not given; the latter with --mini
@@ -22,7 +23,7 @@ one_spelling() { # one_spelling PATH: relative below the recipe's folder, else a
 
 spell_paths() { # markers hold paths as text: options that name the same file or folder are to be the same text
   local option item found
-  for option in data exp corpora voxceleb1 musan rirs nonspeech100 voices vctk digits noisy_vctk corpus; do
+  for option in data exp corpora voxceleb1 voxceleb2 musan rirs nonspeech100 voices vctk digits noisy_vctk corpus; do
     if [[ -n ${!option-} ]]; then printf -v "$option" '%s' "$(one_spelling "${!option}")"; fi
   done
   # these may be names or lists
@@ -423,7 +424,7 @@ find_corpora() { # find_corpora NAME=DIR...: $corpus_inputs, what stage 0 is mad
   done
   located=("${speech[@]}")
   if [[ $verify_audio == true && $dry_run == false && -e $data/.stage0.done ]]; then
-    local/verify_audio.py --nj "$nj" "$data" || rm "$data/.stage0.done"
+    local/verify_audio.py --nj "$nj" "$data" || rm -f "$data"/.stage0{,-corpus-voxceleb2}.done
   fi
 }
 

@@ -257,7 +257,7 @@ def difference(before: Any, after: Any) -> str:
 
 def memories(marker_file: Path) -> tuple[Digests, Corpora]:
     """Digests that are remembered beside a marker."""
-    return Digests(marker_file.with_name(".digests.json")), Corpora(marker_file.with_name(".digests.corpora.json"))
+    return Digests(marker_file.with_name(".digests.json")), Corpora(marker_file.with_name(".digests.corpora"))
 
 
 def check(args: argparse.Namespace) -> str:
@@ -300,9 +300,8 @@ def check(args: argparse.Namespace) -> str:
         follow(place, now["corpora"])
     if place.is_dir():
         digests.save()
-        if args.corpus:
-            with suppress(OSError):
-                write_whole(corpora.path, json.dumps(corpora.known))
+        with suppress(OSError):
+            corpora.save(write_whole)
     return why
 
 
@@ -327,7 +326,7 @@ def finish(args: argparse.Namespace) -> None:
     for name, corpus in marker["corpora"].items():
         if corpus["digest"] is None:  # the stage has made it
             corpus["digest"] = corpora.digest(name, Path(corpus["place"]))
-            write_whole(corpora.path, json.dumps(corpora.known))
+            corpora.save(write_whole)
     outputs = {str(path): {"size": path.stat().st_size, "digest": digests.content(path)} for path in args.outputs}
     write_whole(args.marker, json.dumps(marker | {"seconds": args.seconds, "outputs": outputs}, indent=1))
     begun.unlink()

@@ -24,8 +24,8 @@ files_of_sets() { # files_of_sets FOLDER 'PATTERN ...' SET...: $files, those of 
 }
 
 # 3: features of what is evaluated, draw by draw; training computes its own from augmented waveforms.
-stage_features() { # stage_features CONF: of $eval_sets
-  local conf=$1 feats draw set sets suffix files marker options
+stage_features() { # stage_features CONF: of $eval_sets, and of $own_held_out
+  local conf=$1 feats draw sets suffix
   feats=$(feats_of "$conf")
   if [[ -z $feats ]]; then
     if runs_stage 3; then
@@ -35,22 +35,30 @@ stage_features() { # stage_features CONF: of $eval_sets
   fi
   for draw in 1 "${more_draws[@]}"; do
     sets_of_draw "$draw" "${eval_sets[@]}"
-    marker=$feats/.stage3$suffix.done options="compress=$compress sets=${sets[*]##*/}"
-    if stage_needs_run 3 "features ${feats##*/}${suffix/-draw/, draw }" "$marker" "$options" \
-      "${data_markers[@]/%.stage2.done/.stage2$suffix.done}"; then
-      for set in "${sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
-      OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
-        python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" \
-        --out "$feats" "${sets[@]}"
-      utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${sets[@]}"
-      files_of_sets "$feats" 'feats.scp feats.*.ark' "${sets[@]}"
-      mark_done 3 "$marker" "$options" "${files[@]}"
-      for set in "${sets[@]}"; do rm -f "$set/feats.scp"; done
-    fi
-    if runs_stage 3 && [[ $dry_run == false ]]; then # also into data directories that were made anew
-      for set in "${sets[@]}"; do [[ -e $set/feats.scp ]] || cp "$feats/${set##*/}/feats.scp" "$set/feats.scp"; done
-    fi
+    features_of_sets "${data_markers[@]/%.stage2.done/.stage2$suffix.done}"
   done
+  if [[ -n $own_held_out ]]; then
+    sets=("$own_held_out") suffix=-${own_held_out##*/}
+    features_of_sets "${own_train_markers[@]}"
+  fi
+}
+
+features_of_sets() { # features_of_sets INPUT...: of $sets to $feats; the marker's name has the suffix
+  local set files marker options
+  marker=$feats/.stage3$suffix.done options="compress=$compress sets=${sets[*]##*/}"
+  if stage_needs_run 3 "features ${feats##*/}${suffix/-draw/, draw }" "$marker" "$options" "$@"; then
+    for set in "${sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
+    OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
+      python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" \
+      --out "$feats" "${sets[@]}"
+    utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${sets[@]}"
+    files_of_sets "$feats" 'feats.scp feats.*.ark' "${sets[@]}"
+    mark_done 3 "$marker" "$options" "${files[@]}"
+    for set in "${sets[@]}"; do rm -f "$set/feats.scp"; done
+  fi
+  if runs_stage 3 && [[ $dry_run == false ]]; then # also into data directories that were made anew
+    for set in "${sets[@]}"; do [[ -e $set/feats.scp ]] || cp "$feats/${set##*/}/feats.scp" "$set/feats.scp"; done
+  fi
 }
 
 # 4: train.
@@ -89,9 +97,9 @@ stage_link_model() { # stage_link_model CONF [PART...]: with these parts of its 
 }
 
 # 5: embeddings of every condition from its features, draw by draw, and of the training set from its waveforms.
-stage_extract() { # stage_extract CONF TRAIN_DIR: of $eval_sets and of TRAIN_DIR, unless that is empty
+stage_extract() { # stage_extract CONF TRAIN_DIR: of $eval_sets, $own_held_out and TRAIN_DIR, unless that is empty
   local draw sets suffix
-  sets_of_draw 1 "${eval_sets[@]}"
+  sets_of_draw 1 "${eval_sets[@]}" ${own_held_out:+"$own_held_out"}
   extract_sets "$1" "" "$2"
   for draw in "${more_draws[@]}"; do
     sets_of_draw "$draw" "${eval_sets[@]}"
@@ -108,6 +116,8 @@ extract_sets() { # extract_sets CONF SUFFIX TRAIN_DIR: of $sets and of TRAIN_DIR
   if [[ $runtime != torch ]]; then options+=${runtime:+ runtime=$runtime}; fi
   inputs=("${data_markers[@]/%.stage2.done/.stage2$suffix.done}")
   if [[ -n $feats ]]; then inputs=("$feats/.stage3$suffix.done"); fi
+  if [[ -n $feats && -n $train_dir && -n $own_held_out ]]; then inputs+=("$feats/.stage3-${own_held_out##*/}.done"); fi
+  if [[ -n $train_dir ]]; then inputs+=("${own_train_markers[@]}"); fi
   if stage_needs_run 5 "extract $system${suffix/-draw/, draw }" "$marker" "$options" "$folder/.stage4.done" \
     "${inputs[@]}"; then
     extract=(python -m sv.bin.extract --model "${sources_of[$conf]-$folder}" --job JOB --num-jobs "$num_tasks"
@@ -169,7 +179,8 @@ stage_score() { # stage_score CONF HELD_OUT SET...: scores of SETs, calibrated b
   options="top_n=$top_n by=$by ${score_options[*]} sets=${sets[*]##*/}"
   if [[ -n $held_out ]]; then inputs+=("$folder/.stage6.done"); fi
   for draw in "${more_draws[@]}"; do inputs+=({"$data/.stage2","$folder/.stage5"}-draw"$draw".done); done
-  if stage_needs_run 7 "score $system" "$marker" "$options" "${inputs[@]}" "${data_markers[@]}"; then
+  inputs+=("${data_markers[@]}" "${own_train_markers[@]}")
+  if stage_needs_run 7 "score $system" "$marker" "$options" "${inputs[@]}"; then
     if [[ ! -e $folder/backend ]]; then no_backend=(--no-backend); fi
     "${train_cmd[@]}" "$folder/log/score.log" python -m sv.bin.score_sets --model "$folder" --seed "$seed" \
       --whole --top-n "$top_n" "${score_options[@]}" "${no_backend[@]}" "${sets[@]}"

@@ -9,10 +9,10 @@ stage_enhancement_inputs() { # stage_enhancement_inputs CONF
   marker=$inputs/.stage4.done options="seed=$seed halves=$halves ${noise_args[*]}"
   if [[ $halves == true ]]; then halve=(--halves); fi
   if stage_needs_run 4 "inputs of $system" "$marker" "$options" "$conf" "$data"/.stage{0,1}.done \
-    "${noise_markers[@]}" "$extractor/.stage5.done"; then
+    "${own_train_markers[@]}" "${noise_markers[@]}" "$extractor/.stage5.done"; then
     rm -rf "$inputs"/{data,embeddings}
     "${train_cmd[@]}" --num-threads "$nj" "$exp/$system/log/make_inputs.log" python -m sv.bin.make_enhancement_inputs \
-      --config "$conf" --seed "$seed" --nj "$nj" "${halve[@]}" --train-dir "$data/voxceleb1_train" \
+      --config "$conf" --seed "$seed" --nj "$nj" "${halve[@]}" --train-dir "$train_dir" \
       "${noise_args[@]}" "$inputs/data"
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" \
       "$exp/$system/log/extract_inputs.JOB.log" python -m sv.bin.extract --model "$extractor" \
@@ -26,14 +26,14 @@ stage_enhancement_inputs() { # stage_enhancement_inputs CONF
 
 # 4: train.
 stage_train_enhancement() { # stage_train_enhancement CONF
-  local conf=$1 system inputs set=$data/voxceleb1_train from=() marker options depends
+  local conf=$1 system inputs set=$train_dir from=() marker options depends
   system=$(system_of "$conf") inputs=$exp/$(system_of "$conf")/inputs
   marker=$exp/$system/.stage4.done options="seed=$seed extractor=$extractor halves=$halves"
-  depends=("$conf" "$data/.stage1.done" "$extractor/.stage5.done")
+  depends=("$conf" "$data/.stage1.done" "${own_train_markers[@]}" "$extractor/.stage5.done")
   if [[ $halves == true ]]; then
     set=$inputs/data/clean
   else
-    from=("$extractor/embeddings/voxceleb1_train/segments.scp")
+    from=("$extractor/embeddings/${train_dir##*/}/segments.scp")
   fi
   if [[ $halves == true || ${noisy_copies_of[$conf]} != 0 ]]; then
     stage_enhancement_inputs "$conf"
@@ -42,12 +42,12 @@ stage_train_enhancement() { # stage_train_enhancement CONF
   if stage_needs_run 4 "train $system" "$marker" "$options" "${depends[@]}"; then
     rm -rf "$exp/$system/lists"
     python -m sv.bin.make_enhancement_lists --seed "$seed" "$set" "$exp/$system/lists/train"
-    python -m sv.bin.make_enhancement_lists --seed "$seed" "$data/voxceleb1_valid" "$exp/$system/lists/valid"
+    python -m sv.bin.make_enhancement_lists --seed "$seed" "$held_out" "$exp/$system/lists/valid"
     "${cuda_cmd[@]}" --gpu "$num_gpus" "${nodes[@]}" "$exp/$system/log/train.log" \
       utils/torchrun.sh "$num_ranks" -m sv.bin.train_enhancement --config "$conf" --seed "$seed" \
       --lists "$exp/$system/lists/train" "${from[@]/#/--embeddings=}" --extractor "$extractor" \
-      --valid-lists "$exp/$system/lists/valid" --valid-trials "$data/voxceleb1_valid/trials" \
-      --valid-embeddings "$extractor/embeddings/voxceleb1_valid/segments.scp" --exp-dir "$exp/$system"
+      --valid-lists "$exp/$system/lists/valid" --valid-trials "$held_out/trials" \
+      --valid-embeddings "$extractor/embeddings/${held_out##*/}/segments.scp" --exp-dir "$exp/$system"
     mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
   fi
 }

@@ -12,10 +12,11 @@ default exp "exp/$list" "exp/mini/$list"
 config=${config:-none} baseline=${baseline:-none} conditions=noise noises='' noise='' draws=1
 common_defaults
 choose_systems "$config" "$baseline"
+name_after_train_set
 if ((${#configs[@]})); then
   said=()
   for conf in "${configs[@]}"; do said+=("$(system_of "$conf")"); done
-  local/check_leak.py --systems "$(IFS=, && echo "${said[*]}")" --protocol "$trials"
+  local/check_leak.py --systems "$(IFS=, && echo "${said[*]}")" --protocol "$trials" --train-set "$train_set"
   die "--trials $trials scores models: train ${said[0]} without it, then give its folder, --model exp/${said[0]}"
 fi
 if ((${#models[@]} == 0)); then die "--trials $trials scores models: name them, --model NAME or a folder"; fi

@@ -11,7 +11,7 @@
 #
 # Stage                 reads                                writes
 #   0 prepare           corpora                              data/voxceleb1_{dev,test} data/musan_* data/nonspeech100
-#                                                            data/rirs data/channels
+#                                                            data/rirs data/channels data/voxceleb2_dev
 #   1 validate and cut  data/voxceleb1_{dev,test}            data/voxceleb1_{train,valid}, speaker-disjoint
 #   2 noisy sets        data/voxceleb1_test, noise (test)    data/voxceleb1_test-<noise>-snr<db>[-draw<n>]
 #   3 features          data/voxceleb1_{valid,test*}         exp/feats/<features>/<set>, data/<set>/feats.scp
@@ -24,7 +24,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 BASH_ARGV0=./run.sh # wherever it was called from
-
 . ./path.sh
 . utils/options.sh
 # Options
@@ -33,8 +32,10 @@ extractor=        # model, as --model takes it, that conf/adapt_*.toml adapts or
 large_margin=     # conf/tuning/large_margin.toml, or a file like it: --config is trained on with it, beside itself
 halves=false      # enhance embeddings of half utterances: with one utterance per session, da gets its pairs from them
 baseline=         # what it is compared with: conf/se_resnet.toml, or conf/mini/se_resnet.toml; 'none' to go without
-corpora=          # folder that holds voxceleb1/ musan/ RIRS_NOISES/ Nonspeech100/
+corpora=          # folder that holds voxceleb1/ VoxCeleb2/ musan/ RIRS_NOISES/ Nonspeech100/
 voxceleb1=        # VoxCeleb1, if elsewhere
+voxceleb2=        # VoxCeleb2, if elsewhere; for --train-set vox2 and vox1+vox2
+train_set=vox1    # development set that systems are trained on: of VoxCeleb1 (vox1), VoxCeleb2 (vox2), or vox1+vox2
 rirs=             # RIRS_NOISES, if elsewhere
 nonspeech100=     # Nonspeech100, if elsewhere
 download=         # fetch these freely available corpora into --corpora first: musan,rirs
@@ -51,6 +52,7 @@ b_vector=0        # epochs of RawNet1's b-vector network as one more back end; 0
 # End of options
 . utils/stages.sh
 . utils/parse_options.sh
+. ./train_set.sh
 if [[ -n $test_audio ]] || local/protocols.py --own-audio "$trials"; then . ./listed.sh; exit; fi
 . ./cmd.sh
 . utils/adaptation.sh
@@ -66,7 +68,7 @@ choose_systems_of "$config"
 list_conditions "$data/voxceleb1_test"
 choose_noises
 test_sets=("$data/voxceleb1_test" "${noisy_sets[@]}" "${more_sets[@]}")
-held_out=$data/voxceleb1_valid eval_sets=("$data/voxceleb1_valid" "${test_sets[@]}")
+choose_train_set # train_set.sh: $train_dir, $held_out, $eval_sets
 data_markers=("$data"/.stage{0,1,2}.done)
 
 # 0: corpora -> data directories.
@@ -81,6 +83,7 @@ if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   mark_done 0 "$marker" "$options" "${tables[@]}" "$data/channels/wav.scp" "$data/voxceleb1_test/trials"
 fi
 hold_out_rooms
+stage_voxceleb2
 
 # 1: valid data, a speaker-disjoint validation set, no trial speaker in training.
 marker=$data/.stage1.done options="valid_fraction=$valid_fraction seed=$seed"
@@ -92,6 +95,7 @@ if stage_needs_run 1 "validate and cut" "$marker" "$options" "$data/.stage0.done
   mark_done 1 "$marker" "$options" "$data"/voxceleb1_{train,valid}/{wav.scp,utt2spk,utt2dur,reco2digest,cuts.jsonl.gz} \
     "$data/voxceleb1_valid/trials"
 fi
+stage_train_set
 
 # 2: noisy copies of the test set, as lhotse cuts.
 marker=$data/.stage2.done options="noises=$noises snrs=$snrs seed=$seed$own_said$encoder_said"
@@ -101,27 +105,26 @@ if stage_needs_run 2 "noisy sets" "$marker" "$options" "$data"/.stage{0,1}.done 
   mark_done 2 "$marker" "$options" "${files[@]}"
 fi
 stage_more_draws "$data/voxceleb1_test"
-
 # 3 to 8: utils/stages.sh, utils/adaptation.sh, enhancement.sh for systems that read an extractor's embeddings.
 for conf in "${systems[@]}"; do stage_features_for "$conf"; done
 for conf in "${models[@]}"; do stage_link_model "$conf"; done
 for conf in "${configs[@]}"; do
   if enhances "$conf"; then
     noise_args_of "$conf"
-    if [[ -n $linked ]]; then stage_extract "$linked" "$data/voxceleb1_train"; fi # it is trained on these
+    if [[ -n $linked ]]; then stage_extract "$linked" "$train_dir"; fi # it is trained on these
     stage_train_enhancement "$conf"
   else
-    stage_train_or_adapt "$conf" "$data"/voxceleb1_{train,valid}
+    stage_train_or_adapt "$conf" "$train_dir" "$held_out"
   fi
 done
 for conf in "${systems[@]}"; do
   if enhances "$conf"; then
-    stage_enhance "$conf" "${eval_sets[@]##*/}" voxceleb1_train
+    stage_enhance "$conf" "${eval_sets[@]##*/}" ${own_held_out:+"${own_held_out##*/}"} "${train_dir##*/}"
   elif [[ $conf != "$linked" ]] || ! enhances "$config"; then
-    stage_extract "$conf" "$data/voxceleb1_train"
+    stage_extract "$conf" "$train_dir"
   fi
 done
-for conf in "${systems[@]}"; do stage_backend "$conf" "$data"/voxceleb1_{train,valid}; done
+for conf in "${systems[@]}"; do stage_backend "$conf" "$train_dir" "$held_out"; done
 for conf in "${systems[@]}"; do stage_score "$conf" "$held_out" "${test_sets[@]}" "$held_out"; done
 if [[ -n $extractor && -z $linked ]]; then stage_report "$extractor"; else stage_report; fi
 end_of_recipe

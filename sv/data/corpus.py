@@ -5,9 +5,11 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -15,6 +17,7 @@ import soundfile
 from sv.base.files import atomic_write, sha256_of, write_text
 from sv.base.layout import SAMPLING_RATE, file_stem
 from sv.base.log import get_logger
+from sv.base.notes import Notes
 from sv.base.progress import counted
 from sv.data.audio import BadAudio, can_be_cropped, check_speech, load_speech
 from sv.data.manifests import write_manifests
@@ -23,10 +26,11 @@ from sv.kaldi.scp import DataDirError, byte_order
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".m4a")
 CHUNK = 32  # files a process takes at a time
+NOTED = ("num_samples", "path", "converted", "averaged", "digest", "problem")  # of a result, for a check that goes on
 Edit = Callable[["Source", np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     """One file of a corpus, its names, and the channel to take of it (the mean of all if None)."""
 
@@ -36,7 +40,7 @@ class Source:
     channel: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
     """A source after the check: `problem` is empty if it can be used, from `path`; `averaged` over several channels.
 
@@ -70,8 +74,12 @@ def check_source(
     converted_dir: str,
     edit: Edit | None = None,
     allow_pipes: bool = False,
+    by_speaker: bool = False,
 ) -> Checked:
-    """Decode the file; write a 16 kHz mono wav of it into `converted_dir` if training could not read it as it is."""
+    """Decode the file; write a 16 kHz mono wav of it into `converted_dir` if training could not read it as it is.
+
+    With `by_speaker`, into a folder of its speaker there.
+    """
     try:
         speech = load_speech(source.path, allow_pipes, source.channel)
         if not edit and speech.as_stored and can_be_cropped(source.path):
@@ -83,7 +91,8 @@ def check_source(
     except (BadAudio, OSError) as error:
         return Checked(source=source, problem=str(error))
     samples = samples / max(1.0, float(np.abs(samples).max()))  # PCM would clip
-    path = Path(converted_dir, f"{file_stem(source.utterance)}.wav")
+    folder = Path(converted_dir, source.speaker) if by_speaker else Path(converted_dir)
+    path = folder / f"{file_stem(source.utterance)}.wav"
     with atomic_write(path, "wb") as file:
         soundfile.write(file, samples, SAMPLING_RATE, format="WAV", subtype="PCM_16")
     averaged = speech.num_channels > 1 and source.channel is None
@@ -122,19 +131,80 @@ def check_all(
     title: str,
     edit: Edit | None = None,
     allow_pipes: bool = False,
+    by_speaker: bool = False,
 ) -> list[Checked]:
-    """Check every source in `nj` processes, in byte order of the utterances, whatever `nj`."""
+    """Check every source in `nj` processes, in byte order of the utterances, whatever `nj`.
+
+    Results are noted beside `converted_dir` as they come, so that a check that was killed goes on where it was; `forget_checks`
+    removes the notes. With `edit` or `allow_pipes` there are none: what these do may change without any file.
+    """
     unique, duplicates = without_duplicates(sources)
     unique.sort(key=lambda source: byte_order(source.utterance))
     check = partial(
-        check_source,
-        converted_dir=str(converted_dir),
-        edit=edit,
-        allow_pipes=allow_pipes,
+        _check_stamped, converted_dir=str(converted_dir), edit=edit, allow_pipes=allow_pipes, by_speaker=by_speaker
     )
-    with ProcessPoolExecutor(nj) as pool:
-        results = pool.map(check, unique, chunksize=CHUNK)
-        return [*counted(results, len(unique), title, "files"), *duplicates]
+    notes = Notes(_notes_of(converted_dir), f"{by_speaker} {_code()}")
+    known = {} if edit or allow_pipes else _noted(notes, unique)
+    todo = [source for source in unique if source.utterance not in known]
+    if known:
+        get_logger("prepare").info("%s: %d of %d files were checked before", title, len(known), len(unique))
+    with nullcontext() if edit or allow_pipes else notes, ProcessPoolExecutor(nj) as pool:
+        results = counted(pool.map(check, todo, chunksize=CHUNK), len(todo), title, "files")
+        for source, (stamp, one) in zip(todo, results, strict=True):
+            if stamp and not (edit or allow_pipes):
+                notes.add(*stamp, *(getattr(one, name) for name in NOTED))
+            known[source.utterance] = _of_source(one, source)
+    return [*(known[source.utterance] for source in unique), *duplicates]
+
+
+def _check_stamped(source: Source, **how: Any) -> tuple[tuple | None, Checked]:
+    """`check_source`, and by what the file is known again: its utterance, path, channel, size and time; None if it is gone."""
+    try:
+        stamp = _stamp(source)
+    except OSError:
+        stamp = None
+    return stamp, check_source(source, **how)
+
+
+def _stamp(source: Source) -> tuple:
+    stat = Path(source.path).stat()
+    return source.utterance, source.path, source.channel, stat.st_size, stat.st_mtime_ns
+
+
+def _of_source(one: Checked, source: Source) -> Checked:
+    """A result with the names of the source itself: those that come back from another process are copies."""
+    return replace(one, source=source, path=source.path if one.path == source.path else one.path)
+
+
+def _notes_of(converted_dir: str | Path) -> Path:
+    return Path(f"{converted_dir}.checked")
+
+
+def forget_checks(converted_dir: str | Path) -> None:
+    """Remove what `check_all` noted, when all of it is in a data directory."""
+    _notes_of(converted_dir).unlink(missing_ok=True)
+
+
+def _code() -> str:
+    """Digest of the code of a check: what another code found is not gone on with."""
+    return " ".join(sha256_of(Path(__file__).with_name(name))[:16] for name in ("corpus.py", "audio.py"))
+
+
+def _noted(notes: Notes, sources: Sequence[Source]) -> dict[str, Checked]:
+    """Results that an earlier check noted, by utterance: of files that have not changed, and whose conversion is there."""
+    wanted, known = {source.utterance: source for source in sources}, {}
+    for row in notes.read():
+        source = wanted.get(row[0])
+        try:
+            if source is None or tuple(row[: -len(NOTED)]) != _stamp(source):
+                continue
+            one = Checked(source=source, **dict(zip(NOTED, row[-len(NOTED) :], strict=True)))
+            if one.converted and Path(one.path).stat().st_size < 2 * one.num_samples:
+                continue
+        except OSError:
+            continue
+        known[source.utterance] = _of_source(one, source)
+    return known
 
 
 def write_quarantine(out: Path, checked: Sequence[Checked], max_bad: float) -> None:
@@ -161,6 +231,7 @@ def write_set(
     spk2gender: Mapping[str, str] | None = None,
     edit: Edit | None = None,
     misnamed: Sequence[Checked] = (),
+    by_speaker: bool = False,
 ) -> set[str]:
     """Check a set's files and write its data directory, manifests and quarantine.tsv.
 
@@ -178,6 +249,8 @@ def write_set(
         From a source and its (samples,) at 16 kHz to what is written in their place; quarantined if it raises BadAudio.
     misnamed : sequence of Checked
         Files that were found bad before this, by their names.
+    by_speaker : bool
+        Convert into a folder of each speaker: a million files in one folder are too many for some disks.
 
     Returns
     -------
@@ -192,7 +265,8 @@ def write_set(
     out, sources = Path(out), list(sources)
     if not sources and not misnamed:
         raise DataDirError(f"{out.name}: no audio files ({', '.join(AUDIO_SUFFIXES)}) found")
-    checked = check_all(sources, out.absolute().parent / "converted" / out.name, nj, out.name, edit)
+    converted_dir = out.absolute().parent / "converted" / out.name
+    checked = check_all(sources, converted_dir, nj, out.name, edit, by_speaker=by_speaker)
     checked += misnamed
     bad = [one for one in checked if one.problem]
     good = [one for one in checked if not one.problem]
@@ -206,6 +280,7 @@ def write_set(
         reco2digest={one.source.utterance: one.digest for one in good},
     )
     write_manifests(out)
+    forget_checks(converted_dir)
     get_logger("prepare").info(
         "%s: %d utterances, %d converted to 16 kHz mono, %d quarantined",
         out.name, len(good), sum(one.converted for one in good), len(bad),

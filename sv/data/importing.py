@@ -8,7 +8,7 @@ from pathlib import Path
 from sv.base.files import write_text
 from sv.base.layout import SAMPLING_RATE
 from sv.base.log import get_logger
-from sv.data.corpus import Checked, Source, check_all, log_averaged, write_quarantine
+from sv.data.corpus import Checked, Source, check_all, forget_checks, log_averaged, write_quarantine
 from sv.data.manifests import write_manifests
 from sv.data.utterances import utterance_of
 from sv.kaldi.data_dir import speaker_order_problems, write_data_dir
@@ -67,7 +67,8 @@ def import_data_dir(
     _check_tables(source, utt2spk, segments if has_segments else wav_scp, wav_scp)
     trials = _read_known_trials(source / "trials", utt2spk) if (source / "trials").exists() else None
     sources = _sources(wav_scp, segments.values())
-    checked = check_all(sources, out.absolute().parent / "converted" / out.name, nj, out.name, allow_pipes=allow_pipes)
+    converted_dir = out.absolute().parent / "converted" / out.name
+    checked = check_all(sources, converted_dir, nj, out.name, allow_pipes=allow_pipes)
     if has_segments:
         durations, used = _write_segments(out, segments, checked, max_bad)
     else:
@@ -85,6 +86,7 @@ def import_data_dir(
         reco2digest={key: one.digest for key, one in used.items()},
     )
     write_manifests(out)
+    forget_checks(converted_dir)
     log_averaged(out.name, used.values())
     if trials is not None:
         _write_trials(trials, source, out, durations)

@@ -6,7 +6,8 @@ Importing lhotse takes seconds, so it happens inside the functions that need it.
 import gzip
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -82,28 +83,45 @@ def repeat_cut(cut, num_samples: int):
     return lhotse.cut.MixedCut(id=cut.id, tracks=tracks)
 
 
-def write_jsonl_gz(path: str | Path, items: Iterable[Mapping]) -> None:
-    """Write one JSON object a line, gzipped without a time stamp, whole or not at all: same items, same bytes."""
+@contextmanager
+def open_jsonl_gz(path: str | Path) -> Iterator[Callable[[Mapping], None]]:
+    """Yield write(item), of one JSON object a line, gzipped without a time stamp; the file appears whole or not at all."""
     with (
         atomic_write(path, "wb") as raw,
         gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0, compresslevel=6) as out,
     ):
+        yield lambda item: out.write(json.dumps(item, ensure_ascii=False).encode() + b"\n")
+
+
+def write_jsonl_gz(path: str | Path, items: Iterable[Mapping]) -> None:
+    """Write one JSON object a line, gzipped, whole or not at all: same items, same bytes."""
+    with open_jsonl_gz(path) as write:
         for item in items:
-            out.write(json.dumps(item, ensure_ascii=False).encode() + b"\n")
+            write(item)
 
 
 def write_manifests(data_dir: str | Path) -> None:
-    """Write recordings, supervisions and cuts beside the Kaldi tables; ids of cuts are the utterances'."""
+    """Write recordings, supervisions and cuts beside the Kaldi tables; ids of cuts are the utterances'.
+
+    They are written as they are made: of a million utterances no list is kept.
+    """
     data_dir = Path(data_dir)
-    utterances, recordings, supervisions, cuts = read_utterances(data_dir), {}, [], []
-    for utt, speaker in read_utt2spk(data_dir / "utt2spk").items():
-        cut = cut_of(utt, speaker, utterances[utt])
-        recordings[cut.recording.id] = cut.recording.to_dict()
-        supervisions.append(cut.supervisions[0].with_offset(cut.start).to_dict())
-        cuts.append(cut.to_dict())
-    write_jsonl_gz(data_dir / "recordings.jsonl.gz", recordings.values())
-    write_jsonl_gz(data_dir / "supervisions.jsonl.gz", supervisions)
-    write_jsonl_gz(data_dir / CUTS, cuts)
+    utterances, written = read_utterances(data_dir), set()
+    with (
+        open_jsonl_gz(data_dir / "recordings.jsonl.gz") as write_recording,
+        open_jsonl_gz(data_dir / "supervisions.jsonl.gz") as write_supervision,
+        open_jsonl_gz(data_dir / CUTS) as write_cut,
+    ):
+        for utt, speaker in read_utt2spk(data_dir / "utt2spk").items():
+            cut = cut_of(utt, speaker, utterances[utt])
+            record = cut.to_dict()  # which holds the recording and, of the whole of one, the supervision
+            if cut.recording.id not in written:
+                written.add(cut.recording.id)
+                write_recording(record["recording"])
+            write_supervision(
+                cut.supervisions[0].with_offset(cut.start).to_dict() if cut.start else record["supervisions"][0]
+            )
+            write_cut(record)
 
 
 def read_cuts(data_dir: str | Path):

@@ -65,7 +65,7 @@ def bf16_unit(device: torch.device) -> str:
 
 
 def _capabilities() -> dict[str, bool]:
-    """Tell what the processor can do, as torch's own kernels ask for it; older torch, as 2.7, has a function for each."""
+    """Tell what the processor can do, as torch's own kernels ask for it; older torch, as 2.9, has a function for each."""
     if hasattr(torch.cpu, "get_capabilities"):
         return torch.cpu.get_capabilities()
     return {"amx_bf16": torch.cpu._is_amx_tile_supported(), "avx512_bf16": torch.cpu._is_avx512_bf16_supported()}

@@ -103,6 +103,16 @@ stage_needs_run() {
   export STAGE_TITLE="stage $number: $title" STAGE_STARTED STAGE_BEGUN=$marker.begun STAGE_QUIET=${quiet-false}
 }
 
+# choose_stale NUMBER MARKER SET...: $stale, the sets (data directories) that a stage which has begun has to make. What it
+# made of the others holds: another set, or another input of one, makes no other anew.
+choose_stale() {
+  local said
+  said=$("$stage_utils/stale_sets.py" "${@:2}") || die "stage $1: cannot tell which sets are up to date"
+  stale=()
+  if [[ -n $said ]]; then mapfile -t stale <<< "$said"; fi
+  if ((${#stale[@]} < $# - 2)); then log "stage $1: ${#stale[@]} of $(($# - 2)) sets; the others are up to date"; fi
+}
+
 mark_done() { # mark_done NUMBER MARKER OPTIONS OUTPUT...
   local number=$1 marker=$2 estimated
   shift 3

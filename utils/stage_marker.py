@@ -293,7 +293,8 @@ def check(args: argparse.Namespace) -> str:
         for name in foreign_inputs(args.inputs, now):
             print(f"stage_marker.py: {name} is not what its stage wrote; it is taken as it is", file=sys.stderr)
         del now["changed"]
-        begun = now | {"estimated": estimated_seconds(marker_file, args.folder)}
+        before = read_marker(marker_file) or read_marker(begun_file(marker_file)).get("before")  # for stale_sets.py
+        begun = now | {"estimated": estimated_seconds(marker_file, args.folder), "before": before}
         marker_file.unlink(missing_ok=True)
         write_whole(begun_file(marker_file), json.dumps(begun))
     if not why:
@@ -323,6 +324,7 @@ def finish(args: argparse.Namespace) -> None:
     digests, corpora = memories(args.marker)
     begun = begun_file(args.marker)
     marker = json.loads(begun.read_text(encoding="utf-8"))
+    del marker["before"]
     for name, corpus in marker["corpora"].items():
         if corpus["digest"] is None:  # the stage has made it
             corpus["digest"] = corpora.digest(name, Path(corpus["place"]))

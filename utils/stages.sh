@@ -44,14 +44,17 @@ stage_features() { # stage_features CONF: of $eval_sets, and of $own_held_out
 }
 
 features_of_sets() { # features_of_sets INPUT...: of $sets to $feats; the marker's name has the suffix
-  local set files marker options
+  local set files marker options stale
   marker=$feats/.stage3$suffix.done options="compress=$compress sets=${sets[*]##*/}"
   if stage_needs_run 3 "features ${feats##*/}${suffix/-draw/, draw }" "$marker" "$options" "$@"; then
-    for set in "${sets[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
-    OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
-      python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" \
-      --out "$feats" "${sets[@]}"
-    utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${sets[@]}"
+    choose_stale 3 "$marker" "${sets[@]}"
+    if ((${#stale[@]})); then
+      for set in "${stale[@]}"; do rm -rf "${feats:?}/${set##*/}"; done
+      OMP_NUM_THREADS=1 "${train_cmd[@]}" JOB=1:"$nj" "$feats/log/compute_feats.JOB.log" \
+        python -m sv.bin.compute_feats --config "$conf" --compress "$compress" --job JOB --num-jobs "$nj" \
+        --out "$feats" "${stale[@]}"
+      utils/merge_scp.py --num-jobs "$nj" feats "$feats" "${stale[@]}"
+    fi
     files_of_sets "$feats" 'feats.scp feats.*.ark' "${sets[@]}"
     mark_done 3 "$marker" "$options" "${files[@]}"
     for set in "${sets[@]}"; do rm -f "$set/feats.scp"; done
@@ -108,7 +111,7 @@ stage_extract() { # stage_extract CONF TRAIN_DIR: of $eval_sets, $own_held_out a
 }
 
 extract_sets() { # extract_sets CONF SUFFIX TRAIN_DIR: of $sets and of TRAIN_DIR; the marker's name has the suffix
-  local conf=$1 suffix=$2 train_dir=$3 system feats folder all extract name files marker options inputs
+  local conf=$1 suffix=$2 train_dir=$3 system feats folder all extract files marker options inputs stale
   system=$(system_of "$conf") feats=$(feats_of "$conf") folder=$exp/$(system_of "$conf")
   all=("${sets[@]}" ${train_dir:+"$train_dir"})
   marker=$folder/.stage5$suffix.done options="sets=${all[*]##*/}"
@@ -122,19 +125,30 @@ extract_sets() { # extract_sets CONF SUFFIX TRAIN_DIR: of $sets and of TRAIN_DIR
     "${inputs[@]}"; then
     extract=(python -m sv.bin.extract --model "${sources_of[$conf]-$folder}" --job JOB --num-jobs "$num_tasks"
       --precision "$precision" ${runtime:+--runtime "$runtime"} --out "$folder/embeddings")
-    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" "$folder/log/extract.JOB.log" \
-      "${extract[@]}" ${feats:+--feats "$feats"} "${sets[@]}"
-    if [[ -n $train_dir ]]; then
-      OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" \
-        "$folder/log/extract_train.JOB.log" "${extract[@]}" "$train_dir"
-    fi
-    show_warnings 5 "$folder/log/extract.1.log"
-    for name in xvector segments; do
-      utils/merge_scp.py --num-jobs "$num_tasks" --single-ark "$name" "$folder/embeddings" "${all[@]}"
-    done
-    python -m sv.bin.speaker_means --embeddings "$folder/embeddings" "${all[@]}"
+    choose_stale 5 "$marker" "${all[@]}"
+    embed_stale
     files_of_sets "$folder/embeddings" "$VECTOR_FILES" "${all[@]}"
     mark_done 5 "$marker" "$options" "${files[@]}"
+  fi
+}
+
+embed_stale() { # within extract_sets: those of $sets that are in $stale from $feats, and the training set if it is
+  local name kept=() set
+  for set in "${stale[@]}"; do if [[ $set != "$train_dir" ]]; then kept+=("$set"); fi; done
+  if ((${#kept[@]})); then
+    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" "$folder/log/extract.JOB.log" \
+      "${extract[@]}" ${feats:+--feats "$feats"} "${kept[@]}"
+    show_warnings 5 "$folder/log/extract.1.log"
+  fi
+  if ((${#kept[@]} < ${#stale[@]})); then
+    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" \
+      "$folder/log/extract_train.JOB.log" "${extract[@]}" "$train_dir"
+  fi
+  if ((${#stale[@]})); then
+    for name in xvector segments; do
+      utils/merge_scp.py --num-jobs "$num_tasks" --single-ark "$name" "$folder/embeddings" "${stale[@]}"
+    done
+    python -m sv.bin.speaker_means --embeddings "$folder/embeddings" "${stale[@]}"
   fi
 }
 

@@ -103,8 +103,8 @@ stage_needs_run() {
   export STAGE_TITLE="stage $number: $title" STAGE_STARTED STAGE_BEGUN=$marker.begun STAGE_QUIET=${quiet-false}
 }
 
-# choose_stale NUMBER MARKER SET...: $stale, the sets (data directories) that a stage which has begun has to make. What it
-# made of the others holds: another set, or another input of one, makes no other anew.
+# choose_stale NUMBER MARKER SET...: $stale, the data directories of which a stage that has begun has to make something.
+# What it made of the others holds: another set, or another input of one, makes no other anew.
 choose_stale() {
   local said
   said=$("$stage_utils/stale_sets.py" "${@:2}") || die "stage $1: cannot tell which sets are up to date"

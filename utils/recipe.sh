@@ -367,7 +367,7 @@ files_of_noisy_sets() { # files_of_noisy_sets DIR...: $files, what later stages 
   files=()
   for set in "$@"; do
     files+=("$set"/{cuts.jsonl.gz,wav.scp,utt2spk,trials})
-    for name in draws.tsv enrolment encoder protocol; do # where they are; gains in the first tell of noise that was replaced
+    for name in draws.tsv enrolment encoder protocol; do # where they are; gains in the first tell of replaced noise
       if [[ -e $set/$name ]]; then files+=("$set/$name"); fi
     done
   done

@@ -59,10 +59,6 @@ class Notes:
         """Write a row; raises OSError, for instance where the disk is full."""
         os.write(self.descriptor, f"{json.dumps(row)}\n".encode())
 
-    def forget(self) -> None:
-        """Remove the file: the work is done."""
-        self.path.unlink(missing_ok=True)
-
 
 def _row(line: bytes) -> list[Any] | None:
     """A row; None if the line is torn or damaged."""

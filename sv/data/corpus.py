@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -181,8 +181,11 @@ def _notes_of(converted_dir: str | Path) -> Path:
 
 
 def forget_checks(converted_dir: str | Path) -> None:
-    """Remove what `check_all` noted, when all of it is in a data directory."""
-    _notes_of(converted_dir).unlink(missing_ok=True)
+    """Remove what `check_all` noted, when all of it is in a data directory, and its folder if nothing was converted."""
+    notes = _notes_of(converted_dir)
+    notes.unlink(missing_ok=True)
+    with suppress(OSError):
+        notes.parent.rmdir()
 
 
 def _code() -> str:

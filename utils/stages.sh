@@ -133,14 +133,14 @@ extract_sets() { # extract_sets CONF SUFFIX TRAIN_DIR: of $sets and of TRAIN_DIR
 }
 
 embed_stale() { # within extract_sets: those of $sets that are in $stale from $feats, and the training set if it is
-  local name kept=() set
-  for set in "${stale[@]}"; do if [[ $set != "$train_dir" ]]; then kept+=("$set"); fi; done
-  if ((${#kept[@]})); then
+  local name evaluated=() set
+  for set in "${stale[@]}"; do if [[ $set != "$train_dir" ]]; then evaluated+=("$set"); fi; done
+  if ((${#evaluated[@]})); then
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" "$folder/log/extract.JOB.log" \
-      "${extract[@]}" ${feats:+--feats "$feats"} "${kept[@]}"
+      "${extract[@]}" ${feats:+--feats "$feats"} "${evaluated[@]}"
     show_warnings 5 "$folder/log/extract.1.log"
   fi
-  if ((${#kept[@]} < ${#stale[@]})); then
+  if ((${#evaluated[@]} < ${#stale[@]})); then
     OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" \
       "$folder/log/extract_train.JOB.log" "${extract[@]}" "$train_dir"
   fi

@@ -3,7 +3,6 @@
 Parameter names are those of the published code. Features are (batch, mels, frames).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sv.models.diffusion import ScoreNet, sample
-from sv.models.keyed_noise import keyed_noises
+from sv.models.keyed_noise import noises_of
 from sv.models.output import Embedded
 from sv.models.resnet import ResidualEncoder, TrunkConfig
 
@@ -220,13 +219,6 @@ class DiffSV(ResidualEncoder):
         sampling = self.config.sampling
         embeddings = [
             self.extract(features, prior, self.denoise(prior, noise, sampling.num_steps, sampling.solver))
-            for noise in self._noises(features)
+            for noise in noises_of(sampling, features)
         ]
         return embeddings[0] if len(embeddings) == 1 else torch.stack([F.normalize(e) for e in embeddings]).mean(dim=0)
-
-    def _noises(self, features: Tensor) -> Iterator[Tensor | None]:
-        sampling = self.config.sampling
-        if sampling.start == "zero":
-            yield None
-        else:
-            yield from keyed_noises(features, sampling.num_draws, sampling.seed)

@@ -6,7 +6,6 @@ package diffusers (`DDIMScheduler`, "scaled_linear"). Embeddings are (batch, dim
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sv.base.config import require
-from sv.models.keyed_noise import keyed_noises
+from sv.models.keyed_noise import noises_of
 from sv.models.network import Network
 
 FIRST_BETA, LAST_BETA = 1e-4, 0.02  # variance of the noise that the first and the last step add
@@ -185,11 +184,6 @@ class EmbeddingDiffusion(Network):
     def embed(self, features: Tensor) -> Tensor:
         """Map embeddings (batch, embedding_dim) to better ones of that shape, a function of each row alone."""
         start = self.scaled(features)
-        return torch.stack([self.sample(start, noise) for noise in self._noises(features)]).mean(dim=0)
-
-    def _noises(self, features: Tensor) -> Iterator[Tensor | None]:
-        sampling = self.config.sampling
-        if sampling.start == "zero":
-            yield None
-        else:
-            yield from keyed_noises(features, sampling.num_draws, sampling.seed)
+        return torch.stack([self.sample(start, noise) for noise in noises_of(self.config.sampling, features)]).mean(
+            dim=0
+        )

@@ -2,11 +2,28 @@
 
 import hashlib
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from sv.base.seeding import generator
+
+
+class Sampling(Protocol):
+    """Options of a sampler that its noise depends on."""
+
+    start: str
+    num_draws: int
+    seed: int
+
+
+def noises_of(sampling: Sampling, features: Tensor) -> Iterator[Tensor | None]:
+    """Yield the noise that each draw of a sampler starts from; None, once, with the start "zero"."""
+    if sampling.start == "zero":
+        yield None
+    else:
+        yield from keyed_noises(features, sampling.num_draws, sampling.seed)
 
 
 def keyed_noises(features: Tensor, num_draws: int, seed: int) -> Iterator[Tensor]:

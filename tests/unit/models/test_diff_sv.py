@@ -9,6 +9,7 @@ from torch import Tensor
 from sv.models.diff_sv import DiffSV, DiffSVConfig, SamplingConfig
 from sv.models.diffusion import diffuse, diffusion_loss
 from sv.models.folding import for_inference
+from sv.models.keyed_noise import noises_of
 
 RTOL = 1e-4
 SCORE_RTOL = 1e-3  # the score network embeds times with float32 frequencies
@@ -166,7 +167,7 @@ def test_embed_draws_its_noise_by_the_features_and_the_seed_not_from_torch() -> 
 
 def test_drawn_noise_is_unit_gaussian_and_differs_between_utterances_and_draws() -> None:
     model = light_model(num_draws=2)
-    first, second = model._noises(torch.randn(2, 16, 4_000))
+    first, second = noises_of(model.config.sampling, torch.randn(2, 16, 4_000))
     for noise in (*first, *second):
         assert noise.mean().item() == pytest.approx(0, abs=0.02)
         assert noise.std().item() == pytest.approx(1, abs=0.02)
@@ -180,7 +181,7 @@ def test_several_draws_give_the_mean_of_unit_embeddings() -> None:
         prior = model.enhancer(features)
         each = [
             F.normalize(model.extract(features, prior, model.denoise(prior, noise, 10)))
-            for noise in model._noises(features)
+            for noise in noises_of(model.config.sampling, features)
         ]
         torch.testing.assert_close(model.embed(features), sum(each) / 3)
 

@@ -94,3 +94,15 @@ def add_draws() -> Callable[..., None]:
                 update_results(folder / "results.json", rows)
 
     return write
+
+
+@pytest.fixture
+def add_set() -> Callable[..., None]:
+    """add_set(folders, set_name, num_speakers): one more scored set, of model folders that write_folders made."""
+
+    def write(folders: list[Path], set_name: str, num_speakers: int) -> None:
+        for seed, folder in enumerate(folders):
+            rows = write_scored_set(folder, set_name, 1.0, np.random.default_rng(seed), num_speakers)
+            update_results(folder / "results.json", rows)
+
+    return write

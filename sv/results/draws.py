@@ -54,10 +54,11 @@ def spread_text(values: Spread | None) -> str:
     return f"{fmean(values):.2f} \u00b1 {stdev(values):.2f} ({len(values)})"
 
 
-def draws_table(comparison: Comparison) -> list[list[str]]:
+def draws_table(comparison: Comparison, brief: bool = False) -> list[list[str]]:
     """Header, and cells per condition and mean; empty with one draw.
 
-    The cells are the name, then per system the spread of its EER and the interval over speakers, which means have not.
+    The cells are the name, then per system the spread of its EER and, unless `brief`, the interval over speakers, which means
+    have not.
     """
     columns = [[row for row in column if row] for column in zip(*comparison.conditions, *comparison.draws)]
     found = [spreads(rows) for rows in columns]
@@ -65,13 +66,12 @@ def draws_table(comparison: Comparison) -> list[list[str]]:
     names = list(dict.fromkeys(name for own in found for name in own))
     if not names:
         return []
-    header = [
-        "over draws",
-        *(f"{system} {name}" for system in comparison.systems for name in (EER.header, f"[{INTERVAL}]")),
-    ]
+    shown = 1 if brief else 2
+    columns_of = (EER.header, f"[{INTERVAL}]")[:shown]
+    header = ["over draws", *(f"{system} {name}" for system in comparison.systems for name in columns_of)]
     pairs = list(zip(found, intervals))
     body = [
-        [name, *(cell for own, of in pairs for cell in (spread_text(own.get(name)), of.get(name, "")))]
+        [name, *(cell for own, of in pairs for cell in (spread_text(own.get(name)), of.get(name, ""))[:shown])]
         for name in names
     ]
     return [header, *body]

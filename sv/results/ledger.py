@@ -15,7 +15,7 @@ from sv.results.comparison import compare
 from sv.results.conditions import is_clean
 from sv.results.draws import draws_note, draws_table
 from sv.results.folder import ScoreLists, load_results
-from sv.results.pairs import Pairs, pairs, pairs_note, pairs_table
+from sv.results.pairs import Pairs, pairs, pairs_notes, pairs_table, rates_table
 from sv.results.proof import Proof, differences, digest_of, score_path, store
 from sv.results.protocols import protocol_notes, protocols_of
 from sv.results.rows import COMPARED, Row, check_rows, read_results
@@ -34,6 +34,7 @@ from sv.results.versus import BACKENDS, versus, versus_notes, versus_table
 
 BLOCK = re.compile(r"<!-- (results/\S+\.json): begin -->\n(.*?)\n<!-- (results/\S+\.json): end -->", re.DOTALL)
 MARKER = re.compile(r"<!-- results/\S+: (?:begin|end) -->")
+MOST_WIDE = 3  # systems; tables of more show the EER of each condition alone, the results beside them all
 VERSUS_LEGEND = (
     "noisy: mean over all conditions but clean; mean15: over MUSAN noise, music and babble at 0, 5, 10, 15 "
     "and 20 dB; intervals by a bootstrap over speakers; differences in points of EER, same trials and "
@@ -84,7 +85,7 @@ def record(
     if data is not None and not references:
         systems, files = _stored(path, folders, systems, data, despite)
     digests = {place.name: digest_of(file) for place, file in files.items()} if files else None
-    if len(files) > 1 and len({row["trials_sha256"] for rows in systems for row in rows if is_clean(row)}) == 1:
+    if len(files) > 1 and _same_trials(systems):
         differing["pairs"] = _pairs(systems, [read_score_file(*item) for item in files.items()])
     stored = [_factored(rows) for rows in systems]
     entry = {"note": note, "scores": digests, "despite": list(despite), "systems": stored, "breakdowns": breakdowns}
@@ -124,6 +125,12 @@ def _stored(
         own, files[place] = store(result, rows, data)
         made.append(own)
     return made, files
+
+
+def _same_trials(systems: Sequence[Sequence[Row]]) -> bool:
+    """True if the first test set has the same clean trials for every system."""
+    rows = [row for own in systems for row in own if is_clean(row) and row["test_set"] == systems[0][0]["test_set"]]
+    return len({row["trials_sha256"] for row in rows}) == 1
 
 
 def _pairs(systems: Sequence[list[Row]], stored: Sequence[StoredScores]) -> Pairs:
@@ -189,14 +196,15 @@ def render(entry: dict, path: Path) -> str:
         tables, notes = [markdown_rows(header, body, num_words=2)], [VERSUS_LEGEND, *versus_notes(systems)]
         notes += protocol_notes(entry.get("protocols", {}))
     else:
+        brief = len(systems) > MOST_WIDE
         header, *body = backend_table(comparisons)
-        tables = [markdown_table(comparisons[0]), markdown_rows(header, body, num_words=2)]
-        if spread := draws_table(comparisons[0]):
+        tables = [markdown_table(comparisons[0], brief), markdown_rows(header, body, num_words=2)]
+        if spread := draws_table(comparisons[0], brief):
             tables.insert(1, markdown_rows(spread[0], spread[1:]))
         if found := entry.get("pairs"):
-            header, *body = pairs_table(found)
-            tables.insert(-1, markdown_rows(header, body))
-            pair_notes = [pairs_note(found)]
+            made = (rates_table(found, comparisons[0]), pairs_table(found))
+            tables = [*(markdown_rows(header, body) for header, *body in made), *tables]
+            pair_notes = pairs_notes(found)
         legend = BACKEND_LEGENDS[mean_name(backend_rows(comparisons))]
         notes = [f"{LEGEND}; {legend}", *draws_note(comparisons[0]), *pair_notes, *footnotes(systems)]
     parts = [

@@ -119,10 +119,13 @@ def aligned(table: Sequence[Sequence[str]], widths: Sequence[int] | None = None)
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def markdown_table(comparison: Comparison) -> str:
-    """Markdown table of a comparison; the columns carry the systems' names."""
-    header = ["condition", *(f"{name} {column}" for name in comparison.systems for column in COLUMNS)]
-    return markdown_rows(header, table_body(comparison))
+def markdown_table(comparison: Comparison, brief: bool = False) -> str:
+    """Markdown table of a comparison; the columns carry the systems' names, and are the EERs alone if `brief`."""
+    columns = COLUMNS[:1] if brief else COLUMNS
+    header = ["condition", *(f"{name} {column}" for name in comparison.systems for column in columns)]
+    return markdown_rows(
+        header, [[cells[0], *cells[1 :: len(COLUMNS)]] if brief else cells for cells in table_body(comparison)]
+    )
 
 
 def markdown_rows(header: Sequence[str], body: Sequence[Sequence[str]], num_words: int = 1) -> str:

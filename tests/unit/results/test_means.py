@@ -90,6 +90,20 @@ def test_other_kinds_have_means_of_their_own_and_are_not_clean(papers, row) -> N
     assert compare([rows])[0].noises == ["noise", "music", "babble", "nonspeech", "far babble"]
 
 
+def test_all_noise_far_away_has_one_mean_besides_that_of_each_kind(row) -> None:
+    kinds = (("babble", 30.0), ("wind", 10.0))
+    rows = [row("a"), row("a", "wind", 0.0, eer=1.0)]
+    rows += [
+        row("a", noise, snr, eer=eer - snr) | {"condition": f"far-{noise}-snr{snr:g}"}
+        for noise, eer in kinds
+        for snr in (0.0, 5.0)
+    ]
+    body = {cells[0]: cells[1] for cells in table_body(compare([rows])[0])}
+    assert body["mean of far babble at 0, 5 dB"] == "27.50" and body["mean of far wind at 0, 5 dB"] == "7.50"
+    assert body["mean of far at 0, 5 dB"] == "17.50"
+    assert [name for name in means(rows[:4]) if "far" in name] == ["mean of far babble at 0, 5 dB"]
+
+
 def test_conditions_without_noise_follow_it_rooms_from_small_to_large_and_all_codecs_are_one_mean(row) -> None:
     names = [
         "codec-vorbis",

@@ -26,7 +26,7 @@ from sv.results.score_files import (
     rounded,
 )
 from sv.results.verdicts import holm
-from sv.scoring.bootstrap import paired_test
+from sv.scoring.bootstrap import interval, paired_test
 
 SYSTEMS = {"ours": 3.0, "baseline": 2.0}
 
@@ -129,8 +129,12 @@ def test_every_two_systems_are_tested_by_the_stored_scores(tmp_path, write_folde
     tests = [paired_test(eers[a], eers[b], num_speakers) for a, b in (test["systems"] for test in found["tests"])]
     for record_, test, p_value in zip(found["tests"], tests, holm([test.p_value for test in tests])):
         assert record_["clean"] == pytest.approx([test.difference, test.low, test.high, p_value], abs=1e-6)
-    assert "| ours minus baseline | " in path.read_text()
-    assert "Holm's correction for the number of pairs" in path.read_text()
+    for name, own in curves.items():
+        low, high = interval(own.eers(), num_speakers, rows["clean"]["num_target"])
+        assert found["rates"][name]["clean"] == pytest.approx([eers[name][0], 100 * low, 100 * high], abs=1e-6)
+    text = path.read_text()
+    assert "| ours minus baseline | " in text and "Holm's correction for the number of pairs" in text
+    assert "| ours | {:.2f} [{:.1f}, {:.1f}] | ".format(*found["rates"]["ours"]["clean"]) in text
     assert verify(path)
 
 
@@ -141,6 +145,41 @@ def test_a_changed_difference_fails(recorded, place) -> None:
 
     rewrite(recorded, change)
     refused(recorded, r"mini\.json: pairs tests \[0\] clean \[\d\] is .*, its scores give")
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_changed_interval_of_a_mean_fails(recorded, place) -> None:
+    def change(entry: dict) -> None:
+        rates = entry["pairs"]["rates"]["ours"]
+        rates[list(rates)[-1]][place] += 0.01
+
+    rewrite(recorded, change)
+    refused(recorded, r"mini\.json: pairs rates ours .* \[\d\] is .*, its scores give")
+
+
+def test_trials_of_a_further_set_do_not_keep_systems_from_being_tested(tmp_path, write_folders, add_set) -> None:
+    folders = write_folders(tmp_path, SYSTEMS)
+    add_set(folders, "held_out", num_speakers=5)
+    path = tmp_path / "board" / "RESULTS.md"
+    record(path, "mini", folders, "", data=tmp_path / "data")
+    update(path)
+    assert json.loads(json_of(path).read_text())["pairs"]["tests"][0]["systems"] == list(SYSTEMS)
+    assert verify(path)
+
+
+def test_a_table_of_many_systems_has_their_draws_beside_their_intervals_and_error_rates_alone_below(
+    tmp_path, write_folders, add_draws
+) -> None:
+    folders = write_folders(tmp_path, dict.fromkeys(("a", "b", "c", "d"), 2.0))
+    add_draws(folders)
+    path = tmp_path / "RESULTS.md"
+    record(path, "mini", folders, "", data=tmp_path / "data", backends=["cosine"])
+    update(path)
+    heads = [line for line in path.read_text().splitlines() if line.startswith(("| condition", "| over draws"))]
+    columns = " | ".join(f"{name} EER %" for name in "abcd")
+    assert heads == [f"| condition | {columns} |", f"| over draws | {columns} |"]
+    summary = next(line for line in path.read_text().splitlines() if line.startswith("| a |"))
+    assert summary.count("[") > 1 and "] \u00b1 " in summary and "] | " in summary
 
 
 FIELDS = {

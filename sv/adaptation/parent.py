@@ -85,7 +85,13 @@ def load_adaptation(path: str | Path, parent: Parent) -> SystemConfig:
         "model": _model(table, inherited["model"], kind, str(path)),
         "parent": {"name": parent.record.name, "weights_sha256": parent.record.weights_sha256},
     }
-    return parse_system(tables, str(path))
+    system = parse_system(tables, str(path))
+    if kind == FRONTEND and bool(system.loss.mixture) != system.model.background:
+        raise ConfigError(
+            f"{path}: 'loss.mixture' is the consistency of speech and background, and 'model.background' estimates the latter: set "
+            "both or neither"
+        )
+    return system
 
 
 def _model(table: Mapping[str, Any], inherited: Mapping[str, Any], kind: str, path: str) -> Mapping[str, Any]:
@@ -93,7 +99,5 @@ def _model(table: Mapping[str, Any], inherited: Mapping[str, Any], kind: str, pa
         return inherited
     own = table.get("model", {})
     if not isinstance(own, Mapping) or {"type", "extractor"} & own.keys():
-        raise ConfigError(
-            f"{path}: 'model' must be a table of the sizes of the U-Net, channels and blocks, and no more"
-        )
+        raise ConfigError(f"{path}: 'model' must be a table of the U-Net: channels, blocks and background, and no more")
     return {"type": "enhanced", **own, "extractor": dict(inherited)}

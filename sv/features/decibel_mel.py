@@ -54,6 +54,8 @@ class DecibelMelConfig(CentredFrames):
 class DecibelMel(MelFrontend):
     """Waveforms to mel features in dB; nothing is learned. The frames at the edges see zeros beyond the waveform."""
 
+    log_unit = 10 / math.log(10)
+
     def __init__(self, config: DecibelMelConfig) -> None:
         missing = config.n_fft - config.window_length
         window = F.pad(torch.hamming_window(config.window_length), (missing // 2, missing - missing // 2))

@@ -110,7 +110,14 @@ class MelFrontend(nn.Module):
     window : (samples,) torch.Tensor
     weights : (filters, bins) torch.Tensor
         See `MelFilters`.
+
+    Attributes
+    ----------
+    log_unit : float or None
+        How much features rise where the power is e times as high; None if they are powers.
     """
+
+    log_unit: float | None = 1.0
 
     def __init__(self, config: FrontendConfig, window: Tensor, weights: Tensor) -> None:
         super().__init__()

@@ -64,6 +64,7 @@ class SlaneyMel(MelFrontend):
         missing = config.n_fft - config.window_length
         window = F.pad(torch.hann_window(config.window_length), (missing // 2, missing - missing // 2))
         super().__init__(config, window, slaney_filters(config))
+        self.log_unit = 1 / math.log(10) if config.log else None
         self.register_buffer("low_pass", decimation_filter(config.decimation), persistent=False)
 
     @torch.no_grad()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sv.base.config import ConfigError, from_dict, shown
 from sv.models.blocks import initialise
-from sv.models.exu_net import EncoderDecoder
+from sv.models.exu_net import Decoding, EncoderDecoder
 from sv.models.network import Network
 from sv.models.output import Embedded
 from sv.models.resnet import TrunkConfig
@@ -29,12 +29,16 @@ class EnhancedConfig:
     ----------
     channels, blocks : tuple of 4 ints
         Width and number of residual blocks of each level of the U-Net.
+    background : bool
+        Estimate what is heard besides speech, too, by a second decoder, which embedding does not run; for the training term
+        `mixture`, see `sv.losses.mixture`.
     extractor : dict
         The [model] table of the extractor, its type included.
     """
 
     channels: tuple[int, ...] = (16, 32, 64, 128)
     blocks: tuple[int, ...] = (3, 4, 6, 3)
+    background: bool = field(default=False, metadata={"later": True})  # older runs do not tell it
     extractor: dict = field(default_factory=lambda: {"type": "campplus"})
 
     def __post_init__(self) -> None:
@@ -83,9 +87,24 @@ class Enhancer(EncoderDecoder):
 
     def embed(self, features: Tensor) -> Tensor:
         """Enhance (batch, mels, frames) features; the same shape."""
-        _, added = self.decode(self.encode(features))
-        scale = features.std(dim=2, keepdim=True, unbiased=False)
-        return features + scale * added[:, 0, :, : features.shape[-1]]
+        return with_added(features, self, self.encode(features))
+
+
+class Background(Decoding):
+    """A second decoder of an enhancer's maps."""
+
+    def __init__(self, config: TrunkConfig) -> None:
+        super().__init__(config, mels_as_channels=False)
+        del self.conv1, self.bn1, self.attention, self.bn_agg, self.fc, self.bn_code
+        self.add_decoder()
+        self.apply(initialise)
+        nn.init.zeros_(self.uconv_4.weight)
+
+
+def with_added(features: Tensor, decoder: Decoding, encoded: list[Tensor]) -> Tensor:
+    """(batch, mels, frames) features and what a decoder adds, in units of each mel bin's deviation."""
+    _, added = decoder.decode(encoded)
+    return features + features.std(dim=2, keepdim=True, unbiased=False) * added[:, 0, :, : features.shape[-1]]
 
 
 class EnhancedNetwork(Network):
@@ -98,6 +117,7 @@ class EnhancedNetwork(Network):
         self.config = config
         self.enhancer = Enhancer(config.trunk)
         self.extractor = MODELS[config.extractor["type"]][1](config.inner)
+        self.background = Background(config.trunk) if config.background else None
 
     def embed(self, features: Tensor) -> Tensor:
         """Embed (batch, mels, frames) features: (batch, embedding_dim)."""
@@ -105,5 +125,12 @@ class EnhancedNetwork(Network):
 
     def forward(self, features: Tensor) -> Embedded:
         """Enhance (batch, mels, frames) features, and embed what results."""
-        enhanced = self.enhancer.embed(features)
-        return Embedded(self.extractor.embed(enhanced), enhanced)
+        encoded = self.enhancer.encode(features)
+        enhanced = with_added(features, self.enhancer, encoded)
+        background = with_added(features, self.background, encoded) if self.background is not None else None
+        return Embedded(self.extractor.embed(enhanced), enhanced, background)
+
+    def folded(self) -> nn.Module:
+        """Return the network without its background, which no embedding needs."""
+        self.background = None
+        return super().folded()

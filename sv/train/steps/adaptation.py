@@ -5,7 +5,7 @@ statistics that they have, so that student and teacher are one function at the s
 """
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch.func import functional_call
 from sv.base.config import require
 from sv.losses import ClassifierLoss
 from sv.losses.enhancement import cosine_loss
+from sv.losses.mixture import mixture_consistency
 from sv.models.changes import LowRankChanges
 from sv.models.output import Embedded
 from sv.train.distributed import gather_rows
@@ -100,13 +101,16 @@ class FrontendConfig(AdaptationConfig):
     ----------
     feature_mse : float
         Mean squared error of the enhanced features against those of the crop without augmentation.
+    mixture : float
+        `sv.losses.mixture.mixture_consistency` of the enhanced features and the background, which needs [model] background.
     """
 
     feature_mse: float = 0.0
+    mixture: float = field(default=0.0, metadata={"later": True})  # older runs do not tell it
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self, not_negative=("feature_mse",))
+        require(self, not_negative=("feature_mse", "mixture"))
 
 
 class AdaptationStep(StepModule):
@@ -159,12 +163,17 @@ class AdaptationStep(StepModule):
         clean = self.read(batch.references)
         with torch.no_grad():
             targets = self.targets(clean)
-        found = self.student(self.hear(batch.waveforms))
+        heard = self.hear(batch.waveforms)
+        found = self.student(heard)
         with torch.autocast(clean.device.type, enabled=False):
-            losses = self._losses(found, targets.float(), clean, batch)
+            losses = self._losses(found, targets.float(), batch) | self._feature_losses(found, clean, heard)
         return {"loss": sum(getattr(self.config, name) * value for name, value in losses.items()), **losses}
 
-    def _losses(self, found: Embedded, targets: Tensor, clean: Tensor, batch: WaveformBatch) -> dict[str, Tensor]:
+    def _feature_losses(self, found: Embedded, clean: Tensor, heard: Tensor) -> dict[str, Tensor]:
+        """Losses of estimated features; none here."""
+        return {}
+
+    def _losses(self, found: Embedded, targets: Tensor, batch: WaveformBatch) -> dict[str, Tensor]:
         embeddings, config, losses = found.embedding.float(), self.config, {}
         if config.cosine:
             losses["cosine"] = cosine_loss(embeddings, targets)
@@ -256,6 +265,8 @@ class FrontendAdaptation(AdaptationStep):
         """Set the mode of the enhancing network, whose norms learn statistics; the extractor stays as it is in use."""
         super().train(mode)
         self.model.enhancer.train(mode)
+        if self.model.background is not None:
+            self.model.background.train(mode)
         return self
 
     def targets(self, features: Tensor) -> Tensor:
@@ -266,10 +277,13 @@ class FrontendAdaptation(AdaptationStep):
         """Embeddings of the enhanced (batch, mels, frames) features, and these."""
         return self.model(features)
 
-    def _losses(self, found: Embedded, targets: Tensor, clean: Tensor, batch: WaveformBatch) -> dict[str, Tensor]:
-        losses = super()._losses(found, targets, clean, batch)
+    def _feature_losses(self, found: Embedded, clean: Tensor, heard: Tensor) -> dict[str, Tensor]:
+        losses, enhanced = {}, found.enhanced.float()
         if self.config.feature_mse:
-            losses["feature_mse"] = F.mse_loss(found.enhanced.float(), clean)
+            losses["feature_mse"] = F.mse_loss(enhanced, clean)
+        if self.config.mixture:
+            parts = enhanced, found.background.float()
+            losses["mixture"] = mixture_consistency(*parts, heard, self.frontend.log_unit)
         return losses
 
 

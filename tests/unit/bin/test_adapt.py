@@ -112,6 +112,29 @@ def test_the_result_is_a_model_folder_that_hears_otherwise_than_its_parent(kind,
         assert line["valid_eer"] == pytest.approx((line["valid_eer_clean"] + line["valid_eer_noise-snr0"]) / 2)
 
 
+SEPARATING = f"{MODEL}background = true\n" + CONFIG.format(kind="adapt_frontend", options="mixture = 0.1")
+
+
+def test_a_front_end_that_separates_is_a_model_folder_too(words, folder, tmp_path) -> None:
+    adapt.main(words("adapt_frontend", config=SEPARATING))
+    samples = np.random.default_rng(3).normal(size=9000).astype(np.float32) * 0.1
+    found = sv.load(tmp_path / "exp").embed(samples, rate=16_000)
+    assert not np.allclose(found, sv.load(folder / "model").embed(samples, rate=16_000), atol=1e-4)
+    journal = [json.loads(line) for line in (tmp_path / "exp/train.jsonl").read_text().splitlines()]
+    assert all(line["mixture"] > 0 for line in journal if "loss" in line)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [SEPARATING.replace("background = true\n", ""), SEPARATING.replace("mixture = 0.1", "")],
+    ids=["no background", "no mixture"],
+)
+def test_a_mixture_and_a_background_need_each_other(config, words, tmp_path) -> None:
+    with pytest.raises(SystemExit, match=r"adapt_frontend\.toml: 'loss\.mixture' .* set both or neither"):
+        adapt.main(words("adapt_frontend", config=config))
+    assert not (tmp_path / "exp").exists()
+
+
 class Killed(Exception):
     pass
 

@@ -222,6 +222,43 @@ def test_an_enhanced_network_starts_as_its_extractor() -> None:
     torch.testing.assert_close(found.enhanced, features)
 
 
+def separating(config: FrontendConfig) -> FrontendAdaptation:
+    """A front end with a background, moved away from its start."""
+    torch.manual_seed(0)
+    sizes = {"channels": (4, 4, 4, 8), "blocks": (1, 1, 1, 1), "extractor": EXTRACTOR}
+    step = FrontendAdaptation(Mels(), EnhancedNetwork(EnhancedConfig(background=True, **sizes)), config, 3)
+    step.frontend.log_unit = 1.0
+    return moved(step.train())
+
+
+def test_the_mixture_is_what_was_heard_and_trains_both_decoders(batch_of) -> None:
+    step = separating(FrontendConfig(mixture=0.5))
+    given = batch(batch_of)
+    losses = step(given)
+    assert set(losses) == {"loss", "cosine", "mixture"}
+    step.eval()
+    with torch.no_grad():
+        found = step.model(step.read(given.waveforms))
+        total = torch.log(found.enhanced.exp() + found.background.exp())
+        expected = (total - step.read(given.waveforms)).square().mean()
+        torch.testing.assert_close(step(given)["mixture"], expected)
+    losses["loss"].backward()
+    for part in (step.model.enhancer, step.model.background):
+        reached = [bool(parameter.grad.any()) for parameter in part.parameters()]
+        assert sum(reached) > 0.8 * len(reached)
+
+
+def test_a_background_changes_no_embedding() -> None:
+    step = separating(FrontendConfig(mixture=0.5)).eval()
+    features = torch.randn(2, 16, 21)
+    with torch.no_grad():
+        found = step.model(features)
+        assert found.background.shape == features.shape
+        torch.testing.assert_close(step.model.embed(features), found.embedding)
+        step.model.background = None
+        torch.testing.assert_close(step.model.embed(features), found.embedding)
+
+
 @pytest.mark.parametrize(
     ("config", "values", "message"),
     [
@@ -231,6 +268,7 @@ def test_an_enhanced_network_starts_as_its_extractor() -> None:
         (FullConfig, {"speaker_type": "triplet"}, "speaker_type must be one of 'softmax'"),
         (AdaptersConfig, {"rank": 0}, "rank must be at least 1"),
         (FrontendConfig, {"feature_mse": -0.5}, "feature_mse must not be negative"),
+        (FrontendConfig, {"mixture": -0.5}, "mixture must not be negative"),
     ],
 )
 def test_impossible_options_are_named(config, values, message) -> None:

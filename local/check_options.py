@@ -103,6 +103,7 @@ OPTIONS: dict[str, Callable[[str], object]] = {
     "lda_dim": whole(1, 100_000),
     "top_n": COUNT,
     "b_vector": COUNT_OR_NONE,
+    "probe": COUNT_OR_NONE,
     "num_targets": COUNT,
     "num_nontargets": COUNT,
     "num_enrol": COUNT,

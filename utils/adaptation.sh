@@ -72,16 +72,17 @@ stage_train_or_adapt() { # stage_train_or_adapt CONF TRAIN_DIR VALID_DIR
 }
 
 stage_adapt() { # stage_adapt CONF TRAIN_DIR VALID_DIR
-  local conf=$1 system marker options weights
+  local conf=$1 system marker options weights training
   system=$(system_of "$conf") weights=$extractor/checkpoints/best.pt
   if [[ -n $linked ]]; then weights=${weights_of[$linked]}; fi
   marker=$exp/$system/.stage4.done options="seed=$seed extractor=$adapted ${noise_args[*]}"
+  training=(utils/torchrun.sh "$num_ranks" -m sv.bin.adapt --config "$conf" --extractor "$adapted" --seed "$seed"
+    --train-dir "$2" --valid-dir "$3" "${noise_args[@]}" --exp-dir "$exp/$system")
   if stage_needs_run 4 "adapt $system" "$marker" "$options" "$conf" "$data"/.stage{0,1}.done \
     "${own_train_markers[@]}" "${noise_markers[@]}" "$weights"; then
-    "${cuda_cmd[@]}" --gpu "$num_gpus" "${nodes[@]}" "$exp/$system/log/train.log" \
-      utils/torchrun.sh "$num_ranks" -m sv.bin.adapt --config "$conf" --extractor "$adapted" --seed "$seed" \
-      --train-dir "$2" --valid-dir "$3" "${noise_args[@]}" \
-      --exp-dir "$exp/$system"
+    "${cuda_cmd[@]}" --gpu "$num_gpus" "${nodes[@]}" "$exp/$system/log/train.log" "${training[@]}"
     mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
+  elif [[ -v pending_markers[$marker] ]]; then
+    probe_training "$system" "${training[@]}"
   fi
 }

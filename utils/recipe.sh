@@ -70,6 +70,7 @@ common_defaults() { # of the options of utils/options.sh that depend on --mini o
   : "${nj:=$(nproc)}" "${num_gpus:=$(nvidia-smi --list-gpus 2> /dev/null | grep -c ^GPU || true)}"
   ((num_ranks = ${num_ranks:-0} > 0 ? num_ranks : num_nodes * (num_gpus > 0 ? num_gpus : 1)))
   num_tasks=$((num_gpus > 0 ? num_gpus : nj)) # of extraction
+  if ((probe > 0)); then dry_run=true; fi
   nodes=()
   if ((num_nodes > 1)); then nodes=(--num-nodes "$num_nodes"); fi
 }

@@ -66,7 +66,7 @@ features_of_sets() { # features_of_sets INPUT...: of $sets to $feats; the marker
 
 # 4: train.
 stage_train() { # stage_train CONF TRAIN_DIR VALID_DIR INPUT... -- ARGUMENT...: the arguments go to sv.bin.train
-  local conf=$1 train_dir=$2 valid_dir=$3 system feats marker options inputs=("$1") start=()
+  local conf=$1 train_dir=$2 valid_dir=$3 system feats marker options inputs=("$1") start=() training
   shift 3
   while [[ $1 != -- ]]; do inputs+=("$1") && shift; done
   shift
@@ -79,13 +79,27 @@ stage_train() { # stage_train CONF TRAIN_DIR VALID_DIR INPUT... -- ARGUMENT...: 
     start=(--initial "$exp/$(system_of "$config")")
     inputs+=("${start[1]}/.stage4.done")
   fi
+  training=(utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" --train-dir "$train_dir"
+    --valid-dir "$valid_dir" ${feats:+--feats "$feats"} "$@" "${start[@]}" --exp-dir "$exp/$system")
   if stage_needs_run 4 "train $system" "$marker" "$options" "${inputs[@]}"; then
-    "${cuda_cmd[@]}" --gpu "$num_gpus" "${nodes[@]}" "$exp/$system/log/train.log" \
-      utils/torchrun.sh "$num_ranks" -m sv.bin.train --config "$conf" --seed "$seed" \
-      --train-dir "$train_dir" --valid-dir "$valid_dir" ${feats:+--feats "$feats"} "$@" "${start[@]}" \
-      --exp-dir "$exp/$system"
+    "${cuda_cmd[@]}" --gpu "$num_gpus" "${nodes[@]}" "$exp/$system/log/train.log" "${training[@]}"
     mark_done 4 "$marker" "$options" "$exp/$system"/{config.json,checkpoints/best.pt}
+  elif [[ -v pending_markers[$marker] ]]; then
+    probe_training "$system" "${training[@]}"
   fi
+}
+
+probe_training() { # probe_training SYSTEM COMMAND...: with --probe, what a training takes that would run
+  local system=$1 log=$exp/$1/log/probe.log input
+  if ((probe == 0)); then return; fi
+  for input in "${!pending_markers[@]}"; do
+    if [[ $input == "$data"/.stage[01].done ]]; then
+      log "stage 4: no probe of $system: run stages 0 to 1 first"
+      return
+    fi
+  done
+  "${cuda_cmd[@]}" --gpu "$num_gpus" "${nodes[@]}" "$log" "${@:2}" --probe "$probe"
+  log "stage 4: $(sed -n 's/^probe: //p' "$log")"
 }
 
 # 4: link to a model from elsewhere, which nothing here trains.

@@ -56,8 +56,8 @@ for name in "${sets[@]}"; do [[ $name =~ ^voices-(devkit|dev|eval)$ ]] || die "-
 sets=("${sets[@]/#voices-/$data/voices_}")
 choose_systems "$config" "$baseline"
 choose_noises
-data_markers=("$data"/.stage{0,1}.done) score_options=(--rules voices) places=(voices="$voices") training=
-if ((${#configs[@]})); then places+=(voxceleb1="$voxceleb1" musan="$musan" rirs="$rirs") training=yes; fi
+data_markers=("$data"/.stage{0,1}.done) score_options=(--rules voices) places=(voices="$voices") trains=
+if ((${#configs[@]})); then places+=(voxceleb1="$voxceleb1" musan="$musan" rirs="$rirs") trains=yes; fi
 
 # 0: corpora -> data directories, trials.
 marker=$data/.stage0.done
@@ -77,7 +77,7 @@ if stage_needs_run 0 prepare "$marker" "$options" "${corpus_inputs[@]}"; then
   done
   found_sets "$data"/{voices_{devkit,dev,eval},voxceleb1_dev,musan_*,rirs}
   outputs=("$data"/voices_*/trials "${tables[@]}")
-  if [[ -n $training ]]; then
+  if [[ -n $trains ]]; then
     local/make_channels.py --seed "$seed" "$data"
     outputs+=("$data/channels/wav.scp")
   fi
@@ -87,7 +87,7 @@ test_sets=()
 for test_set in "${sets[@]}"; do if [[ -d $test_set || -n $trials ]]; then test_sets+=("$test_set"); fi; done
 if ((${#test_sets[@]} == 0)); then test_sets=("$data/voices_devkit"); fi # of a dry run before stage 0
 eval_sets=("${test_sets[@]}") train_set='' valid_set=''
-if [[ -n $training ]]; then
+if [[ -n $trains ]]; then
   train_set=$data/voxceleb1_train valid_set=$data/voxceleb1_valid
   eval_sets+=("$valid_set")
 fi
@@ -97,7 +97,7 @@ marker=$data/.stage1.done options="valid_fraction=$valid_fraction seed=$seed tra
 if stage_needs_run 1 "validate and cut" "$marker" "$options${trials:+ trials=$trials}" "$data/.stage0.done"; then
   utils/validate_data_dir.py "${test_sets[@]}"
   outputs=("${test_sets[@]/%//wav.scp}")
-  if [[ -n $training ]]; then
+  if [[ -n $trains ]]; then
     found_sets "$data"/{voxceleb1_dev,musan_*}
     utils/validate_data_dir.py "${found[@]}"
     local/split_validation.py --fraction "$valid_fraction" --seed "$seed" "$data"/voxceleb1_{dev,train,valid}
@@ -113,7 +113,7 @@ if runs_stage 2; then log "stage 2: noisy sets: not needed, VOiCES is noisy as i
 # 3 to 8: utils/stages.sh.
 for conf in "${systems[@]}"; do stage_features "$conf"; done
 for conf in "${models[@]}"; do
-  if [[ -n $training ]]; then stage_link_model "$conf"; else stage_link_model "$conf" backend calibration; fi
+  if [[ -n $trains ]]; then stage_link_model "$conf"; else stage_link_model "$conf" backend calibration; fi
 done
 for conf in "${configs[@]}"; do
   list_noise_dirs "$conf"
@@ -122,7 +122,7 @@ for conf in "${configs[@]}"; do
 done
 for conf in "${systems[@]}"; do stage_extract "$conf" "$train_set"; done
 for conf in "${systems[@]}"; do
-  if [[ -n $training ]]; then stage_backend "$conf" "$train_set"; else stage_linked_backend "$conf"; fi
+  if [[ -n $trains ]]; then stage_backend "$conf" "$train_set"; else stage_linked_backend "$conf"; fi
 done
 for conf in "${systems[@]}"; do stage_score "$conf" "$valid_set" "${eval_sets[@]}"; done
 stage_report

@@ -12,8 +12,8 @@ from sv.data.dataset import TrainingSet, UtteranceIndex, load_batches
 from sv.data.sampler import EpochPlan
 from sv.embed.evaluation import check_held_out
 from sv.kaldi.data_dir import audio_digest
-from sv.system.config import with_speakers
-from sv.system.run import TrainingData, build_sampler, digest_of_tables, train_system
+from sv.system.config import SystemConfig, with_speakers
+from sv.system.run import TrainingData, build_sampler, digest_of_tables
 from sv.train.distributed import World
 
 
@@ -37,15 +37,15 @@ class AdaptationData:
     augmentation_dirs: list[str]
 
 
-def train_adaptation(
-    config: Path, extractor: str, data: AdaptationData, exp_dir: Path, seed: int, world: World
-) -> None:
-    """Adapt the model `extractor` as a TOML file says, into a model folder.
+def adaptation_of(
+    config: Path, extractor: str, data: AdaptationData, seed: int, world: World
+) -> tuple[SystemConfig, TrainingData]:
+    """System that adapts the model `extractor` as a TOML file says, and what it is trained on.
 
     Raises
     ------
     ConfigError, CheckpointError
-        If the model cannot be adapted, the file is not an adaptation's, or the folder holds another run.
+        If the model cannot be adapted, or the file is not an adaptation's.
     DataDirError
         If there is no clean audio to train on.
     """
@@ -71,7 +71,7 @@ def train_adaptation(
         ),
         prepare=lambda step: step.start_from(parent.weights),
     )
-    train_system(system, training, exp_dir, world)
+    return system, training
 
 
 def check_augmented(augment: AugmentConfig, where: str) -> None:

@@ -10,9 +10,9 @@ config.json has the hash of the model that it came from.
 import argparse
 from pathlib import Path
 
-from sv.adaptation.training import AdaptationData, train_adaptation
+from sv.adaptation.training import AdaptationData, adaptation_of
 from sv.bin.common import command_parser, fail_in_one_line
-from sv.bin.training import augmentation_dirs, data_options, noise_library, on_all_ranks
+from sv.bin.training import augmentation_dirs, data_options, noise_library, on_all_ranks, probe_option, run_training
 from sv.train.distributed import World
 
 
@@ -27,6 +27,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--valid-dir", type=Path, required=True, help="data directory of held-out speakers, with trials"
     )
     parser.add_argument("--exp-dir", type=Path, required=True, help="model folder to write")
+    probe_option(parser)
     return parser.parse_args(argv)
 
 
@@ -44,7 +45,7 @@ def train(args: argparse.Namespace, world: World) -> None:
         library=noise_library(args),
         augmentation_dirs=augmentation_dirs(args),
     )
-    train_adaptation(args.config, args.extractor, data, args.exp_dir, args.seed, world)
+    run_training(args, *adaptation_of(args.config, args.extractor, data, args.seed, world), world)
 
 
 if __name__ == "__main__":

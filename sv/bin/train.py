@@ -12,13 +12,13 @@ from pathlib import Path
 
 from sv.adaptation.initial import OPTION, started_from
 from sv.bin.common import command_parser, fail_in_one_line
-from sv.bin.training import augmentation_dirs, data_options, make_training_set, on_all_ranks
+from sv.bin.training import augmentation_dirs, data_options, make_training_set, on_all_ranks, probe_option, run_training
 from sv.data.dataset import load_batches
 from sv.data.sampler import EpochPlan
 from sv.embed.evaluation import check_held_out, make_evaluation
 from sv.kaldi.data_dir import audio_digest
 from sv.system.config import load_system, with_speakers
-from sv.system.run import TrainingData, build_sampler, digest_of_tables, train_system
+from sv.system.run import TrainingData, build_sampler, digest_of_tables
 from sv.train.distributed import World
 from sv.train.steps import waveform_step
 
@@ -33,6 +33,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--feats", type=Path, help="folder of the held-out set's features; computed if not given")
     parser.add_argument(OPTION, metavar="MODEL", help="model to start from: folder, name of sv models list, checkpoint")
     parser.add_argument("--exp-dir", type=Path, required=True, help="model folder to write")
+    probe_option(parser)
     return parser.parse_args(argv)
 
 
@@ -67,7 +68,7 @@ def train(args: argparse.Namespace, world: World) -> None:
         ),
         prepare=prepare,
     )
-    train_system(system, data, args.exp_dir, world)
+    run_training(args, system, data, world)
 
 
 if __name__ == "__main__":

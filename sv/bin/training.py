@@ -4,11 +4,13 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from sv.base.numbers import SEED
+from sv.base.numbers import COUNT, SEED
 from sv.base.packages import require
 from sv.data.augment import NoiseLibrary
 from sv.data.dataset import TrainingSet, UtteranceIndex
 from sv.system.config import SystemConfig
+from sv.system.probe import probe_training
+from sv.system.run import TrainingData, train_system
 from sv.train import distributed
 from sv.train.loop import NonFiniteError
 
@@ -21,6 +23,22 @@ def data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rirs", type=Path, help="data directory of room responses; may be absent if none are used")
     parser.add_argument("--channels", type=Path, help="data directory of microphone responses")
     parser.add_argument("--seed", type=SEED, default=0)
+
+
+def probe_option(parser: argparse.ArgumentParser) -> None:
+    """Add --probe."""
+    text = "train so many steps, keep nothing, and say what all of the training takes"
+    parser.add_argument("--probe", type=COUNT, metavar="STEPS", help=text)
+
+
+def run_training(args: argparse.Namespace, system: SystemConfig, data: TrainingData, world: distributed.World) -> None:
+    """Train a system into `args.exp_dir`, or, with --probe, say what that takes."""
+    if not args.probe:
+        train_system(system, data, args.exp_dir, world)
+        return
+    said = probe_training(system, data, args.probe, world)
+    if world.is_main:
+        print(f"probe: {said}")
 
 
 def augmentation_dirs(args: argparse.Namespace) -> list[str]:

@@ -64,20 +64,30 @@ def train_system(system: SystemConfig, data: TrainingData, exp_dir: Path, world:
     check_start(system)
     run, state = open_run(exp_dir, identity_of(system, data.identity), world, bool(system.train.average_epochs))
     checkpoint.seed_rng(system.seed)
-    frontend, model = build_frontend(system), build_model(system)
+    initial = None
     if system.train.initial and system.parent is None and state is None:  # --initial stands in its place
-        load_initial(model, ModelFolder(exp_dir.parent / system.train.initial))
-    step = STEPS[system.loss_type][1](frontend, model, system.loss, system.num_speakers)
-    step.masks = system.train.masks
-    if data.prepare:
-        data.prepare(step)
-    trainer = Trainer(step, system.train, world, system.seed)
-    num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    get_logger("train").info("%s: %d parameters, %s", system.name, num_parameters, data.summary)
+        initial = ModelFolder(exp_dir.parent / system.train.initial)
+    trainer, frontend = make_trainer(system, data, world, initial)
     if world.is_main:
         write_system(exp_dir, system)
     distributed.barrier()
     fit(trainer, data.plan, data.make_evaluation(frontend), run, state)
+
+
+def make_trainer(
+    system: SystemConfig, data: TrainingData, world: distributed.World, initial: ModelFolder | None = None
+) -> tuple[Trainer, nn.Module]:
+    """Build what is trained, with the weights of `initial` if there is one, and the front end of its evaluation."""
+    frontend, model = build_frontend(system), build_model(system)
+    if initial:
+        load_initial(model, initial)
+    step = STEPS[system.loss_type][1](frontend, model, system.loss, system.num_speakers)
+    step.masks = system.train.masks
+    if data.prepare:
+        data.prepare(step)
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    get_logger("train").info("%s: %d parameters, %s", system.name, num_parameters, data.summary)
+    return Trainer(step, system.train, world, system.seed), frontend
 
 
 def check_start(system: SystemConfig) -> None:

@@ -1,6 +1,7 @@
 """The command that adapts a model: from a folder to a folder, the same after a kill, and what it refuses."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -110,6 +111,19 @@ def test_the_result_is_a_model_folder_that_hears_otherwise_than_its_parent(kind,
     assert len(evaluated) == 2
     for line in evaluated:
         assert line["valid_eer"] == pytest.approx((line["valid_eer_clean"] + line["valid_eer_noise-snr0"]) / 2)
+
+
+def test_a_probe_tells_what_all_of_it_takes_and_keeps_nothing(words, tmp_path, capsys) -> None:
+    adapt.main([*words("adapt_full"), "--probe", "2"])
+    said = re.fullmatch(
+        r"probe: adapt_full-model: (\S+) s a step of 4 utterances, (\S+) s an evaluation; 2 epochs of 2 steps: (\S+) h on 1 "
+        r"process without a GPU\n",
+        capsys.readouterr().out,
+    )
+    step, evaluation, hours = map(float, said.groups())
+    assert step > 0 and evaluation > 0
+    assert hours == pytest.approx(2 * (2 * step + evaluation) / 3600, rel=0.02)
+    assert not (tmp_path / "exp").exists()
 
 
 SEPARATING = f"{MODEL}background = true\n" + CONFIG.format(kind="adapt_frontend", options="mixture = 0.1")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -87,6 +88,15 @@ def test_deleting_one_output_redoes_what_depends_on_it(work, recipe, finish, fin
     code, output = finish(recipe(work))
     assert code == 0, output
     assert "stage 4: train tiny: up to date" in output
+    assert fingerprint(work) == before
+
+
+def test_a_probe_says_what_a_training_would_take_and_keeps_nothing(work, recipe, finish, fingerprint):
+    before = fingerprint(work)
+    code, output = finish(recipe(work, "--probe", "2", "--seed", "1", "--stage", "4", "--stop-stage", "4"))
+    assert code == 0, output
+    assert re.search(r"stage 4: tiny: \S+ s a step of \d+ utterances, .* h on 1 process without a GPU", output), output
+    assert "dry run: 1 stage(s) would run" in output
     assert fingerprint(work) == before
 
 

@@ -70,3 +70,17 @@ def test_two_ranks_of_diff_sv_stay_one_model(tmp_path):
     assert subprocess.run([sys.executable, script, tmp_path / "alone"], env=ENV, timeout=300).returncode == 0
     alone = torch.load(tmp_path / "alone" / "rank0.pt", weights_only=True)
     assert not all(torch.equal(value, alone[name]) for name, value in first.items())  # the other rank's batch counted
+
+
+def test_steps_of_several_batches_and_the_mean_of_weights_are_those_of_one_process(tmp_path):
+    for name, launcher in (("one", [sys.executable]), ("two", TORCHRUN)):
+        command = [*launcher, HERE / "ddp_accumulation.py", tmp_path / name]
+        done = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, first, second = (torch.load(tmp_path / name, weights_only=True) for name in ("one.0", "two.0", "two.1"))
+    assert any(name.startswith("mean.") for name in one)
+    for name, value in one.items():
+        assert torch.equal(first[name], second[name]), name
+        torch.testing.assert_close(first[name], value, rtol=1e-5, atol=1e-7, msg=name)
+        mean = one.get(f"mean.{name}")
+        assert mean is None or not torch.equal(mean, value)

@@ -54,7 +54,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         parser.error("--num-utts, --smoothing and --length-norm are for plda")
     if args.as_norm and not BACKENDS[args.name].normalisable:
         normalisable = [name for name, back_end in BACKENDS.items() if back_end.normalisable]
-        parser.error(f"--as-norm is for {' and '.join(normalisable)}")
+        parser.error(f"--as-norm is for {', '.join(normalisable)}")
     return args
 
 

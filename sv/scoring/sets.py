@@ -111,9 +111,15 @@ def load_back_ends(folder: Path | None, paper: str = "") -> dict[str, BackEnd]:
     return {
         name: back_end.load(folder) if back_end.files else back_end()
         for name, back_end in BACKENDS.items()
-        if (not back_end.files or (folder is not None and any((folder / file).exists() for file in back_end.files)))
+        if (not back_end.files or (folder is not None and any((folder / file).exists() for file in _marks(back_end))))
         and (name not in RARE or name == paper)
     }
+
+
+def _marks(back_end: type[BackEnd]) -> set[str]:
+    """Files that tell that a folder holds a back end: those that no other one has, if there are any."""
+    others = {file for other in BACKENDS.values() if other is not back_end for file in other.files}
+    return set(back_end.files) - others or set(back_end.files)
 
 
 def variants(folder: Path | None, top_n: int, paper: str = "") -> dict[str, Variant]:

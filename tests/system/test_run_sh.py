@@ -27,7 +27,15 @@ def test_a_run_ends_with_results_for_every_condition(whole):
     rows = json.loads((work / "exp/tiny/results.json").read_text())
     conditions = {(row["condition"], row["backend"]) for row in rows if row["test_set"] == "voxceleb1_test"}
     names = ["clean", *(f"{noise}-snr{snr}" for noise in ("noise", "babble") for snr in (0, 10))]
-    backends = ("cosine", "cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2")
+    backends = (
+        "cosine",
+        "cosine-asnorm",
+        "centred_cosine",
+        "centred_cosine-asnorm",
+        "plda",
+        "plda-asnorm",
+        "neg_mean_l2",
+    )
     backends += tuple(f"{backend}-calibrated" for backend in backends)
     assert conditions == {(name, backend) for name in names for backend in backends}
     assert {row["backend"] for row in rows if row["test_set"] == "voxceleb1_valid"} == set(backends[:5])

@@ -142,7 +142,7 @@ def test_wrong_usage(files, fails) -> None:
     said = fails(backend.main, files / "train.scp", files / "utt2spk", files / "backend", "--lda-dim", 0, code=2)
     assert "--lda-dim: takes a whole number from 1" in said
     for options, message in (
-        (("--kinds", "plda,cosine"), "no back end 'cosine' to train; there are plda, b_vector"),
+        (("--kinds", "plda,cosine"), "no back end 'cosine' to train; there are centred_cosine, plda, b_vector"),
         (("--set", "b_vector.num_epochs=1"), "--set: unknown key 'b_vector'; known here: plda"),
         (("--set", "plda.lda_dims=1"), "--set: unknown key 'plda.lda_dims'; did you mean 'lda_dim'?"),
         (("--set", "plda.lda_dim=long"), "expected NAME.KEY=VALUE as in TOML"),

@@ -51,7 +51,7 @@ def test_every_condition_gets_calibrated_scores_and_rows(scored) -> None:
     rows = read_results(scored / "results.json")
     assert rows[: len(before)] == before
     found = {(row["condition"], row["backend"]): row for row in rows[len(before) :]}
-    names = ("cosine", "cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2")
+    names = ("cosine", "cosine-asnorm", "centred_cosine", "centred_cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2")
     backends = [f"{name}-calibrated" for name in names]
     assert set(found) == {(condition, backend) for condition in ("clean", "noise-snr20") for backend in backends}
     for (condition, backend), row in found.items():

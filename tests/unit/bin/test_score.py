@@ -76,7 +76,7 @@ def test_a_cohort_smaller_than_top_n_is_told(vectors, fails) -> None:
         (["plda", "--backend", "x", "--length-norm", "some"], "invalid choice: 'some'"),
         (["b_vector"], "b_vector needs --backend DIR, which sv backend makes"),
         (["mean_cos", "--num-utts", "x"], "are for plda"),
-        (["neg_mean_l2", "--as-norm", "x"], "--as-norm is for cosine and plda"),
+        (["neg_mean_l2", "--as-norm", "x"], "--as-norm is for cosine, centred_cosine, plda"),
     ],
 )
 def test_options_that_do_not_fit_are_wrong_usage(vectors, fails, arguments, message) -> None:

@@ -15,7 +15,7 @@ from sv.scoring.backends import BVectorBackEnd
 from sv.system.folder import read_system
 
 NUM_SPEAKERS = 10  # of the back end's training set
-BACK_ENDS = ("cosine", "cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2")
+BACK_ENDS = ("cosine", "cosine-asnorm", "centred_cosine", "centred_cosine-asnorm", "plda", "plda-asnorm", "neg_mean_l2")
 
 
 @pytest.fixture
@@ -78,6 +78,8 @@ def test_scores_are_what_sv_score_gives_on_the_vectors(model) -> None:
     for name, arguments in {
         "cosine": ("cosine",),
         "cosine-asnorm": ("cosine", *as_norm),
+        "centred_cosine": ("centred_cosine", *plda[1:]),
+        "centred_cosine-asnorm": ("centred_cosine", *plda[1:], *as_norm),
         "plda": plda,
         "plda-asnorm": (*plda, *as_norm),
     }.items():

@@ -3,7 +3,7 @@ import pytest
 
 from sv.kaldi import Trials, open_ark_scp
 from sv.scoring import as_norm, score_cosine
-from sv.scoring.backends import BVectorBackEnd
+from sv.scoring.backends import BVectorBackEnd, CentredCosineBackEnd
 from sv.scoring.sets import SetEmbeddings, load_back_ends, variants, warn_of_known_speakers
 
 
@@ -24,7 +24,9 @@ def test_a_folder_holds_what_was_saved_into_it(tmp_path) -> None:
     network(3).save(tmp_path)
     assert list(load_back_ends(tmp_path)) == ["cosine", "b_vector", "neg_mean_l2"]
     assert list(load_back_ends(None, paper="mean_cos")) == ["cosine", "neg_mean_l2", "mean_cos"]
-    (tmp_path / "mean.vec").write_bytes(b"")
+    CentredCosineBackEnd(np.ones(3, np.float32)).save(tmp_path)
+    assert list(load_back_ends(tmp_path)) == ["cosine", "centred_cosine", "b_vector", "neg_mean_l2"]
+    (tmp_path / "transform.mat").write_bytes(b"")
     with pytest.raises(FileNotFoundError, match="plda: not there; sv backend --kinds plda makes it"):
         load_back_ends(tmp_path)
 

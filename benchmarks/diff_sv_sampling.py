@@ -59,18 +59,19 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.num_threads)
     system, frontend, model = load_model(args.model)
-    embedder = Embedder(model, frames_per_segment(frontend, system.extract), system.extract.batch_size)
+    num_frames = frames_per_segment(frontend, system.extract)
     sets = {
         path.name: list(set_features(system, frontend, path, args.feats, list(read_utt2spk(path / "utt2spk"))))
         for path in args.data_dirs
     }
     trials = {path.name: read_trials(path / "trials") for path in args.data_dirs}
-    num_segments = sum(len(matrix) // embedder.num_frames for features in sets.values() for _, matrix in features)
+    num_segments = sum(len(matrix) // num_frames for features in sets.values() for _, matrix in features)
     rows = []
     for choice in map(parse_choice, args.choices.split()):
         found, started = [], time.process_time()
         for seed in map(int, args.seeds.split(",")) if choice.start == "draw" else [0]:
-            embedder.model.config = replace(model.config, sampling=replace(choice, seed=seed))
+            model.config = replace(model.config, sampling=replace(choice, seed=seed))
+            embedder = Embedder(model, num_frames, system.extract.batch_size)
             found.append(list(eers(embedder, sets, trials, system.extract.unit_segments)))
         cost = 1000 * (time.process_time() - started) / len(found) / num_segments
         means = [*np.mean(found, axis=0), np.mean(found)]
@@ -79,7 +80,7 @@ def main() -> None:
         draws = f", {choice.num_draws} draws" if choice.num_draws > 1 else ""
         rows.append([f"{choice.num_steps} {choice.solver}, {choice.start}{draws}", f"{cost:.0f}", *cells])
     print_table(
-        f"{args.model.name}: EER % by cosine, {num_segments} segments of {embedder.num_frames} frames",
+        f"{args.model.name}: EER % by cosine, {num_segments} segments of {num_frames} frames",
         ["steps, solver, start", "ms/segment", *sets, "mean"],
         rows,
     )

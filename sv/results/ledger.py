@@ -9,16 +9,15 @@ from pathlib import Path
 
 from sv.base.config import load_json
 from sv.base.files import atomic_write, write_text
-from sv.base.layout import CLEAN, ModelFolder
+from sv.base.layout import ModelFolder
 from sv.results.breakdown import tables_of
 from sv.results.comparison import compare
 from sv.results.conditions import is_clean
 from sv.results.draws import draws_note, draws_table
-from sv.results.folder import ScoreLists, load_results
+from sv.results.folder import load_results
 from sv.results.pairs import Pairs, pairs, pairs_notes, pairs_table, rates_table
 from sv.results.proof import Proof, differences, digest_of, score_path, store
-from sv.results.protocols import protocol_notes, protocols_of
-from sv.results.rows import COMPARED, Row, check_rows, read_results
+from sv.results.rows import CALIBRATED, COMPARED, Row, check_rows, read_results
 from sv.results.score_files import StoredScores, read_score_file
 from sv.results.tables import (
     BACKEND_LEGENDS,
@@ -30,16 +29,10 @@ from sv.results.tables import (
     markdown_table,
     mean_name,
 )
-from sv.results.versus import BACKENDS, versus, versus_notes, versus_table
 
 BLOCK = re.compile(r"<!-- (results/\S+\.json): begin -->\n(.*?)\n<!-- (results/\S+\.json): end -->", re.DOTALL)
 MARKER = re.compile(r"<!-- results/\S+: (?:begin|end) -->")
 MOST_WIDE = 3  # systems; tables of more show the EER of each condition alone, the results beside them all
-VERSUS_LEGEND = (
-    "noisy: mean over all conditions but clean; mean15: over MUSAN noise, music and babble at 0, 5, 10, 15 "
-    "and 20 dB; intervals by a bootstrap over speakers; differences in points of EER, same trials and "
-    "draws of speakers for both; better, worse: at the 5 % level after Holm's correction for the number of rows"
-)
 
 
 def record(
@@ -59,8 +52,7 @@ def record(
     Parameters
     ----------
     references : sequence of str
-        Instead of all conditions side by side, record each system's difference from these, see `sv.results.versus.versus`; with
-        `data`. Scores are not stored then.
+        `<system>:<back end>`: test all others against these, in place of every two systems; with `data`.
     data : path, optional
         Folder of the data directories.
     backends : sequence of str
@@ -74,21 +66,17 @@ def record(
     models = [ModelFolder(folder) for folder in folders]
     systems = [_chosen(read_results(model.results), model, backends) for model in models]
     breakdowns = [load_json(model.breakdown) for model in models if model.breakdown.exists()]
-    differing = {}
-    if references:
-        compare(systems, despite)  # in all conditions, of which only the clean ones are kept as rows
-        protocols = protocols_of(systems)
-        differing = {"versus": versus([load_results(folder) for folder in folders], references, ScoreLists(data))}
-        differing |= {"protocols": protocols} if protocols else {}
-        systems = _clean_rows(systems)
-    path, files = markdown.parent / "results" / f"{name}.json", {}
-    if data is not None and not references:
+    path, files, differing = markdown.parent / "results" / f"{name}.json", {}, {}
+    if data is not None:
         systems, files = _stored(path, folders, systems, data, despite)
     digests = {place.name: digest_of(file) for place, file in files.items()} if files else None
-    if len(files) > 1 and _same_trials(systems):
-        differing["pairs"] = _pairs(systems, [read_score_file(*item) for item in files.items()])
-    stored = [_factored(rows) for rows in systems]
-    entry = {"note": note, "scores": digests, "despite": list(despite), "systems": stored, "breakdowns": breakdowns}
+    if files and _same_trials(systems):
+        stored = [read_score_file(*item) for item in files.items()]
+        differing["pairs"] = _pairs(systems, stored, references)
+    elif references:
+        raise ValueError("--against: the systems have different trials; no test pairs them")
+    parts = [_factored(rows) for rows in systems]
+    entry = {"note": note, "scores": digests, "despite": list(despite), "systems": parts, "breakdowns": breakdowns}
     entry |= differing
     text = render(entry, path)
     for place, file in files.items():
@@ -133,18 +121,15 @@ def _same_trials(systems: Sequence[Sequence[Row]]) -> bool:
     return len({row["trials_sha256"] for row in rows}) == 1
 
 
-def _pairs(systems: Sequence[list[Row]], stored: Sequence[StoredScores]) -> Pairs:
-    """Tests of every two systems, by the back end of the first table."""
-    return pairs(systems, stored, compare(systems, COMPARED)[0].backend)
-
-
-def _clean_rows(systems: Sequence[Sequence[Row]]) -> list[list[Row]]:
-    """Rows without added noise that `versus` compares, for their stamps."""
-    shown = (systems[0][0]["test_set"], CLEAN)
-    return [
-        [row for row in rows if (row["test_set"], row["condition"]) == shown and row["backend"] in BACKENDS]
-        for rows in systems
+def _pairs(systems: Sequence[list[Row]], stored: Sequence[StoredScores], references: Sequence[str]) -> Pairs:
+    """Rates and tests of the back ends that all systems have, without calibrated ones, whose EER is that of the others."""
+    comparisons = compare(systems, COMPARED)
+    backends = [
+        each.backend
+        for each in comparisons
+        if each.test_set == comparisons[0].test_set and each.shared and not each.backend.endswith(CALIBRATED)
     ]
+    return pairs(systems, stored, backends, references)
 
 
 def _factored(rows: Sequence[Row]) -> list[dict]:
@@ -191,22 +176,18 @@ def render(entry: dict, path: Path) -> str:
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"{path}: not what sv results record writes ({error!r})") from error
     pair_notes: list[str] = []
-    if "versus" in entry:
-        header, *body = versus_table(entry["versus"])
-        tables, notes = [markdown_rows(header, body, num_words=2)], [VERSUS_LEGEND, *versus_notes(systems)]
-        notes += protocol_notes(entry.get("protocols", {}))
-    else:
-        brief = len(systems) > MOST_WIDE
-        header, *body = backend_table(comparisons)
-        tables = [markdown_table(comparisons[0], brief), markdown_rows(header, body, num_words=2)]
-        if spread := draws_table(comparisons[0], brief):
-            tables.insert(1, markdown_rows(spread[0], spread[1:]))
-        if found := entry.get("pairs"):
-            made = (rates_table(found, comparisons[0]), pairs_table(found))
-            tables = [*(markdown_rows(header, body) for header, *body in made), *tables]
-            pair_notes = pairs_notes(found)
-        legend = BACKEND_LEGENDS[mean_name(backend_rows(comparisons))]
-        notes = [f"{LEGEND}; {legend}", *draws_note(comparisons[0]), *pair_notes, *footnotes(systems)]
+    brief = len(systems) > MOST_WIDE
+    header, *body = backend_table(comparisons)
+    tables = [markdown_table(comparisons[0], brief), markdown_rows(header, body, num_words=2)]
+    if spread := draws_table(comparisons[0], brief):
+        tables.insert(1, markdown_rows(spread[0], spread[1:]))
+    if found := entry.get("pairs"):
+        (header, *body), tests = rates_table(found, comparisons), pairs_table(found)
+        tests = [markdown_rows(tests[0], tests[1:])] if tests else []
+        tables = [markdown_rows(header, body, num_words=2), *tests, *tables]
+        pair_notes = pairs_notes(found)
+    legend = BACKEND_LEGENDS[mean_name(backend_rows(comparisons))]
+    notes = [f"{LEGEND}; {legend}", *draws_note(comparisons[0]), *pair_notes, *footnotes(systems)]
     parts = [
         entry["note"],
         *tables,
@@ -257,7 +238,7 @@ def update(markdown: Path) -> None:
 def verify(markdown: Path) -> list[str]:
     """Check a Markdown file as `check` does, and every figure of its results by the scores that are stored beside them.
 
-    Breakdowns, and differences that were recorded with references, have no scores here, and are not recomputed.
+    Breakdowns have no scores here, and are not recomputed.
 
     Returns
     -------
@@ -292,7 +273,8 @@ def _verify_entry(path: Path) -> str:
     proof = Proof(path=path, digests=digests)
     proof.verify(systems)
     if "pairs" in entry:
-        made = _pairs(systems, [proof.read(rows[0]["system"]) for rows in systems])
+        references = entry["pairs"]["references"]
+        made = _pairs(systems, [proof.read(rows[0]["system"]) for rows in systems], references)
         for field, found, expected in differences("pairs", entry["pairs"], made):
             raise ValueError(f"{path}: {field} is {found}, its scores give {expected}")
     return f"{path}: {sum(map(len, systems))} rows of {len(systems)} systems verified by their scores"

@@ -19,18 +19,24 @@ from sv.results.verdicts import holm, outcome
 from sv.scoring.bootstrap import PairedTest, interval, paired_test
 
 RATES_LEGEND = (
-    "system, clean, means: EER in percent of {backend} scores [its 95 % interval over speakers] \u00b1 the standard deviation over "
-    "draws, where there are several"
+    "system, back end: EER in percent on clean speech and in each mean [its 95 % interval over speakers] \u00b1 the standard "
+    "deviation over draws, where there are several"
 )
 LEGEND = (
-    "EER of the first system minus that of the second, in points, of {backend} scores: same trials and draws of speakers for "
-    "both; better, worse: the first one at the 5 % level, after Holm's correction for the number of pairs, in each column"
+    "EER of the first minus that of the second, in points, of {backend} scores: same trials and draws of speakers for both; "
+    "better, worse: the first one at the 5 % level, after Holm's correction for the number of {rows}, in each column"
 )
 Pairs = dict[str, Any]
+Curves = dict[str, np.ndarray]  # per part the EER in percent and its replicates, (1 + num_replicates,)
 
 
-def pairs(systems: Sequence[Sequence[Row]], stored: Sequence[StoredScores], backend: str) -> Pairs:
-    """Error rates on clean speech and on each mean over conditions, and a test of every two systems on each.
+def pairs(
+    systems: Sequence[Sequence[Row]],
+    stored: Sequence[StoredScores],
+    backends: Sequence[str],
+    references: Sequence[str] = (),
+) -> Pairs:
+    """Error rates on clean speech and on each mean over conditions, and paired tests on each.
 
     Kinds of noise that a wider mean is over, mean15 or that of far conditions, are left out.
 
@@ -39,32 +45,62 @@ def pairs(systems: Sequence[Sequence[Row]], stored: Sequence[StoredScores], back
     systems : sequence of list of Row
     stored : sequence of StoredScores
         Of each system.
-    backend : str
+    backends : sequence of str
+        That every system has.
+    references : sequence of str
+        `<system>:<back end>`: test all others against each of these; without, every two systems by the first back end.
 
     Returns
     -------
     dict
-        backend; rates: per system and part its EER in percent and 95 % interval; parts: names of what is tested, without
-        mean16; tests: per pair its systems, and per part the difference in points, its 95 % interval and p-value, after
-        Holm's correction for the number of pairs.
+        backends, references; rates: per system and back end the EER in percent and its 95 % interval by part; parts: names
+        of what is tested, without mean16; tests: per pair of `<system>:<back end>`, and per part, the difference in points,
+        its 95 % interval and p-value, after Holm's correction for the number of pairs, of one reference if there are any.
+
+    Raises
+    ------
+    ValueError
+        For a reference that is none of the systems with one of the back ends.
     """
-    names = [rows[0]["system"] for rows in systems]
-    drawn = [_replicates(rows, scores, backend) for rows, scores in zip(systems, stored)]
-    shared = [part for part in drawn[0][0] if all(part in found for found, _ in drawn)]
-    parts = [part for part in shared if part != MEAN16]
-    num_speakers, num_target = drawn[0][1], systems[0][0]["num_target"]
-    rates = {
-        name: {part: _rate(found[part], num_speakers, num_target) for part in shared}
-        for name, (found, _) in zip(names, drawn)
+    drawn = {
+        f"{rows[0]['system']}:{backend}": _replicates(rows, scores, backend)
+        for rows, scores in zip(systems, stored)
+        for backend in backends
     }
-    tests: list[dict[str, Any]] = [{"systems": list(pair)} for pair in combinations(names, 2)]
+    if unknown := [name for name in references if name not in drawn]:
+        raise ValueError(f"--against {unknown[0]}: not among {', '.join(drawn)}")
+    curves = {name: found for name, (found, _) in drawn.items()}
+    shared = [part for part in next(iter(curves.values())) if all(part in found for found in curves.values())]
+    parts = [part for part in shared if part != MEAN16]
+    num_speakers, num_target = next(iter(drawn.values()))[1], systems[0][0]["num_target"]
+    rates = [
+        {"of": name, **{part: _rate(found[part], num_speakers, num_target) for part in shared}}
+        for name, found in curves.items()
+    ]
+    firsts = [name for name in curves if name.endswith(f":{backends[0]}")]
+    groups = [[(name, other) for name in curves if name != other] for other in references]
+    tests = []
+    for group in groups or [list(combinations(firsts, 2))]:
+        tests += _tested(group, curves, parts, num_speakers)
+    return {
+        "backends": list(backends),
+        "references": list(references),
+        "rates": rates,
+        "parts": parts,
+        "tests": tests,
+    }
+
+
+def _tested(
+    group: Sequence[tuple[str, str]], curves: Mapping[str, Curves], parts: Sequence[str], num_speakers: int
+) -> list[dict[str, Any]]:
+    """A record for each pair of names: these, and per part its test, with Holm's correction within the group."""
+    records: list[dict[str, Any]] = [{"pair": list(pair)} for pair in group]
     for part in parts:
-        found = [
-            paired_test(first[part], second[part], num_speakers) for (first, _), (second, _) in combinations(drawn, 2)
-        ]
-        for record, test, p_value in zip(tests, found, holm([test.p_value for test in found])):
+        found = [paired_test(curves[first][part], curves[second][part], num_speakers) for first, second in group]
+        for record, test, p_value in zip(records, found, holm([test.p_value for test in found])):
             record[part] = _numbers(test, p_value)
-    return {"backend": backend, "rates": rates, "parts": parts, "tests": tests}
+    return records
 
 
 def _rate(eers: np.ndarray, num_speakers: int, num_target: int) -> list[float]:
@@ -75,7 +111,7 @@ def _numbers(test: PairedTest, p_value: float) -> list[float]:
     return [float(number) for number in (test.difference, test.low, test.high, p_value)]
 
 
-def _replicates(rows: Sequence[Row], stored: StoredScores, backend: str) -> tuple[dict[str, np.ndarray], int]:
+def _replicates(rows: Sequence[Row], stored: StoredScores, backend: str) -> tuple[Curves, int]:
     """Per part the EER in percent and its bootstrap replicates, (1 + num_replicates,); and the number of speakers."""
     test_set = rows[0]["test_set"]
     own = [row for row in first_draws(rows) if (row["test_set"], row["backend"]) == (test_set, backend)]
@@ -99,15 +135,20 @@ def _parts(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return {name: own for name, own in (clean | found).items() if own and name not in inner}
 
 
-def rates_table(found: Mapping[str, Any], comparison: Comparison) -> list[list[str]]:
-    """Header, and a row of cells for each system; spreads over draws are those of the comparison."""
-    columns = zip(*comparison.conditions, *comparison.draws)
-    over_draws = {name: spreads([row for row in rows if row]) for name, rows in zip(comparison.systems, columns)}
+def rates_table(found: Mapping[str, Any], comparisons: Sequence[Comparison]) -> list[list[str]]:
+    """Header, and a row of cells for each system and back end; spreads over draws are those of the comparisons."""
+    over_draws = {
+        f"{name}:{each.backend}": spreads([row for row in rows if row])
+        for each in comparisons
+        if each.test_set == comparisons[0].test_set
+        for name, rows in zip(each.systems, zip(*each.conditions, *each.draws))
+    }
+    shared = [part for part in found["rates"][0] if part != "of"]
     body = [
-        [name, *(_rate_cell(rate, over_draws[name].get(part)) for part, rate in rates.items())]
-        for name, rates in found["rates"].items()
+        [*rate["of"].rsplit(":", 1), *(_rate_cell(rate[part], over_draws[rate["of"]].get(part)) for part in shared)]
+        for rate in found["rates"]
     ]
-    return [["system", *next(iter(found["rates"].values()))], *body]
+    return [["system", "back end", *shared], *body]
 
 
 def _rate_cell(rate: Sequence[float], over_draws: Spread | None) -> str:
@@ -116,11 +157,16 @@ def _rate_cell(rate: Sequence[float], over_draws: Spread | None) -> str:
 
 
 def pairs_table(found: Mapping[str, Any]) -> list[list[str]]:
-    """Header, and a row of cells for each pair."""
+    """Header, and a row of cells for each pair; their back ends are named if there are several."""
+    several = bool(found["references"])
     body = [
-        [" minus ".join(test["systems"]), *(_cell(*test[part]) for part in found["parts"])] for test in found["tests"]
+        [
+            " minus ".join(name if several else name.rsplit(":", 1)[0] for name in test["pair"]),
+            *(_cell(*test[part]) for part in found["parts"]),
+        ]
+        for test in found["tests"]
     ]
-    return [["pair", *found["parts"]], *body]
+    return [["pair", *found["parts"]], *body] if body else []
 
 
 def _cell(difference: float, low: float, high: float, p_value: float) -> str:
@@ -130,4 +176,5 @@ def _cell(difference: float, low: float, high: float, p_value: float) -> str:
 
 def pairs_notes(found: Mapping[str, Any]) -> list[str]:
     """Lines for below the tables."""
-    return [legend.format(backend=found["backend"]) for legend in (RATES_LEGEND, LEGEND)]
+    of = ("the named back ends'", "rows with one reference") if found["references"] else (found["backends"][0], "pairs")
+    return [RATES_LEGEND, *([LEGEND.format(backend=of[0], rows=of[1])] if found["tests"] else [])]

@@ -110,12 +110,12 @@ def test_every_two_systems_are_tested_by_the_stored_scores(tmp_path, write_folde
     record(path, "mini", folders, "", data=tmp_path / "data", backends=["cosine"])
     update(path)
     found = json.loads(json_of(path).read_text())["pairs"]
-    assert [test["systems"] for test in found["tests"]] == [
-        ["ours", "baseline"],
-        ["ours", "third"],
-        ["baseline", "third"],
+    assert [test["pair"] for test in found["tests"]] == [
+        ["ours:cosine", "baseline:cosine"],
+        ["ours:cosine", "third:cosine"],
+        ["baseline:cosine", "third:cosine"],
     ]
-    assert found["backend"] == "cosine" and found["parts"][0] == "clean" and len(found["parts"]) > 1
+    assert found["backends"] == ["cosine"] and found["parts"][0] == "clean" and len(found["parts"]) > 1
     stored = {name: read_score_file(Path("x"), score_file(path, name).read_bytes()) for name in names}
     rows = {
         row["condition"]: row for row in read_results(tmp_path / "exp/ours/results.json") if row["backend"] == "cosine"
@@ -126,15 +126,17 @@ def test_every_two_systems_are_tested_by_the_stored_scores(tmp_path, write_folde
         curves[name] = bootstrap_curves("test", listed.trials, scores, listed.speakers, rows["clean"]["seed"])
     eers = {name: 100 * own.eers() for name, own in curves.items()}
     num_speakers = curves["ours"].num_speakers
-    tests = [paired_test(eers[a], eers[b], num_speakers) for a, b in (test["systems"] for test in found["tests"])]
+    named = ([name.split(":")[0] for name in test["pair"]] for test in found["tests"])
+    tests = [paired_test(eers[a], eers[b], num_speakers) for a, b in named]
     for record_, test, p_value in zip(found["tests"], tests, holm([test.p_value for test in tests])):
         assert record_["clean"] == pytest.approx([test.difference, test.low, test.high, p_value], abs=1e-6)
+    rates = {rate["of"]: rate for rate in found["rates"]}
     for name, own in curves.items():
         low, high = interval(own.eers(), num_speakers, rows["clean"]["num_target"])
-        assert found["rates"][name]["clean"] == pytest.approx([eers[name][0], 100 * low, 100 * high], abs=1e-6)
+        assert rates[f"{name}:cosine"]["clean"] == pytest.approx([eers[name][0], 100 * low, 100 * high], abs=1e-6)
     text = path.read_text()
     assert "| ours minus baseline | " in text and "Holm's correction for the number of pairs" in text
-    assert "| ours | {:.2f} [{:.1f}, {:.1f}] | ".format(*found["rates"]["ours"]["clean"]) in text
+    assert "| ours | cosine | {:.2f} [{:.1f}, {:.1f}] | ".format(*rates["ours:cosine"]["clean"]) in text
     assert verify(path)
 
 
@@ -150,11 +152,37 @@ def test_a_changed_difference_fails(recorded, place) -> None:
 @pytest.mark.parametrize("place", range(3))
 def test_a_changed_interval_of_a_mean_fails(recorded, place) -> None:
     def change(entry: dict) -> None:
-        rates = entry["pairs"]["rates"]["ours"]
+        rates = entry["pairs"]["rates"][0]
         rates[list(rates)[-1]][place] += 0.01
 
     rewrite(recorded, change)
-    refused(recorded, r"mini\.json: pairs rates ours .* \[\d\] is .*, its scores give")
+    refused(recorded, r"mini\.json: pairs rates \[0\] .* \[\d\] is .*, its scores give")
+
+
+def test_all_are_tested_against_what_is_named(tmp_path, write_folders) -> None:
+    folders = write_folders(tmp_path, {"ours": 3.0, "baseline": 2.0})
+    path = tmp_path / "board" / "RESULTS.md"
+    given = {"data": tmp_path / "data", "backends": ["cosine", "neg_mean_l2"]}
+    record(path, "mini", folders, "", references=["baseline:cosine"], **given)
+    update(path)
+    found = json.loads(json_of(path).read_text())["pairs"]
+    others = ["ours:cosine", "ours:neg_mean_l2", "baseline:neg_mean_l2"]
+    assert [test["pair"] for test in found["tests"]] == [[name, "baseline:cosine"] for name in others]
+    assert [rate["of"] for rate in found["rates"]] == [*others[:2], "baseline:cosine", others[2]]
+    ours, again, own = found["tests"]
+    assert ours["clean"] == again["clean"] and ours["clean"][0] < 0  # the same scores in both back ends
+    assert own["clean"] == [0, 0, 0, 1]
+    assert "| ours:neg_mean_l2 minus baseline:cosine | " in path.read_text()
+    assert "correction for the number of rows with one reference" in path.read_text()
+    assert verify(path)
+
+
+def test_a_reference_that_is_not_there_is_named(tmp_path, write_folders) -> None:
+    folders = write_folders(tmp_path, {"ours": 3.0, "baseline": 2.0})
+    path, given = tmp_path / "board" / "RESULTS.md", {"data": tmp_path / "data", "backends": ["cosine"]}
+    with pytest.raises(ValueError, match="--against other:cosine: not among ours:cosine, baseline:cosine"):
+        record(path, "mini", folders, "", references=["other:cosine"], **given)
+    assert not path.exists()
 
 
 def test_trials_of_a_further_set_do_not_keep_systems_from_being_tested(tmp_path, write_folders, add_set) -> None:
@@ -163,7 +191,7 @@ def test_trials_of_a_further_set_do_not_keep_systems_from_being_tested(tmp_path,
     path = tmp_path / "board" / "RESULTS.md"
     record(path, "mini", folders, "", data=tmp_path / "data")
     update(path)
-    assert json.loads(json_of(path).read_text())["pairs"]["tests"][0]["systems"] == list(SYSTEMS)
+    assert json.loads(json_of(path).read_text())["pairs"]["tests"][0]["pair"] == ["ours:cosine", "baseline:cosine"]
     assert verify(path)
 
 

@@ -9,10 +9,14 @@ from sv.base.layout import ModelFolder
 from sv.base.seeding import generator
 from sv.kaldi.scp import read_table, read_utt2spk
 from sv.kaldi.trials import Trials, read_trials, scores_of_trials
+from sv.results.conditions import is_clean
+from sv.results.proof import key_of
 from sv.results.rows import CALIBRATED, POINTS, Row, speakers_of
+from sv.results.score_files import StoredScores
 from sv.results.tables import ABSENT, EER, INTERVAL, MIN_DCF, interval_cell
 from sv.scoring import compute_eer, compute_min_dcf, eer_interval
 
+Groups = dict[str, dict[str, list[str]]]  # by test set: `utterances` that are tested, and of each property their values
 COLUMNS = (EER.header, INTERVAL, MIN_DCF.header)  # per system
 
 
@@ -91,6 +95,35 @@ def break_down_folder(path: Path, data_dir: Path, properties: Sequence[str], see
         own = scores_of_trials(file, trials)
         rows += break_down(model.name, set_name, file.stem, trials, own, tables, utt2spk, seed)
     return rows
+
+
+def groups_of(breakdowns: Sequence[Sequence[Row]], data: Path) -> Groups:
+    """What the data directories say of the test utterances of recorded breakdowns: enough to make these again from scores."""
+    found: dict[str, list[str]] = {}
+    for row in (row for rows in breakdowns for row in rows):
+        if row["by"] not in found.setdefault(row["test_set"], []):
+            found[row["test_set"]].append(row["by"])
+    groups = {}
+    for set_name, properties in found.items():
+        utterances = sorted(set(read_trials(data / set_name / "trials").test))
+        tables = {by: read_table(data / set_name / f"utt2{by}") for by in properties}
+        groups[set_name] = {"utterances": utterances}
+        groups[set_name] |= {by: [table[utt] for utt in utterances] for by, table in tables.items()}
+    return groups
+
+
+def break_down_stored(rows: Sequence[Row], stored: StoredScores, groups: Groups) -> list[Row]:
+    """Break down the recorded rows of a system by its stored scores, except those of calibrated back ends."""
+    made = []
+    for row in rows:
+        if row["test_set"] not in groups or not is_clean(row) or row["backend"].endswith(CALIBRATED):
+            continue
+        own = groups[row["test_set"]]
+        tables = {by: dict(zip(own["utterances"], own[by], strict=True)) for by in own if by != "utterances"}
+        listed, scores = stored.of(key_of(row))
+        given = (row["system"], row["test_set"], row["backend"], listed.trials, scores)
+        made += break_down(*given, tables, listed.speakers, row["seed"])
+    return made
 
 
 def _metrics(trials: Trials, scores: np.ndarray, utt2spk: Mapping[str, str], rng: np.random.Generator) -> Row:

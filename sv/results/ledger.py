@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from sv.base.config import load_json
 from sv.base.files import atomic_write, write_text
 from sv.base.layout import ModelFolder
-from sv.results.breakdown import tables_of
+from sv.results.breakdown import break_down_stored, groups_of, tables_of
 from sv.results.comparison import compare
 from sv.results.conditions import is_clean
 from sv.results.draws import draws_note, draws_table
@@ -70,11 +71,14 @@ def record(
     if data is not None:
         systems, files = _stored(path, folders, systems, data, despite)
     digests = {place.name: digest_of(file) for place, file in files.items()} if files else None
+    stored = [read_score_file(*item) for item in files.items()]
     if files and _same_trials(systems):
-        stored = [read_score_file(*item) for item in files.items()]
         differing["pairs"] = _pairs(systems, stored, references)
     elif references:
         raise ValueError("--against: the systems have different trials; no test pairs them")
+    if files and any(breakdowns):
+        differing["groups"] = groups_of(breakdowns, data)
+        breakdowns = [break_down_stored(*own, differing["groups"]) for own in zip(systems, stored)]
     parts = [_factored(rows) for rows in systems]
     entry = {"note": note, "scores": digests, "despite": list(despite), "systems": parts, "breakdowns": breakdowns}
     entry |= differing
@@ -238,8 +242,6 @@ def update(markdown: Path) -> None:
 def verify(markdown: Path) -> list[str]:
     """Check a Markdown file as `check` does, and every figure of its results by the scores that are stored beside them.
 
-    Breakdowns have no scores here, and are not recomputed.
-
     Returns
     -------
     list of str
@@ -272,10 +274,15 @@ def _verify_entry(path: Path) -> str:
     systems = [_unfactored(parts) for parts in entry["systems"]]
     proof = Proof(path=path, digests=digests)
     proof.verify(systems)
+    stored = [proof.read(rows[0]["system"]) for rows in systems]
+    made: dict[str, Any] = {}
     if "pairs" in entry:
-        references = entry["pairs"]["references"]
-        made = _pairs(systems, [proof.read(rows[0]["system"]) for rows in systems], references)
-        for field, found, expected in differences("pairs", entry["pairs"], made):
+        made["pairs"] = _pairs(systems, stored, entry["pairs"]["references"])
+    if any(entry["breakdowns"]):
+        groups = entry.get("groups", {})
+        made["breakdowns"] = [break_down_stored(*own, groups) for own in zip(systems, stored)]
+    for part, again in made.items():
+        for field, found, expected in differences(part, entry[part], again):
             raise ValueError(f"{path}: {field} is {found}, its scores give {expected}")
     return f"{path}: {sum(map(len, systems))} rows of {len(systems)} systems verified by their scores"
 

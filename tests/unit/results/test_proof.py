@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sv.base.layout import ModelFolder
 from sv.bin import results as command
-from sv.kaldi import read_scores
+from sv.kaldi import read_scores, read_utt2spk, write_table
 from sv.kaldi.trials import trials_of_bytes
 from sv.results import proof
+from sv.results.breakdown import break_down_folder
 from sv.results.ledger import record, update, verify
 from sv.results.rows import bootstrap_curves, read_results
 from sv.results.score_files import (
@@ -208,6 +210,49 @@ def test_a_table_of_many_systems_has_their_draws_beside_their_intervals_and_erro
     assert heads == [f"| condition | {columns} |", f"| over draws | {columns} |"]
     summary = next(line for line in path.read_text().splitlines() if line.startswith("| a |"))
     assert summary.count("[") > 1 and "] \u00b1 " in summary and "] | " in summary
+
+
+@pytest.fixture
+def broken_down(tmp_path, write_folders) -> Path:
+    """A record with a breakdown by room."""
+    folders = write_folders(tmp_path, SYSTEMS)
+    utts = sorted(read_utt2spk(tmp_path / "data/test/utt2spk"))
+    write_table(tmp_path / "data/test/utt2room", {utt: f"room{i % 2}" for i, utt in enumerate(utts)})
+    for folder in folders:
+        rows = break_down_folder(folder, tmp_path / "data/test", ["room"], 0)
+        ModelFolder(folder).breakdown.write_text(json.dumps(rows))
+    path = tmp_path / "board" / "RESULTS.md"
+    record(path, "mini", folders, "", data=tmp_path / "data", backends=["cosine"])
+    update(path)
+    return path
+
+
+def test_a_breakdown_is_that_of_the_stored_scores(broken_down, tmp_path) -> None:
+    found = json.loads(json_of(broken_down).read_text())["breakdowns"][0]
+    own = json.loads(ModelFolder(tmp_path / "exp/ours").breakdown.read_text())
+    before = [row for row in own if row["backend"] == "cosine"]
+    assert [(row["by"], row["value"]) for row in found] == [("room", "room0"), ("room", "room1")]
+    for row, old in zip(found, before, strict=True):
+        assert row["num_target"] == old["num_target"] and row["eer"] == pytest.approx(old["eer"], abs=0.5)
+    assert "test by room" in broken_down.read_text()
+    assert verify(broken_down)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda entry: entry["breakdowns"][0][0].update(eer=0.5),
+            r"breakdowns \[0\] \[0\] eer is 0.5, its scores give",
+        ),
+        (lambda entry: entry["groups"]["test"]["room"].sort(), r"breakdowns \[0\] \[0\] .* its scores give"),
+        (lambda entry: entry.pop("groups"), r"breakdowns \[0\] is .* its scores give \[\]"),
+    ],
+    ids=["figure", "rooms", "no rooms"],
+)
+def test_a_changed_breakdown_fails(broken_down, change, message) -> None:
+    rewrite(broken_down, change)
+    refused(broken_down, message)
 
 
 FIELDS = {

@@ -30,7 +30,7 @@ launcher=local    # where jobs run: local, slurm or sge
 seed=0            # of everything random
 quiet=false       # do not show how far a stage is while it runs
 dry_run=false     # say what would run and why, and run nothing
-probe=0           # a dry run that trains so many steps of what stage 4 would train, keeps nothing, and says what all takes
+probe=0           # a dry run that trains so many steps, keeps nothing, and says what all of stage 4 takes
 # End of options
 
 # Types and ranges of all options: OPTIONS of local/check_options.py, which utils/parse_options.sh calls.

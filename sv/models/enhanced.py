@@ -7,7 +7,7 @@ as it is.
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -76,6 +76,21 @@ class EnhancedConfig:
         return self.inner.embedding_dim
 
 
+class Separated(NamedTuple):
+    """Speech and what is behind it.
+
+    Attributes
+    ----------
+    embedding : (batch, dim) torch.Tensor
+    enhanced, background : (batch, mels, frames) torch.Tensor
+        In the domain of the input features; the latter None without a decoder of it.
+    """
+
+    embedding: Tensor
+    enhanced: Tensor
+    background: Tensor | None
+
+
 class Enhancer(EncoderDecoder):
     """The encoder and decoder of a U-Net, without the layers that embed."""
 
@@ -125,10 +140,15 @@ class EnhancedNetwork(Network):
 
     def forward(self, features: Tensor) -> Embedded:
         """Enhance (batch, mels, frames) features, and embed what results."""
+        enhanced = self.enhancer.embed(features)
+        return Embedded(self.extractor.embed(enhanced), enhanced)
+
+    def separate(self, features: Tensor) -> Separated:
+        """Enhance and embed as `forward`, and estimate the background, if there is a decoder of it."""
         encoded = self.enhancer.encode(features)
         enhanced = with_added(features, self.enhancer, encoded)
         background = with_added(features, self.background, encoded) if self.background is not None else None
-        return Embedded(self.extractor.embed(enhanced), enhanced, background)
+        return Separated(self.extractor.embed(enhanced), enhanced, background)
 
     def folded(self) -> nn.Module:
         """Return the network without its background, which no embedding needs."""

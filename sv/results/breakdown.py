@@ -98,7 +98,7 @@ def break_down_folder(path: Path, data_dir: Path, properties: Sequence[str], see
 
 
 def groups_of(breakdowns: Sequence[Sequence[Row]], data: Path) -> Groups:
-    """What the data directories say of the test utterances of recorded breakdowns: enough to make these again from scores."""
+    """Properties of the test utterances of recorded breakdowns, as data directories have them, to make these again from scores."""
     found: dict[str, list[str]] = {}
     for row in (row for rows in breakdowns for row in rows):
         if row["by"] not in found.setdefault(row["test_set"], []):

@@ -18,6 +18,7 @@ from sv.losses import ClassifierLoss
 from sv.losses.enhancement import cosine_loss
 from sv.losses.mixture import mixture_consistency
 from sv.models.changes import LowRankChanges
+from sv.models.enhanced import Separated
 from sv.models.output import Embedded
 from sv.train.distributed import gather_rows
 from sv.train.steps.criteria import check_name, make_criterion, options_of
@@ -148,7 +149,7 @@ class AdaptationStep(StepModule):
         """The teacher's embeddings of (batch, mels, frames) features."""
         raise NotImplementedError
 
-    def student(self, features: Tensor) -> Embedded:
+    def student(self, features: Tensor) -> Embedded | Separated:
         """The student's embeddings of (batch, mels, frames) features, enhanced features beside them if there are any."""
         raise NotImplementedError
 
@@ -169,11 +170,11 @@ class AdaptationStep(StepModule):
             losses = self._losses(found, targets.float(), batch) | self._feature_losses(found, clean, heard)
         return {"loss": sum(getattr(self.config, name) * value for name, value in losses.items()), **losses}
 
-    def _feature_losses(self, found: Embedded, clean: Tensor, heard: Tensor) -> dict[str, Tensor]:
+    def _feature_losses(self, found: Embedded | Separated, clean: Tensor, heard: Tensor) -> dict[str, Tensor]:
         """Losses of estimated features; none here."""
         return {}
 
-    def _losses(self, found: Embedded, targets: Tensor, batch: WaveformBatch) -> dict[str, Tensor]:
+    def _losses(self, found: Embedded | Separated, targets: Tensor, batch: WaveformBatch) -> dict[str, Tensor]:
         embeddings, config, losses = found.embedding.float(), self.config, {}
         if config.cosine:
             losses["cosine"] = cosine_loss(embeddings, targets)
@@ -273,11 +274,11 @@ class FrontendAdaptation(AdaptationStep):
         """The extractor's embeddings of (batch, mels, frames) features as they are."""
         return self.model.extractor.embed(features)
 
-    def student(self, features: Tensor) -> Embedded:
-        """Embeddings of the enhanced (batch, mels, frames) features, and these."""
-        return self.model(features)
+    def student(self, features: Tensor) -> Separated:
+        """Embeddings of the enhanced (batch, mels, frames) features, these, and the background."""
+        return self.model.separate(features)
 
-    def _feature_losses(self, found: Embedded, clean: Tensor, heard: Tensor) -> dict[str, Tensor]:
+    def _feature_losses(self, found: Separated, clean: Tensor, heard: Tensor) -> dict[str, Tensor]:
         losses, enhanced = {}, found.enhanced.float()
         if self.config.feature_mse:
             losses["feature_mse"] = F.mse_loss(enhanced, clean)

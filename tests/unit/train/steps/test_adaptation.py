@@ -238,7 +238,7 @@ def test_the_mixture_is_what_was_heard_and_trains_both_decoders(batch_of) -> Non
     assert set(losses) == {"loss", "cosine", "mixture"}
     step.eval()
     with torch.no_grad():
-        found = step.model(step.read(given.waveforms))
+        found = step.model.separate(step.read(given.waveforms))
         total = torch.log(found.enhanced.exp() + found.background.exp())
         expected = (total - step.read(given.waveforms)).square().mean()
         torch.testing.assert_close(step(given)["mixture"], expected)
@@ -252,7 +252,7 @@ def test_a_background_changes_no_embedding() -> None:
     step = separating(FrontendConfig(mixture=0.5)).eval()
     features = torch.randn(2, 16, 21)
     with torch.no_grad():
-        found = step.model(features)
+        found = step.model.separate(features)
         assert found.background.shape == features.shape
         torch.testing.assert_close(step.model.embed(features), found.embedding)
         step.model.background = None

@@ -1,6 +1,5 @@
 """Cosine similarity of two embeddings after the training embeddings' mean was subtracted, as WeSpeaker scores."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -8,14 +7,14 @@ from typing import ClassVar
 import numpy as np
 
 from sv.kaldi.models import read_vector_file, write_array_file
-from sv.kaldi.trials import Trials
-from sv.scoring.backends.interface import NoOptions, Training, Vectors, require_files
+from sv.scoring.backends.cosine import UnitRows
+from sv.scoring.backends.interface import NoOptions, Training, require_files
 from sv.scoring.cosine import row_norms, unit_rows
-from sv.scoring.scorers import Side, score_trials
+from sv.scoring.scorers import Side
 
 
 @dataclass(frozen=True, eq=False)
-class CentredCosineBackEnd:
+class CentredCosineBackEnd(UnitRows):
     """Cosine similarity of centred embeddings.
 
     Attributes
@@ -25,8 +24,6 @@ class CentredCosineBackEnd:
     """
 
     name: ClassVar[str] = "centred_cosine"
-    reads: ClassVar[str] = "vectors"
-    normalisable: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = ("mean.vec",)  # which PLDA has, too: the same mean
     Config: ClassVar[type] = NoOptions
 
@@ -47,22 +44,6 @@ class CentredCosineBackEnd:
         """Read mean.vec, ours or Kaldi's; raises as `BackEnd.load`."""
         require_files(cls, folder)
         return cls(read_vector_file(Path(folder) / "mean.vec"))
-
-    def score(
-        self,
-        trials: Trials,
-        enrolment: Vectors,
-        test: Vectors | None = None,
-        *,
-        num_utts: Mapping[str, int] | None = None,
-    ) -> np.ndarray:
-        """As `BackEnd`."""
-        return score_trials(self, trials, enrolment, test, num_utts=num_utts)
-
-    def __call__(self, enrolment: Side, test: Side) -> tuple[np.ndarray, np.ndarray]:
-        """As `Scorer`."""
-        units = self._units(enrolment)
-        return units, units if test is enrolment else self._units(test)
 
     def _units(self, side: Side) -> np.ndarray:
         if side.vectors.shape[1] != len(self.mean):

@@ -14,20 +14,11 @@ from sv.scoring.cosine import unit_rows
 from sv.scoring.scorers import Side, score_trials
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class CosineBackEnd(LearnsNothing):
-    """Cosine similarity; after the centring and LDA of a PLDA back end if there is one."""
+class UnitRows:
+    """Base of the back ends whose scores are dot products of rows of unit length, which a subclass makes in `_units`."""
 
-    name: ClassVar[str] = "cosine"
     reads: ClassVar[str] = "vectors"
     normalisable: ClassVar[bool] = True
-
-    plda: PldaBackEnd | None = None
-
-    @classmethod
-    def load(cls, folder: str | Path) -> "CosineBackEnd":
-        """Read the centring and LDA that PLDA was trained after."""
-        return cls(plda=PldaBackEnd.load(folder))
 
     def score(
         self,
@@ -44,6 +35,23 @@ class CosineBackEnd(LearnsNothing):
         """As `Scorer`."""
         units = self._units(enrolment)
         return units, units if test is enrolment else self._units(test)
+
+    def _units(self, side: Side) -> np.ndarray:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CosineBackEnd(UnitRows, LearnsNothing):
+    """Cosine similarity; after the centring and LDA of a PLDA back end if there is one."""
+
+    name: ClassVar[str] = "cosine"
+
+    plda: PldaBackEnd | None = None
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "CosineBackEnd":
+        """Read the centring and LDA that PLDA was trained after."""
+        return cls(plda=PldaBackEnd.load(folder))
 
     def _units(self, side: Side) -> np.ndarray:
         vectors = self.plda.preprocess(side.vectors, side.names) if self.plda else side.vectors

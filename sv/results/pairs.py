@@ -70,7 +70,8 @@ def pairs(
     if unknown := [name for name in references if name not in drawn]:
         raise ValueError(f"--against {unknown[0]}: not among {', '.join(drawn)}")
     curves = {name: found for name, (found, _) in drawn.items()}
-    shared = [part for part in next(iter(curves.values())) if all(part in found for found in curves.values())]
+    first, *others = [_conditions(rows, backend) for rows in systems for backend in backends]
+    shared = [part for part, over in first.items() if all(found.get(part) == over for found in others)]
     parts = [part for part in shared if part != MEAN16]
     num_speakers, num_target = next(iter(drawn.values()))[1], systems[0][0]["num_target"]
     rates = [
@@ -113,8 +114,7 @@ def _numbers(test: PairedTest, p_value: float) -> list[float]:
 
 def _replicates(rows: Sequence[Row], stored: StoredScores, backend: str) -> tuple[Curves, int]:
     """Per part the EER in percent and its bootstrap replicates, (1 + num_replicates,); and the number of speakers."""
-    test_set = rows[0]["test_set"]
-    own = [row for row in first_draws(rows) if (row["test_set"], row["backend"]) == (test_set, backend)]
+    own = _own(rows, backend)
     eers, num_speakers = {}, 0
     for row in own:
         listed, scores = stored.of(key_of(row))
@@ -124,6 +124,16 @@ def _replicates(rows: Sequence[Row], stored: StoredScores, backend: str) -> tupl
     return {
         name: np.mean([eers[row["condition"]] for row in part], axis=0) for name, part in _parts(own).items()
     }, num_speakers
+
+
+def _own(rows: Sequence[Row], backend: str) -> list[Row]:
+    """First draws of a back end on the first test set."""
+    return [row for row in first_draws(rows) if (row["test_set"], row["backend"]) == (rows[0]["test_set"], backend)]
+
+
+def _conditions(rows: Sequence[Row], backend: str) -> dict[str, set[str]]:
+    """Conditions that each part is over: systems share a part only if these are the same."""
+    return {name: {row["condition"] for row in own} for name, own in _parts(_own(rows, backend)).items()}
 
 
 def _parts(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -179,6 +179,19 @@ def test_all_are_tested_against_what_is_named(tmp_path, write_folders) -> None:
     assert verify(path)
 
 
+def test_a_mean_over_other_conditions_is_not_shared(tmp_path, write_folders, add_set) -> None:
+    folders = write_folders(tmp_path, {"ours": 3.0, "baseline": 2.0})
+    for noise, given in (("noise", folders), ("babble", folders), ("music", folders[:1])):
+        add_set(given, f"test-far-{noise}-snr0", num_speakers=8)
+    path, given = tmp_path / "RESULTS.md", {"data": tmp_path / "data", "backends": ["cosine"]}
+    record(path, "mini", folders, "", **given)
+    parts = json.loads(json_of(path).read_text())["pairs"]["parts"]
+    assert "clean" in parts and not [part for part in parts if "far" in part]
+    record(path, "same", [folders[1]], "", **given)
+    alone = json.loads(json_of(path).with_name("same.json").read_text())["pairs"]["parts"]
+    assert "mean of far at 0 dB" in alone
+
+
 def test_a_reference_that_is_not_there_is_named(tmp_path, write_folders) -> None:
     folders = write_folders(tmp_path, {"ours": 3.0, "baseline": 2.0})
     path, given = tmp_path / "board" / "RESULTS.md", {"data": tmp_path / "data", "backends": ["cosine"]}

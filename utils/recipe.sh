@@ -2,10 +2,10 @@
 # Source me through utils/stages.sh: what recipes do around their stages. Uses the recipe's options.
 
 # What configurations say, by file; asked once, by choose_systems.
-declare -A features_of=() reads_of=() noisy_copies_of=() noises_of=() reverb_of=()
+declare -A features_of=() reads_of=() noisy_copies_of=() noises_of=() reverb_of=() samples_of=()
 tuned='' # by --large-margin
 noise_corpora=() own_noises=() own_markers=() musan_needs='' own_said='' encoder_said='' # of tests, by choose_noises
-more_sets=() more_draws=() # of --draws, by list_conditions
+more_sets=() more_draws=() own_sets=() # of --draws, by list_conditions
 own_held_out='' own_train_markers=() # of another training set: its held-out set, and the markers it depends on
 declare -A names_of=() sources_of=() weights_of=() # of models from elsewhere, by configuration
 
@@ -89,10 +89,10 @@ choose_systems() { # choose_systems CONF...: $configs, each once and without 'no
   add_large_margin
   for conf in "${configs[@]}"; do
     said=$(utils/system_info.py "$conf" features reads loss.noisy_copies=0 noises \
-      augment.reverb_prob=0)
+      augment.reverb_prob=0 samples)
     mapfile -t answers <<< "$said"
     features_of[$conf]=${answers[0]} reads_of[$conf]=${answers[1]} noisy_copies_of[$conf]=${answers[2]}
-    noises_of[$conf]=${answers[3]} reverb_of[$conf]=${answers[4]}
+    noises_of[$conf]=${answers[3]} reverb_of[$conf]=${answers[4]} samples_of[$conf]=${answers[5]}
   done
   choose_models "$model"
   systems=("${configs[@]}" "${models[@]}")
@@ -155,8 +155,12 @@ choose_models() { # choose_models MODEL,...: $models, what describes each; asked
       [[ $(system_of "$other") != "$name" ]] || die "--model $model: another system is called $name, too"
     done
     names_of[$conf]=$name sources_of[$conf]=${answers[1]} weights_of[$conf]=${answers[3]}
-    features_of[$conf]='' reads_of[$conf]=waveforms noisy_copies_of[$conf]=0 noises_of[$conf]=''
-    if [[ $conf == */config.json ]]; then features_of[$conf]=$(utils/system_info.py "$conf" features); fi
+    features_of[$conf]='' reads_of[$conf]=waveforms noisy_copies_of[$conf]=0 noises_of[$conf]='' samples_of[$conf]=false
+    if [[ $conf == */config.json ]]; then
+      said=$(utils/system_info.py "$conf" features samples)
+      mapfile -t answers <<< "$said"
+      features_of[$conf]=${answers[0]} samples_of[$conf]=${answers[1]}
+    fi
     models+=("$conf")
   done
   if [[ -n $1 && ,$despite, != *,crop_scheme,* ]]; then despite=${despite:+$despite,}crop_scheme; fi # each has its own
@@ -177,9 +181,10 @@ feats_of() { # feats_of CONF: where a system's stored features lie; nothing if i
 }
 
 list_conditions() { # list_conditions TEST_DIR...: $noisy_sets, the data directories of the noisy sets of these; and
-  # of draws after the first, $more_draws, their numbers, and $more_sets, their data directories
-  local test_dir said found draw sets suffix given=()
-  noisy_sets=() more_sets=() more_draws=()
+  # of draws after the first, $more_draws, their numbers, $more_sets, their data directories, and $own_sets, under which
+  # systems that draw noise themselves embed again what is not random
+  local test_dir said found draw set sets suffix given=() fixed=("${@/%/-clean}")
+  noisy_sets=() more_sets=() more_draws=() own_sets=()
   if ((draws > 1)); then given=(--draws "$draws"); fi
   for test_dir in "$@"; do
     said=$(local/make_noisy_test.py --list --conditions "$conditions" --noises "$noises" --snrs "$snrs" \
@@ -187,9 +192,11 @@ list_conditions() { # list_conditions TEST_DIR...: $noisy_sets, the data directo
     mapfile -t found < <(printf '%s' "$said")
     sets_of_draw 1 "${found[@]}"
     noisy_sets+=("${sets[@]}") more_sets+=("${found[@]:${#sets[@]}}")
+    for set in "${sets[@]}"; do if [[ $set =~ -codec-[^-]+$ ]]; then fixed+=("$set"); fi; done
   done
   if ((${#more_sets[@]})); then
     mapfile -t more_draws < <(seq 2 "$draws")
+    for draw in "${more_draws[@]}"; do own_sets+=("${fixed[@]/%/-draw$draw}"); done
   elif ((draws > 1)); then
     log "--draws $draws: nothing in these conditions is random; there is one draw"
   fi

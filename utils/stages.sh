@@ -115,12 +115,25 @@ stage_link_model() { # stage_link_model CONF [PART...]: with these parts of its 
 
 # 5: embeddings of every condition from its features, draw by draw, and of the training set from its waveforms.
 stage_extract() { # stage_extract CONF TRAIN_DIR: of $eval_sets, $own_held_out and TRAIN_DIR, unless that is empty
-  local draw sets suffix
+  local draw sets suffix own
+  own_sets_of "$1"
   sets_of_draw 1 "${eval_sets[@]}" ${own_held_out:+"$own_held_out"}
   extract_sets "$1" "" "$2"
   for draw in "${more_draws[@]}"; do
-    sets_of_draw "$draw" "${eval_sets[@]}"
+    sets_of_draw "$draw" "${eval_sets[@]}" "${own[@]}"
     extract_sets "$1" "$suffix" ""
+  done
+}
+
+own_sets_of() { # own_sets_of CONF: $own, names under which a system that draws noise embeds anew what is not random
+  local set first
+  own=()
+  if [[ ${samples_of[$1]} != true ]]; then return; fi
+  own=("${own_sets[@]}")
+  if [[ $dry_run == true ]] || ! runs_stage 5; then return; fi
+  for set in "${own[@]}"; do # the same recordings, as of the first draw
+    first=${set%-draw*}
+    ln -sfn "$(basename "${first%-clean}")" "$set"
   done
 }
 
@@ -135,6 +148,7 @@ extract_sets() { # extract_sets CONF SUFFIX TRAIN_DIR: of $sets and of TRAIN_DIR
   if [[ -n $feats ]]; then inputs=("$feats/.stage3$suffix.done"); fi
   if [[ -n $feats && -n $train_dir && -n $own_held_out ]]; then inputs+=("$feats/.stage3-${own_held_out##*/}.done"); fi
   if [[ -n $train_dir ]]; then inputs+=("${own_train_markers[@]}"); fi
+  if [[ -n $suffix && -n ${own[*]} ]]; then inputs+=("$folder/.stage5.done"); fi
   if stage_needs_run 5 "extract $system${suffix/-draw/, draw }" "$marker" "$options" "$folder/.stage4.done" \
     "${inputs[@]}"; then
     extract=(python -m sv.bin.extract --model "${sources_of[$conf]-$folder}" --job JOB --num-jobs "$num_tasks"
@@ -201,8 +215,11 @@ stage_linked_backend() { # stage_linked_backend CONF
 # 7: scores and metrics, in all and, with --by, by room and so on.
 stage_score() { # stage_score CONF HELD_OUT SET...: scores of SETs, calibrated by HELD_OUT those of $test_sets
   # An empty HELD_OUT: a model from elsewhere, with its own back end and calibration, if it has them.
-  local conf=$1 held_out=$2 sets=("${@:3}") system folder marker options inputs outputs draw calibrate=() no_backend=()
+  local conf=$1 held_out=$2 sets=("${@:3}") own system folder marker options inputs outputs draw
+  local calibrate=() no_backend=()
   system=$(system_of "$conf") folder=$exp/$(system_of "$conf")
+  own_sets_of "$conf"
+  sets+=("${own[@]}")
   marker=$folder/.stage7.done inputs=("$folder/.stage5.done") outputs=("$folder/results.json")
   options="top_n=$top_n by=$by ${score_options[*]} sets=${sets[*]##*/}"
   if [[ -n $held_out ]]; then inputs+=("$folder/.stage6.done"); fi
@@ -220,7 +237,7 @@ stage_score() { # stage_score CONF HELD_OUT SET...: scores of SETs, calibrated b
     fi
     if ((${#calibrate[@]})); then
       "${train_cmd[@]}" "$folder/log/calibrate.log" python -m sv.bin.calibrate_sets --model "$folder" --seed "$seed" \
-        "${calibrate[@]}" "${test_sets[@]}"
+        "${calibrate[@]}" "${test_sets[@]}" "${own[@]}"
       show_warnings 7 "$folder/log/calibrate.log"
       if compgen -G "$folder/calibration/*.json" > /dev/null; then outputs+=("$folder"/calibration/*.json); fi
     fi

@@ -4,6 +4,7 @@
     utils/system_info.py conf/exu_net.toml features             folder of its stored features; an empty line if it has none
     utils/system_info.py conf/exu_net.toml reads                features, waveforms or embeddings
     utils/system_info.py conf/exu_net.toml noises               types of noise that it trains with, separated by commas
+    utils/system_info.py conf/diff_sv.toml samples              true if it draws noise when it embeds, else false
     utils/system_info.py conf/embedding_mlp.toml reads loss.noisy_copies=0    value of a key, or what to print without it
 
 The file may be a TOML file or the config.json of a model folder.
@@ -19,6 +20,7 @@ from sv.base.config import ConfigError, load_json, load_toml
 from sv.base.layout import feature_set
 
 NOISES = ("noise", "music", "babble")  # of a system that does not say, as AugmentConfig has it
+SAMPLERS = ("diff_sv", "embedding_diffusion")  # models that draw noise when they embed, unless they are told not to
 READS = {"waveform": "waveforms", "embedding": "embeddings"}  # by type of the front end; all others: features
 
 
@@ -41,11 +43,14 @@ def noises(augment: Mapping[str, Any]) -> list[str]:
 
 
 def answer(tables: Mapping[str, Any], question: str) -> str:
-    """Answer to `features`, `reads`, `noises`, `key` or `key=default`."""
+    """Answer to `features`, `reads`, `noises`, `samples`, `key` or `key=default`."""
     if question == "features":
         return feature_set(tables) or ""
     if question == "reads":
         return READS.get(lookup(tables, "features.type", "waveform"), "features")
+    if question == "samples":
+        starts = lookup(tables, "model.sampling.start", "draw")
+        return str(lookup(tables, "model.type", "") in SAMPLERS and starts == "draw").lower()
     if question == "noises":
         return ",".join(noises(tables.get("augment", {})))
     key, _, default = question.partition("=")
@@ -59,7 +64,7 @@ def main() -> None:
     )
     parser.add_argument("config", type=Path, help="TOML file of a system, or config.json of a model folder")
     parser.add_argument(
-        "questions", nargs="+", metavar="QUESTION", help="features, reads, noises, or a dotted KEY[=DEFAULT]"
+        "questions", nargs="+", metavar="QUESTION", help="features, reads, noises, samples, or a dotted KEY[=DEFAULT]"
     )
     args = parser.parse_args()
     try:

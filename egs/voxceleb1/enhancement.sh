@@ -54,10 +54,11 @@ stage_train_enhancement() { # stage_train_enhancement CONF
 
 # 5: the enhanced embeddings of every condition, draw by draw, and of the training set.
 stage_enhance() { # stage_enhance CONF SET...
-  local conf=$1 system embeddings draw sets suffix files marker options
+  local conf=$1 system embeddings draw sets suffix files marker options own
   system=$(system_of "$conf") embeddings=$exp/$(system_of "$conf")/embeddings
+  own_sets_of "$conf"
   for draw in 1 "${more_draws[@]}"; do
-    sets_of_draw "$draw" "${@:2}"
+    sets_of_draw "$draw" "${@:2}" "${own[@]##*/}"
     marker=$exp/$system/.stage5$suffix.done options="sets=${sets[*]}"
     if stage_needs_run 5 "enhance $system${suffix/-draw/, draw }" "$marker" "$options" "$exp/$system/.stage4.done" \
       "$extractor/.stage5$suffix.done"; then

@@ -118,7 +118,8 @@ class Condition(NamedTuple):
     test_set : str
     name : str
         "clean", or as in the data directory's name: `<noise>-snr<db>`, `far-<noise>-snr<db>`, or one of `PROCESSED`; with
-        `-draw<n>` behind it for every draw but the first.
+        `-draw<n>` behind it for every draw but the first. Clean speech and codecs have further draws only of a model that
+        draws noise itself, see `own_draw`.
     noise : str, optional
         Type of the noise, as the user calls it; None without noise.
     snr_db : float, optional
@@ -132,7 +133,7 @@ class Condition(NamedTuple):
     @property
     def draw(self) -> int:
         """Number of the draw of what is random in the condition, from 1."""
-        match = re.fullmatch(rf"(?:.*-snr{SNR}|(?!codec-)(?:{PROCESSED.pattern})){DRAW}", self.name)
+        match = re.fullmatch(rf"(?:.*-snr{SNR}|{PROCESSED.pattern}|{CLEAN}){DRAW}", self.name)
         return int(match["draw"]) if match else 1
 
     @property
@@ -149,8 +150,24 @@ class Condition(NamedTuple):
 
 
 def has_draws(kind: str) -> bool:
-    """True if something of a kind of condition is random: all but codecs."""
-    return not kind.startswith("codec-")
+    """True if something of a kind of condition is random: all but clean speech and codecs."""
+    return kind != CLEAN and not kind.startswith("codec-")
+
+
+def own_draw(set_name: str) -> int:
+    """Number of the draw of the noise that a model itself draws when it embeds a set; 1 of a set that is itself random.
+
+    The further draws of what is not random, `<test>-clean-draw<n>` and `<test>-codec-<codec>-draw<n>`, have the recordings
+    of the first.
+    """
+    condition = parse_condition(set_name)
+    return 1 if has_draws(condition.first_name) else condition.draw
+
+
+def first_draw(set_name: str) -> str:
+    """Name of the data directory that `own_draw` counts draws of; the set itself where it has none of its own."""
+    condition = parse_condition(set_name)
+    return set_name if own_draw(set_name) == 1 else set_of(condition.test_set, condition.first_name)
 
 
 def condition_name(
@@ -199,8 +216,8 @@ def snr_text(snr_db: float) -> str:
 
 
 def parse_condition(set_name: str) -> Condition:
-    """Parts of a data directory's name; a name that `condition_name` cannot have made is a clean set's."""
-    if match := re.fullmatch(rf"(.+?)-({PROCESSED.pattern}|(?!codec-)(?:{PROCESSED.pattern}){DRAW})", set_name):
+    """Parts of a data directory's name, or of a further draw's (`own_draw`); any other name is a clean set's."""
+    if match := re.fullmatch(rf"(.+?)-({PROCESSED.pattern}|(?:{PROCESSED.pattern}|{CLEAN}){DRAW})", set_name):
         return Condition(match[1], match[2], None, None)
     match = re.fullmatch(rf"(.+?)(-far)?-([^-]+)-snr({SNR})(?:{DRAW})?", set_name)
     if not match:

@@ -4,15 +4,18 @@ sv enhance --model exp/embedding_mlp_cosine --embeddings exp/exu_net/embeddings 
     --out exp/embedding_mlp_cosine/embeddings voxceleb1_test voxceleb1_test-babble-snr5
 
 Reads <embeddings>/<set>/segments.scp; writes <out>/<set>/xvector.{ark,scp}, one vector per utterance, and
-segments.{ark,scp}, one matrix of its segments, each enhanced by itself.
+segments.{ark,scp}, one matrix of its segments, each enhanced by itself. A set's further draw, such as <set>-clean-draw2, is one
+of a system that draws noise itself, as `sv extract` has them; its input is the extractor's first draw if that has no other.
 """
 
 from pathlib import Path
 
+from sv.base.layout import first_draw, own_draw
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.enhancement.apply import check_dim, enhanced_archive
 from sv.enhancement.archive import EmbeddingArchive
 from sv.kaldi import open_ark_scp
+from sv.models.keyed_noise import redraw
 from sv.system.folder import device_of_job, load_model
 
 
@@ -27,7 +30,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     system, frontend, model = load_model(args.model, device_of_job())
     for name in args.sets:
-        archive = EmbeddingArchive(args.embeddings / name / "segments.scp")
+        redraw(model, system.model, own_draw(name))
+        folder = args.embeddings / name
+        archive = EmbeddingArchive((folder if folder.exists() else args.embeddings / first_draw(name)) / "segments.scp")
         check_dim(system, archive.dim, str(args.model))
         out = (args.out / name).absolute()
         with (

@@ -3,12 +3,15 @@
 sv extract --model exp/exu_net --feats exp/feats/x --job 1 --num-jobs 4 --out exp/exu_net/embeddings data/test
 
 Writes <out>/<set>/xvector.<job>.{ark,scp}, one vector per utterance, segments.<job>.{ark,scp}, one matrix of its segments,
-and computed.<job>.json, precision and runtime. utils/merge_scp.py makes one file of each.
+and computed.<job>.json, precision and runtime. utils/merge_scp.py makes one file of each. A model that draws noise itself
+embeds <set>-clean-draw2 and <set>-codec-gsm-draw2, which have the recordings of <set> and <set>-codec-gsm, by another seed.
 """
 
+from functools import cache, partial
 from pathlib import Path
 
 from sv.base.config import write_json
+from sv.base.layout import own_draw
 from sv.bin.common import allow_pipes_option, command_parser, fail_in_one_line, job_options
 from sv.bin.options import computing_options, model_option
 from sv.embed.inputs import set_features
@@ -29,8 +32,9 @@ def main(argv: list[str] | None = None) -> None:
     job_options(parser)
     parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DATA_DIR")
     args = parser.parse_args(argv)
-    embedder = open_model(args.model, device_of_job(args.job), args.precision, args.runtime)
+    of_draw = cache(partial(open_model, args.model, device_of_job(args.job), args.precision, args.runtime))
     for data_dir in args.data_dirs:
+        embedder = of_draw(own_draw(data_dir.name))
         utts = split_keys(list(read_utt2spk(data_dir / "utt2spk")), args.num_jobs, args.job)
         features = set_features(embedder.system, embedder.frontend, data_dir, args.feats, utts, args.allow_pipes)
         vectors, matrices = ((args.out / data_dir.name / kind).absolute() for kind in ("xvector", "segments"))

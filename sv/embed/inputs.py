@@ -14,7 +14,7 @@ from torch import nn
 
 from sv.base.config import load_json_table, to_dict
 from sv.base.files import existing_file
-from sv.base.layout import SAMPLING_RATE
+from sv.base.layout import SAMPLING_RATE, first_draw
 from sv.base.log import get_logger
 from sv.data.audio import BadAudio, check_speech, is_pipe, load_speech
 from sv.data.manifests import CUTS, iter_waveforms
@@ -221,7 +221,7 @@ def set_features(
         speech.report(data_dir.name)
         return
     check_features(feats, system)
-    path = existing_file(feats / data_dir.name / "feats.scp", "run stage 3 first")
+    path = existing_file(feats / first_draw(data_dir.name) / "feats.scp", "run stage 3 first")
     scp = read_scp(path)
     if missing := [utterance for utterance in utterances if utterance not in scp]:
         raise DataDirError(f"{path}: {len(missing)} utterances are not there, e.g. {missing[:3]}; run stage 3 again")

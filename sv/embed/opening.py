@@ -18,6 +18,7 @@ from sv.embed.runtimes import Shape, make_network
 from sv.embed.utterances import UtteranceEmbedder
 from sv.features.segments import frames_per_segment
 from sv.features.waveform import Waveform, WaveformConfig
+from sv.models.keyed_noise import redraw
 from sv.published.checkpoint import Converted
 from sv.published.convert import read_checkpoint
 from sv.published.recognise import read_fitting
@@ -114,6 +115,7 @@ def open_model(
     device: torch.device | str | None = None,
     precision: str = "float32",
     runtime: str | None = None,
+    draw: int = 1,
 ) -> UtteranceEmbedder:
     """Read a model.
 
@@ -127,6 +129,8 @@ def open_model(
         Of systems of ours.
     runtime : str, optional
         Of `sv.base.packages.RUNTIMES`; all but torch compute on the CPU. By default the one that the model is for.
+    draw : int
+        From 1, of the noise that a model of ours itself draws when it embeds; the others embed alike.
 
     Raises
     ------
@@ -138,7 +142,9 @@ def open_model(
     device = device or device_of_job()
     if source.kind in ("folder", "checkpoint"):
         device = device if runtime in (None, "torch") else torch.device("cpu")
-        return _of_system(*load_source(source, device), precision, runtime or "torch")
+        system, frontend, model = load_source(source, device)
+        redraw(model, system.model, draw)
+        return _of_system(system, frontend, model, precision, runtime or "torch")
     if precision == "bf16":
         raise ConfigError(f"{source.path}: computed as it is, not in bf16; leave --precision float32 or auto")
     if source.kind == "onnx":

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +17,15 @@ class Sampling(Protocol):
     start: str
     num_draws: int
     seed: int
+
+
+def redraw(model: Any, config: Any, draw: int) -> None:
+    """Make a model that samples use the seed of its `draw`-th draw, from 1, the first that of `config`, its configuration.
+
+    Models that do not sample stay as they are.
+    """
+    if sampling := getattr(config, "sampling", None):
+        model.config = replace(config, sampling=replace(sampling, seed=sampling.seed + draw - 1))
 
 
 def noises_of(sampling: Sampling, features: Tensor) -> Iterator[Tensor | None]:

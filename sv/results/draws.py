@@ -11,8 +11,9 @@ from sv.results.tables import ABSENT, EER, INTERVAL, interval_cell
 
 LEGEND = (
     "over draws: mean \u00b1 standard deviation of the EER (number of draws), when noise, rooms and levels are drawn anew and the "
-    "speakers and trials stay; beside it the first draw's interval over speakers; the spread of a mean is that of the mean within "
-    "each draw; all else is of the first draw"
+    "speakers and trials stay; of clean speech and codecs that of a system which draws noise itself when it embeds, by another "
+    "seed; beside it the first draw's interval over speakers; the spread of a mean is that of the mean within each draw; all "
+    "else is of the first draw"
 )
 Spread = list[float]  # EER in percent per draw
 
@@ -20,8 +21,8 @@ Spread = list[float]  # EER in percent per draw
 def spreads(rows: Sequence[Row]) -> dict[str, Spread]:
     """EERs of a system over draws, by condition as tables call it and then by mean; none of what has one draw.
 
-    A condition without anything random, clean speech among them, is the same in every draw's means. A draw that lacks a
-    random condition has none of its means.
+    A condition without anything random, such as clean speech to a system that draws nothing, is the same in every draw's
+    means. A draw that lacks a random condition has none of its means.
 
     Parameters
     ----------

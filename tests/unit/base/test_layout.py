@@ -13,6 +13,8 @@ from sv.base.layout import (
     condition_name,
     feature_set,
     file_stem,
+    first_draw,
+    own_draw,
     parse_condition,
     set_of,
 )
@@ -156,9 +158,25 @@ def test_a_further_draw_is_named_parsed_and_grouped_with_the_first(kind, noise, 
         assert (found.draw, found.kind, set_of("my-test", found.first_name)) == (draw, group, first)
 
 
-@pytest.mark.parametrize("name", ["t-codec-gsm-draw2", "t-draw2", "t-clip-draw1", "t-clip-draw02", "t-a-snr5-draw0"])
+@pytest.mark.parametrize("name", ["t-codec-gsm-draw1", "t-draw2", "t-clip-draw1", "t-clip-draw02", "t-a-snr5-draw0"])
 def test_a_draw_that_nobody_can_have_made_is_a_clean_set(name) -> None:
     assert parse_condition(name) == (name, "clean", None, None) and parse_condition(name).draw == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "condition", "first"),
+    [("my-test-clean-draw3", "clean", "my-test"), ("my-test-codec-gsm-draw3", "codec-gsm", "my-test-codec-gsm")],
+)
+def test_what_is_not_random_has_further_draws_of_the_model_alone(name, condition, first) -> None:
+    found = parse_condition(name)
+    assert found == ("my-test", f"{condition}-draw3", None, None) and set_of("my-test", found.name) == name
+    assert (found.draw, found.first_name, found.kind) == (3, condition, condition.partition("-")[0])
+    assert (own_draw(name), first_draw(name), own_draw(first), first_draw(first)) == (3, first, 1, first)
+
+
+@pytest.mark.parametrize("name", ["t-babble-snr5-draw2", "t-clip-draw2", "t-far-x-snr0-draw2", "t-reverb-small-draw2"])
+def test_a_set_that_is_random_itself_has_no_draws_of_the_model(name) -> None:
+    assert (parse_condition(name).draw, own_draw(name), first_draw(name)) == (2, 1, name)
 
 
 @pytest.mark.parametrize(("kind", "draw"), [("codec-gsm", 2), ("clip", 0), ("clip", -1)])

@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from sv.bin import extract
 from sv.embed.embedder import utterance_embedding
 from sv.embed.inputs import set_features
 from sv.embed.opening import open_model
-from sv.kaldi import iter_matrices
+from sv.kaldi import iter_matrices, read_vectors
 from sv.system.config import load_system
-from sv.system.folder import build_frontend
+from sv.system.folder import build_frontend, build_model, write_system
 
 
 @pytest.mark.parametrize("num_jobs", [2, 4])
@@ -79,3 +80,51 @@ def test_whoever_reads_stored_features_compares_them_with_the_system(folder, sta
     other = replace(system, extract=replace(system.extract, peak_normalise=True))
     with pytest.raises(ValueError, match="its features differ from the system's in peak_normalise; run stage 3 again"):
         next(set_features(other, build_frontend(other), folder / "data/test", staged[0] / "feats", ["any"]))
+
+
+DIFF_SV = """
+[features]
+type = "log_mel"
+num_mel_bins = 16
+[model]
+type = "diff_sv"
+num_mel_bins = 16
+channels = [4, 8, 8, 16]
+blocks = [1, 1, 1, 1]
+embedding_dim = 12
+enhancer_layers = 1
+enhancer_channels = 8
+score_channels = 8
+score_heads = 1
+[model.sampling]
+num_steps = 1
+seed = {seed}
+[extract]
+segment_samples = 4000
+batch_size = 4
+"""
+
+
+def test_a_model_that_draws_noise_embeds_a_further_draw_by_the_next_seed(folder, staged, tmp_path) -> None:
+    """From the recordings, and the stored features, of the first; a model that draws nothing embeds it alike."""
+
+    def embedded(model, name, *options):
+        extract.main(["--model", str(model), "--out", str(model / "out"), *options, str(tmp_path / "data" / name)])
+        return read_vectors(model / "out" / name / "xvector.1.scp")
+
+    shutil.copytree(folder / "data/test", tmp_path / "data/test")
+    (tmp_path / "data/test-clean-draw3").symlink_to("test")
+    for seed in (5, 7):
+        (tmp_path / "diff_sv.toml").write_text(DIFF_SV.format(seed=seed))
+        system = load_system(tmp_path / "diff_sv.toml")
+        torch.manual_seed(0)
+        write_system(tmp_path / str(seed), system)
+        (tmp_path / str(seed) / "checkpoints").mkdir()
+        torch.save({"model": build_model(system).state_dict()}, tmp_path / str(seed) / "checkpoints/best.pt")
+    first, expected = embedded(tmp_path / "5", "test"), embedded(tmp_path / "7", "test")
+    further = embedded(tmp_path / "5", "test-clean-draw3")
+    assert all(np.array_equal(further[utt], expected[utt]) for utt in expected)
+    assert all(not np.array_equal(further[utt], first[utt]) for utt in first)
+    shutil.copytree(folder / "model", tmp_path / "model")
+    same = embedded(tmp_path / "model", "test-clean-draw3", "--feats", str(staged[0] / "feats"))
+    assert all(np.array_equal(same[utt], vector) for utt, vector in staged[1].items())

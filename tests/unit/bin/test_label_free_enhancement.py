@@ -1,6 +1,7 @@
 """vMF-PL and SEED by the commands: noisy copies of utterances, towards the clean ones, no labels used in training."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,20 @@ def test_another_seed_of_the_sampler_is_another_draw(world) -> None:
     write_json(exp / "config.json", config)
     other = apply(world, exp, "b")
     assert all((first[utt] != other[utt]).any() for utt in first)
+
+
+def test_a_further_draw_of_what_is_not_random_is_the_next_seed_of_the_sampler(world) -> None:
+    exp = train(world, "seed", num_epochs=1)
+    names = ["noisy-clean-draw3", "noisy", "noisy-codec-gsm-draw2"]  # the extractor's own: of the first draw
+    shutil.copytree(world / "noisy", world / "noisy-codec-gsm")
+    enhance.main(["--model", str(exp), "--embeddings", str(world), "--out", str(world / "drawn"), *names])
+    config = load_json(exp / "config.json")
+    for seed, name in ((2, names[0]), (0, names[1]), (1, names[2])):
+        config["model"]["sampling"]["seed"] = seed
+        write_json(exp / "config.json", config)
+        expected = apply(world, exp, f"seed{seed}")
+        found = read_vectors(world / "drawn" / name / "xvector.scp")
+        assert all(np.array_equal(found[utt], vector) for utt, vector in expected.items())
 
 
 def test_a_network_without_draws_is_exported(world, fails) -> None:

@@ -68,7 +68,7 @@ def shell(tmp_path):
         path.write_text(f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/calls\nprintf "{output}"\n')
         path.chmod(0o755)
 
-    program("utils/system_info.py", r"log_mel-1\nfeatures\n0\nnoise,babble\n0.5\n")
+    program("utils/system_info.py", r"log_mel-1\nfeatures\n0\nnoise,babble\n0.5\nfalse\n")
     program("local/own_noise.py", r"")
     program("local/check_corpora.py", r"a\t/corpora/A\nb_c\t/corpora/B\n")
     program("local/make_noisy_test.py", r"data/x-noise-snr5\ndata/x-noise-snr10")
@@ -95,8 +95,26 @@ def test_each_configuration_is_asked_once(shell):
     done, calls = shell(lines + "for i in 1 2 3; do feats_of one.toml; feats_of two.toml; done\n")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "one.toml two.toml\n" + 6 * "exp/feats/log_mel-1\n"
-    asked = "features reads loss.noisy_copies=0 noises augment.reverb_prob=0"
+    asked = "features reads loss.noisy_copies=0 noises augment.reverb_prob=0 samples"
     assert calls == [f"utils/system_info.py {name}.toml {asked}" for name in ("one", "two")]
+
+
+def test_a_system_that_draws_noise_embeds_what_is_not_random_in_each_draw(shell, tmp_path):
+    sets = ["data/x-noise-snr5", "data/x-codec-gsm", "data/x-noise-snr5-draw2", "data/x-noise-snr5-draw3"]
+    program = tmp_path / "local/make_noisy_test.py"
+    program.write_text("#!/bin/sh\nprintf '%s\\n' " + " ".join(sets) + "\n")
+    for name in ("x", "x-codec-gsm"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    lines = (
+        "draws=3\nlist_conditions data/x\nsamples_of=([a]=true [b]=false)\necho ${#noisy_sets[@]} ${#more_sets[@]}\n"
+    )
+    lines += 'for conf in a b; do own_sets_of "$conf"; echo "$conf: ${own[*]}"; done\n'
+    done, _ = shell(f"dry_run=true\n{lines}")
+    own = [f"data/x-{name}-draw{draw}" for draw in (2, 3) for name in ("clean", "codec-gsm")]
+    assert done.stdout.splitlines() == ["2 2", f"a: {' '.join(own)}", "b: "], done.stderr
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["x", "x-codec-gsm"]
+    done, _ = shell(lines)
+    assert [(tmp_path / path).readlink().name for path in own] == 2 * ["x", "x-codec-gsm"], done.stderr
 
 
 @pytest.mark.parametrize(

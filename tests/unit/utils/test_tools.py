@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from sv.data.augment import AugmentConfig
 from sv.kaldi import open_ark_scp, read_vectors, write_data_dir
+from sv.models import MODELS
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -90,6 +92,16 @@ def test_system_info_tells_what_a_system_reads(tmp_path):
 def test_system_info_reads_keys_however_toml_spells_them(tmp_path, line):
     (tmp_path / "a.toml").write_text(f'[loss]\ntype = "enhancement"\n{line}\n')
     assert run("system_info.py", tmp_path / "a.toml", "loss.noisy_copies=0").stdout == "2\n"
+
+
+@pytest.mark.parametrize("model_type", sorted(MODELS))
+def test_system_info_knows_the_models_that_sample(tmp_path, model_type):
+    config = MODELS[model_type][0]
+    samples = "sampling" in {field.name for field in fields(config)}
+    (tmp_path / "a.toml").write_text(f'[model]\ntype = "{model_type}"\n')
+    (tmp_path / "still.toml").write_text(f'[model]\ntype = "{model_type}"\n[model.sampling]\nstart = "zero"\n')
+    assert run("system_info.py", tmp_path / "a.toml", "samples").stdout == f"{samples}\n".lower()
+    assert run("system_info.py", tmp_path / "still.toml", "samples").stdout == "false\n"
 
 
 def test_system_info_prints_the_default_for_a_key_that_is_not_set_and_names_a_bad_file(tmp_path):

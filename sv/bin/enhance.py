@@ -4,12 +4,14 @@ sv enhance --model exp/embedding_mlp_cosine --embeddings exp/exu_net/embeddings 
     --out exp/embedding_mlp_cosine/embeddings voxceleb1_test voxceleb1_test-babble-snr5
 
 Reads <embeddings>/<set>/segments.scp; writes <out>/<set>/xvector.{ark,scp}, one vector per utterance, and
-segments.{ark,scp}, one matrix of its segments, each enhanced by itself. A set's further draw, such as <set>-clean-draw2, is one
-of a system that draws noise itself, as `sv extract` has them; its input is the extractor's first draw if that has no other.
+segments.{ark,scp}, one matrix of its segments, each enhanced by itself, and the extractor's computed.json. A set's further
+draw, such as <set>-clean-draw2, is one of a system that draws noise itself, as `sv extract` has them; its input is the
+extractor's first draw if that has no other.
 """
 
 from pathlib import Path
 
+from sv.base.files import write_text
 from sv.base.layout import first_draw, own_draw
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.enhancement.apply import check_dim, enhanced_archive
@@ -31,8 +33,8 @@ def main(argv: list[str] | None = None) -> None:
     system, frontend, model = load_model(args.model, device_of_job())
     for name in args.sets:
         redraw(model, system.model, own_draw(name))
-        folder = args.embeddings / name
-        archive = EmbeddingArchive((folder if folder.exists() else args.embeddings / first_draw(name)) / "segments.scp")
+        folder = args.embeddings / (name if (args.embeddings / name).exists() else first_draw(name))
+        archive = EmbeddingArchive(folder / "segments.scp")
         check_dim(system, archive.dim, str(args.model))
         out = (args.out / name).absolute()
         with (
@@ -42,6 +44,10 @@ def main(argv: list[str] | None = None) -> None:
             for utt, vector, segments in enhanced_archive(frontend, model, archive):
                 write(utt, vector)
                 write_segments(utt, segments)
+        if (
+            computed := folder / "computed.json"
+        ).exists():  # of what they were made from: the stamp of results names it
+            write_text(out / computed.name, computed.read_text(encoding="utf-8"))
         print(f"{name}: {len(archive)} utterances", flush=True)
 
 

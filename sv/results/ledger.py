@@ -172,13 +172,17 @@ def render(entry: dict, path: Path) -> str:
         Naming `path`, if `record` cannot have written the entry, or if the systems cannot share a table.
     """
     try:
-        systems: list[list[Row]] = [_unfactored(parts) for parts in entry["systems"]]
-        for rows in systems:
-            check_rows(rows, path)
-        comparisons = compare(systems, entry["despite"])
-        breakdowns = tables_of([rows for rows in entry["breakdowns"] if rows])
-    except (KeyError, TypeError, IndexError) as error:
+        return _rendered(entry, path)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"{path}: not what sv results record writes ({error!r})") from error
+
+
+def _rendered(entry: dict, path: Path) -> str:
+    systems: list[list[Row]] = [_unfactored(parts) for parts in entry["systems"]]
+    for rows in systems:
+        check_rows(rows, path)
+    comparisons = compare(systems, entry["despite"])
+    breakdowns = tables_of([rows for rows in entry["breakdowns"] if rows])
     pair_notes: list[str] = []
     brief = len(systems) > MOST_WIDE
     header, *body = backend_table(comparisons)

@@ -145,6 +145,15 @@ def test_another_seed_of_the_sampler_is_another_draw(world) -> None:
     assert all((first[utt] != other[utt]).any() for utt in first)
 
 
+def test_the_extractors_precision_is_recorded_beside_what_is_made_of_its_embeddings(world) -> None:
+    exp = train(world, "vmf_pl", num_epochs=1)
+    apply(world, exp, "plain")
+    assert not (world / "plain/noisy/computed.json").exists()
+    write_json(world / "noisy/computed.json", {"precision": "bf16", "runtime": "torch"})
+    apply(world, exp, "rounded")
+    assert load_json(world / "rounded/noisy/computed.json") == {"precision": "bf16", "runtime": "torch"}
+
+
 def test_a_further_draw_of_what_is_not_random_is_the_next_seed_of_the_sampler(world) -> None:
     exp = train(world, "seed", num_epochs=1)
     names = ["noisy-clean-draw3", "noisy", "noisy-codec-gsm-draw2"]  # the extractor's own: of the first draw

@@ -200,6 +200,15 @@ def test_a_reference_that_is_not_there_is_named(tmp_path, write_folders) -> None
     assert not path.exists()
 
 
+@pytest.mark.parametrize("older", [{"tests": []}, [], "none", {"backends": ["cosine"], "rates": {"ours": [1.0]}}])
+def test_pairs_of_another_form_are_one_line(recorded, older) -> None:
+    entry = json.loads(json_of(recorded).read_text())
+    json_of(recorded).write_text(json.dumps(entry | {"pairs": older or ["x"]}))
+    for act in (update, verify):
+        with pytest.raises(ValueError, match=r"results/mini.json: not what sv results record writes"):
+            act(recorded)
+
+
 def test_trials_of_a_further_set_do_not_keep_systems_from_being_tested(tmp_path, write_folders, add_set) -> None:
     folders = write_folders(tmp_path, SYSTEMS)
     add_set(folders, "held_out", num_speakers=5)

@@ -178,9 +178,11 @@ def test_golden_training_step(published_weights, published_waveforms, golden) ->
 def test_golden_loss_of_rawnet3_in_training(published_weights, published_waveforms) -> None:
     # With two rows its last normalisation is ill-conditioned: the published code itself gives 0.5676 in single and
     # 0.5485 in double precision, and gradients of twice to eight times the norm. Those are compared in evaluation.
-    model = load("rawnet3", published_weights("rawnet3")).train()
+    # In single precision ours gives 0.5676 or, on a processor without AVX-512, 0.5621; so it is compared in double.
+    model = load("rawnet3", published_weights("rawnet3")).train().double()
     with torch.no_grad():
-        assert model.embed(published_waveforms(48240)).square().mean().item() == pytest.approx(0.567635, rel=2e-3)
+        found = model.embed(published_waveforms(48240).double()).square().mean().item()
+    assert found == pytest.approx(0.5485, abs=2e-3)
 
 
 def test_golden_gradients_of_rawnet3(published_weights, published_waveforms) -> None:

@@ -33,7 +33,8 @@ def test_pairs_of_filters_by_numbers_of_the_published_code() -> None:
 def test_initial_bands_in_either_precision() -> None:
     np.testing.assert_allclose(sinc_filters(128).low_hz[:2].detach().flatten(), [30.0, 44.2030], atol=5e-5)
     expected = [30.000019, 44.202950, 58.682335]
-    np.testing.assert_allclose(sinc_pairs(128, 10).low_hz[:3].detach().flatten(), expected, atol=1e-6)
+    # To the rounding of the processor's float32 logarithm: 8e-5 Hz without AVX-512.
+    np.testing.assert_allclose(sinc_pairs(128, 10).low_hz[:3].detach().flatten(), expected, rtol=5e-6)
 
 
 def test_the_two_windows_are_close_but_not_the_same() -> None:

@@ -17,7 +17,15 @@ from local.noises import NOISES, Noise, own_noise
 from sv.base.layout import AUDIO_SUFFIXES
 from sv.base.numbers import COUNT, SEED, SHARE
 
-RESERVED = ("clean", "speech", "reverb", "codec", "clip", "far")  # other kinds of condition, and MUSAN's speech
+RESERVED = (
+    "clean",
+    "speech",
+    "crowd",
+    "reverb",
+    "codec",
+    "clip",
+    "far",
+)  # other kinds of condition or noise, MUSAN's speech
 PARTS = ("train", "test")
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sv.base.config import ConfigError, load_json, load_toml
-from sv.base.layout import feature_set
+from sv.base.layout import CROWD, feature_set
 
 NOISES = ("noise", "music", "babble")  # of a system that does not say, as AugmentConfig has it
 SAMPLERS = ("diff_sv", "embedding_diffusion")  # models that draw noise when they embed, unless they are told not to
@@ -35,11 +35,12 @@ def lookup(tables: Mapping[str, Any], key: str, default: str) -> Any:
 
 
 def noises(augment: Mapping[str, Any]) -> list[str]:
-    """Types of noise of an [augment] table, each once; of a sum like "babble+music" its parts."""
+    """Types of noise of an [augment] table that have folders, each once; of a sum like "babble+music" its parts."""
     if augment.get("noise_prob", 1) == 0:
         return []
     named = augment.get("noises", NOISES)
-    return list(dict.fromkeys(part for name in named for part in str(name).split("+")))
+    parts = dict.fromkeys(part for name in named for part in str(name).split("+"))
+    return [part for part in parts if part != CROWD]
 
 
 def answer(tables: Mapping[str, Any], question: str) -> str:

@@ -15,6 +15,7 @@ AUDIO_SUFFIXES = tuple(
     .split()
 )  # fmt: skip
 CLEAN = "clean"
+CROWD = "crowd"  # a noise type of training alone: babble of the training set's own utterances
 FAR = "far"  # a room, then noise at an SNR, at a lower level
 REVERB_SIZES = ("small", "medium", "large")  # of simulated rooms
 CODECS = ("gsm", "opus", "mp3", "vorbis", "telephone")

@@ -1,12 +1,13 @@
 """Augmentation: draws of noise, room and channel that are rendered here or written as lhotse cuts."""
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from sv.base.layout import SAMPLING_RATE
+from sv.base.layout import CROWD, SAMPLING_RATE
 from sv.data.audio import BadAudio, is_pipe
 from sv.data.manifests import cut_of, import_lhotse
 from sv.data.mixing import noise_gain, power, reverberate
@@ -15,6 +16,7 @@ from sv.data.utterances import read_utterances
 from sv.kaldi.scp import DataDirError, byte_order
 
 MAX_REDRAWS = 20  # of a stretch of noise that turns out to be digital silence
+OF_TALKERS = ("babble", CROWD)  # categories of which several recordings are summed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +30,12 @@ class AugmentConfig:
     one_of : bool
         An utterance gets a room or noise, never both: a room with `reverb_prob`, else noise with `noise_prob`.
     noises : tuple of str
-        Categories, drawn uniformly; "babble+music" sums what both draw.
+        Categories, drawn uniformly; "babble+music" sums what both draw. "crowd" is babble of the training set's own
+        utterances, none of them the speaker's.
     snr_db : (low, high)
         Drawn uniformly.
     music_snr_db, babble_snr_db : (low, high), optional
-        Of these categories, where they differ.
+        Of these categories, where they differ; a crowd is babble.
     num_babble : (low, high)
         Talkers in babble, drawn uniformly, both inclusive.
     speeds : tuple of float
@@ -71,7 +74,8 @@ class AugmentConfig:
 
     def snr_range(self, category: str) -> tuple[float, float]:
         """Lowest and highest SNR of a category in dB."""
-        return {"music": self.music_snr_db, "babble": self.babble_snr_db}.get(category) or self.snr_db
+        own = {"music": self.music_snr_db, "babble": self.babble_snr_db, CROWD: self.babble_snr_db}
+        return own.get(category) or self.snr_db
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +117,15 @@ class Recordings:
         if pipes := [key for key in self.ids if is_pipe(self.utterances[key].path)]:
             raise DataDirError(f"{data_dir}/wav.scp: {pipes[0]!r} is a pipe; noise is read from files only")
 
+    @property
+    def available(self) -> int:
+        """Number of recordings that can be summed."""
+        return len(self.ids)
+
+    def choose(self, rng: np.random.Generator, count: int, speaker: int | None) -> list[str]:
+        """Draw different recordings; the speaker whom they are mixed with is none of theirs."""
+        return [self.ids[i] for i in rng.choice(len(self.ids), size=count, replace=False)]
+
     def read(self, key: str, start: int = 0, num_samples: int | None = None) -> np.ndarray:
         """Samples of one recording."""
         return self.utterances[key].read(start, num_samples)
@@ -147,6 +160,12 @@ class NoiseLibrary:
                 raise DataDirError(f"{path}/segments: impulse responses are whole files; write the parts out")
         self._drawn = (), np.empty(0)  # what was read for the last draw, which is usually rendered next
 
+    def with_crowd(self, crowd: Recordings) -> "NoiseLibrary":
+        """The library with the utterances of a training set beside it."""
+        library = copy.copy(self)
+        library.noises = {**self.noises, CROWD: crowd}
+        return library
+
     def check(self, config: AugmentConfig) -> None:
         """Raise ValueError if the configuration asks for what the library does not have."""
         absent = [part for category in config.noises for part in parts_of(category) if part not in self.noises]
@@ -157,8 +176,10 @@ class NoiseLibrary:
         if config.channel_prob > 0 and self.channels is None:
             raise ValueError("[augment] channel_prob > 0, but there are no channels; run local/make_channels.py")
 
-    def draw(self, rng: np.random.Generator, config: AugmentConfig, num_samples: int) -> Draw:
-        """Draw the augmentation of a training utterance of `num_samples`."""
+    def draw(
+        self, rng: np.random.Generator, config: AugmentConfig, num_samples: int, speaker: int | None = None
+    ) -> Draw:
+        """Draw the augmentation of a training utterance of `num_samples`, whose speaker is in no crowd behind it."""
         rir = channel = category = None
         if rng.random() < config.reverb_prob:
             rir = self.rirs.ids[rng.integers(len(self.rirs.ids))]
@@ -168,16 +189,17 @@ class NoiseLibrary:
             category = config.noises[rng.integers(len(config.noises))]
         if category is None:
             return Draw(rir=rir, channel=channel)
-        return replace(self._noisy(rng, config, category, num_samples), rir=rir, channel=channel)
-
-    def _noisy(self, rng: np.random.Generator, config: AugmentConfig, category: str, num_samples: int) -> Draw:
         snr_db = float(rng.uniform(*config.snr_range(category)))
-        return Draw(
-            category=category, snr_db=snr_db, pieces=self.draw_noise(rng, category, num_samples, config.num_babble)
-        )
+        pieces = self.draw_noise(rng, category, num_samples, config.num_babble, speaker)
+        return Draw(category=category, snr_db=snr_db, pieces=pieces, rir=rir, channel=channel)
 
     def draw_noise(
-        self, rng: np.random.Generator, category: str, num_samples: int, num_babble: tuple[int, int] = (3, 6)
+        self,
+        rng: np.random.Generator,
+        category: str,
+        num_samples: int,
+        num_babble: tuple[int, int] = (3, 6),
+        speaker: int | None = None,
     ) -> tuple[NoisePiece, ...]:
         """Stretches of one recording, or of several different ones for babble, that cover `num_samples`.
 
@@ -193,7 +215,11 @@ class NoiseLibrary:
         """
         counts = {part: self._count(rng, part, num_babble) for part in parts_of(category)}
         for _ in range(MAX_REDRAWS):
-            covers = [cover for part, count in counts.items() for cover in self._covers(rng, part, count, num_samples)]
+            covers = [
+                self._cover(rng, self.noises[part], key, num_samples)
+                for part, count in counts.items()
+                for key in self.noises[part].choose(rng, count, speaker)
+            ]
             parts = [self._read_pieces(category, cover, num_samples) for cover in covers]
             if all(part.any() for part in parts):
                 pieces = tuple(piece for cover in covers for piece in cover)
@@ -202,22 +228,15 @@ class NoiseLibrary:
         raise BadAudio(f"{category}: {MAX_REDRAWS} draws in a row were silent")
 
     def _count(self, rng: np.random.Generator, category: str, num_babble: tuple[int, int]) -> int:
-        if category != "babble":
+        if category not in OF_TALKERS:
             return 1
-        available = len(self.noises[category].ids)
+        available = self.noises[category].available
         if available < num_babble[1]:
             raise DataDirError(
-                f"babble: up to {num_babble[1]} different recordings are summed, there are {available}; "
+                f"{category}: up to {num_babble[1]} different recordings are summed, there are {available}; "
                 "add speech recordings, or lower num_babble"
             )
         return int(rng.integers(num_babble[0], num_babble[1] + 1))
-
-    def _covers(
-        self, rng: np.random.Generator, category: str, count: int, num_samples: int
-    ) -> list[tuple[NoisePiece, ...]]:
-        recordings = self.noises[category]
-        chosen = rng.choice(len(recordings.ids), size=count, replace=False)
-        return [self._cover(rng, recordings, recordings.ids[i], num_samples) for i in chosen]
 
     def _recordings(self, category: str, key: str) -> Recordings:
         return next(self.noises[part] for part in parts_of(category) if key in self.noises[part].utterances)

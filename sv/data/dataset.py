@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from sv.base.layout import CROWD
 from sv.base.seeding import generator
 from sv.data.audio import BadAudio, tile_to
-from sv.data.augment import AugmentConfig, NoiseLibrary
+from sv.data.augment import AugmentConfig, NoiseLibrary, parts_of
+from sv.data.crowd import Crowd
 from sv.data.index import UtteranceIndex
 from sv.data.manifests import cut_of, repeat_cut, write_jsonl_gz
 from sv.data.perturb import perturb
@@ -68,6 +70,8 @@ class TrainingSet(Dataset):
     def __init__(
         self, index: UtteranceIndex, num_samples: int, augment: AugmentConfig, noise: NoiseLibrary, seed: int
     ) -> None:
+        if any(CROWD in parts_of(category) for category in augment.noises):
+            noise = noise.with_crowd(Crowd(index))
         noise.check(augment)
         self.index, self.num_samples, self.augment, self.noise, self.seed = index, num_samples, augment, noise, seed
         copies = range(len(augment.speeds))
@@ -100,7 +104,8 @@ class TrainingSet(Dataset):
     def draw(self, item: Item):
         """Draw the item's augmentation: room, channel and noise."""
         rng = generator(self.seed, "augment", item.epoch, self.name(item), item.view)
-        return self.noise.draw(rng, self.augment, self.num_samples)
+        speaker = int(self.index.speaker_ids[self.locate(item)[0]])
+        return self.noise.draw(rng, self.augment, self.num_samples, speaker)
 
     def _reference(self, item: Item) -> np.ndarray:
         row, speed = self.locate(item)

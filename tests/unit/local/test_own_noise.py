@@ -44,6 +44,7 @@ def test_names_and_folders_are_parted_at_names_alone() -> None:
     ("a+b=/x", "got 'a+b'"),
     ("babble=/x", "babble is the name of another noise or condition"),
     ("reverb=/x", "reverb is the name of another noise or condition"),
+    ("crowd=/x", "crowd is the name of another noise or condition"),
     ("a=/x,a=/y", "a is given twice"),
 ])  # fmt: skip
 def test_a_name_that_is_none_is_refused(text, message) -> None:

@@ -301,4 +301,5 @@ def test_the_noise_a_system_trains_with(tmp_path):
 
     assert noises("") == ",".join(AugmentConfig().noises) + "\n"
     assert noises('[augment]\nnoises = ["street", "babble+music", "music"]\n') == "street,babble,music\n"
+    assert noises('[augment]\nnoises = ["crowd", "noise+crowd"]\n') == "noise\n"  # the training set is its folder
     assert noises("[augment]\nnoise_prob = 0.0\n") == "\n"

@@ -10,10 +10,10 @@ from torch import Tensor
 from sv.base.config import ConfigError, load_toml
 from sv.embed.opening import ModelSource, find_source, load_source
 from sv.system.config import ParentConfig, SystemConfig, parse_system, system_to_dict
-from sv.train.steps import STEPS
+from sv.train.steps import LOSS_TYPES
 
 OF_THE_PARENT = ("features", "extract", "published", "parent")  # tables that an adaptation's file does not have
-FRONTEND = "adapt_frontend"
+FRONTEND, WCCN = "adapt_frontend", "adapt_wccn"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,9 @@ def _read(source: ModelSource, where: str) -> Parent:
 
 
 def load_adaptation(path: str | Path, parent: Parent) -> SystemConfig:
-    """Read an adaptation's TOML file; front end, segments and, but for [loss] type = "adapt_frontend", model are the parent's.
+    """Read an adaptation's TOML file; front end, segments and model are the parent's.
+
+    But that [loss] type = "adapt_frontend" puts a network before it, and "adapt_wccn" a linear map behind it.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def load_adaptation(path: str | Path, parent: Parent) -> SystemConfig:
     table = load_toml(path)
     loss = table.get("loss")
     kind = loss.get("type") if isinstance(loss, Mapping) else None
-    known = [name for name, (_, step) in STEPS.items() if step.adapts]
+    known = [name for name, (_, step) in LOSS_TYPES.items() if step.adapts]
     if kind not in known:
         raise ConfigError(f"{path}: 'loss.type' must be one of {', '.join(known)} to adapt a model, got {kind!r}")
     own = [key for key in (*OF_THE_PARENT, *(() if kind == FRONTEND else ("model",))) if key in table]
@@ -95,6 +97,8 @@ def load_adaptation(path: str | Path, parent: Parent) -> SystemConfig:
 
 
 def _model(table: Mapping[str, Any], inherited: Mapping[str, Any], kind: str, path: str) -> Mapping[str, Any]:
+    if kind == WCCN and inherited["type"] != "transformed":  # of one that has a map, that is changed
+        return {"type": "transformed", "extractor": dict(inherited)}
     if kind != FRONTEND:
         return inherited
     own = table.get("model", {})

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from sv.adaptation.evaluation import check_conditions, make_noisy_evaluation
-from sv.adaptation.parent import load_adaptation, open_parent
+from sv.adaptation.parent import Parent, load_adaptation
 from sv.base.config import ConfigError
 from sv.data.augment import AugmentConfig, NoiseLibrary
 from sv.data.dataset import TrainingSet, UtteranceIndex, load_batches
@@ -38,18 +38,17 @@ class AdaptationData:
 
 
 def adaptation_of(
-    config: Path, extractor: str, data: AdaptationData, seed: int, world: World
+    config: Path, parent: Parent, data: AdaptationData, seed: int, world: World
 ) -> tuple[SystemConfig, TrainingData]:
-    """System that adapts the model `extractor` as a TOML file says, and what it is trained on.
+    """System that adapts a model as a TOML file says, and what it is trained on.
 
     Raises
     ------
-    ConfigError, CheckpointError
-        If the model cannot be adapted, or the file is not an adaptation's.
+    ConfigError
+        If the model cannot be adapted so, or the file is not an adaptation's.
     DataDirError
         If there is no clean audio to train on.
     """
-    parent = open_parent(extractor)
     system = load_adaptation(config, parent)
     check_augmented(system.augment, str(config))
     check_conditions(system.loss.held_out, data.library, str(config))

@@ -10,10 +10,13 @@ config.json has the hash of the model that it came from.
 import argparse
 from pathlib import Path
 
+from sv.adaptation.closed_form import fit_adaptation
+from sv.adaptation.parent import open_parent
 from sv.adaptation.training import AdaptationData, adaptation_of
 from sv.bin.common import command_parser, fail_in_one_line
 from sv.bin.training import augmentation_dirs, data_options, noise_library, on_all_ranks, probe_option, run_training
 from sv.train.distributed import World
+from sv.train.steps import CLOSED_FORMS
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -45,7 +48,14 @@ def train(args: argparse.Namespace, world: World) -> None:
         library=noise_library(args),
         augmentation_dirs=augmentation_dirs(args),
     )
-    run_training(args, *adaptation_of(args.config, args.extractor, data, args.seed, world), world)
+    parent = open_parent(args.extractor)
+    system, training = adaptation_of(args.config, parent, data, args.seed, world)
+    if system.loss_type not in CLOSED_FORMS:
+        run_training(args, system, training, world)
+    elif not args.probe:
+        fit_adaptation(system, training, parent.weights, args.exp_dir, world)
+    elif world.is_main:
+        print(f"probe: {system.name} is one pass over {training.summary}, without training")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from sv.data.trial_lists import Line
 from sv.enhancement.archive import EmbeddingArchive
 from sv.kaldi import DataDirError
 from sv.scoring.lda import train_lda
-from sv.scoring.speakers import speaker_statistics
+from sv.scoring.wccn import train_wccn
 from sv.system.config import SystemConfig
 from sv.system.folder import build_frontend
 from sv.train.steps.enhancement import LinearConfig
@@ -44,19 +44,18 @@ def fit_linear(config: LinearConfig, embeddings: np.ndarray, speakers: Sequence[
     Raises
     ------
     ValueError
-        If there are too few utterances for the covariance within speakers to be invertible, which LDA and WCCN need.
+        If there are too few utterances for the covariance within speakers to be invertible, which LDA needs, and WCCN without
+        shrinkage.
     """
     mean, dim = embeddings.mean(axis=0, dtype=np.float64), embeddings.shape[1]
     if config.kind == "mean":
         return mean, np.eye(dim)
+    if config.kind == "wccn":
+        return mean, train_wccn(embeddings, speakers, config.shrinkage)
     num_speakers = len(set(speakers))
     if len(embeddings) - num_speakers < dim:
         raise ValueError(
-            f"{config.kind} of {dim}-dimensional embeddings needs {num_speakers + dim} utterances of {num_speakers} speakers, "
+            f"LDA of {dim}-dimensional embeddings needs {num_speakers + dim} utterances of {num_speakers} speakers, "
             f"got {len(embeddings)}"
         )
-    if config.kind == "lda":
-        return mean, train_lda(embeddings, speakers, min(config.dim, dim, num_speakers - 1))[:, :-1]
-    statistics = speaker_statistics(embeddings, speakers)
-    within = statistics.scatter / (len(embeddings) - num_speakers)
-    return mean, np.linalg.cholesky(np.linalg.inv(within)).T
+    return mean, train_lda(embeddings, speakers, min(config.dim, dim, num_speakers - 1))[:, :-1]

@@ -30,6 +30,7 @@ from sv.models.rawnet.rawnet3 import RawNet3, RawNet3Config
 from sv.models.redimnet2 import ReDimNet2, ReDimNet2Config
 from sv.models.resnet import SEResNet, SEResNetConfig
 from sv.models.resnet_se34 import ResNetSE34L, ResNetSE34LConfig, ResNetSE34V2, ResNetSE34V2Config
+from sv.models.transformed import TransformedConfig, TransformedNetwork
 from sv.models.vggvox import VGGVox, VGGVoxConfig
 
 MODELS = {
@@ -56,5 +57,6 @@ MODELS = {
     "embedding_mlp": (EmbeddingMLPConfig, EmbeddingMLP),
     "diff_sv": (DiffSVConfig, DiffSV),
     "enhanced": (EnhancedConfig, EnhancedNetwork),
+    "transformed": (TransformedConfig, TransformedNetwork),
     "ge2e_lstm": (GE2ELSTMConfig, GE2ELSTM),
 }

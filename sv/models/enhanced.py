@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from sv.base.config import ConfigError, from_dict, shown
+from sv.base.config import shown
 from sv.models.blocks import initialise
 from sv.models.exu_net import Decoding, EncoderDecoder
+from sv.models.nested import inner_network, inner_record
 from sv.models.network import Network
 from sv.models.output import Embedded
 from sv.models.resnet import TrunkConfig
-
-WHERE = "model.extractor"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +51,7 @@ class EnhancedConfig:
     @cached_property
     def inner(self) -> Any:
         """Record of the extractor."""
-        from sv.models import MODELS  # which knows this module, too
-
-        table = dict(self.extractor)
-        kind = table.pop("type", None)
-        if kind not in MODELS or kind == "enhanced":
-            raise ConfigError(f"{WHERE}: 'type' must be that of an extractor, got {shown(kind)}")
-        return from_dict(MODELS[kind][0], table, WHERE)
+        return inner_record(self.extractor, ("enhanced",))
 
     @cached_property
     def trunk(self) -> TrunkConfig:
@@ -127,11 +120,9 @@ class EnhancedNetwork(Network):
 
     def __init__(self, config: EnhancedConfig) -> None:
         super().__init__()
-        from sv.models import MODELS
-
         self.config = config
         self.enhancer = Enhancer(config.trunk)
-        self.extractor = MODELS[config.extractor["type"]][1](config.inner)
+        self.extractor = inner_network(config.extractor, config.inner)
         self.background = Background(config.trunk) if config.background else None
 
     def embed(self, features: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 from sv.base.config import ConfigError, UnknownKeyError, load_toml
 from sv.base.settings import with_settings
 from sv.system.config import SystemConfig, parse_system
-from sv.train.steps import STEPS
+from sv.train.steps import LOSS_TYPES
 
 ANY_PARENT = {"features": {"type": "fbank"}, "model": {"type": "campplus"}}  # in place of what --extractor names
 
@@ -84,7 +84,7 @@ def _system_of(tables: Mapping[str, Any], where: str) -> SystemConfig:
     """The system of a file; of one that adapts a trained model, whatever that is, with any model in its place."""
     loss = tables.get("loss")
     kind = loss.get("type") if isinstance(loss, Mapping) else None
-    if not isinstance(kind, str) or kind not in STEPS or not STEPS[kind][1].adapts:
+    if not isinstance(kind, str) or kind not in LOSS_TYPES or not LOSS_TYPES[kind][1].adapts:
         return parse_system(tables, where)
     own = dict(tables.get("model", {}))
     model = {"type": "enhanced", **own, "extractor": ANY_PARENT["model"]} if own else ANY_PARENT["model"]

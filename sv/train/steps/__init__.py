@@ -11,10 +11,12 @@ from sv.losses import LOSSES
 from sv.train.steps.adaptation import (
     AdapterAdaptation,
     AdaptersConfig,
+    ClosedFormAdaptation,
     FrontendAdaptation,
     FrontendConfig,
     FullAdaptation,
     FullConfig,
+    WCCNConfig,
 )
 from sv.train.steps.classification import ClassificationConfig, ClassificationStep
 from sv.train.steps.criteria import CriterionConfig, with_options
@@ -43,7 +45,8 @@ STEPS: dict[str, tuple[type, type[StepModule]]] = {
     "adapt_adapters": (AdaptersConfig, AdapterAdaptation),
     "adapt_frontend": (FrontendConfig, FrontendAdaptation),
 }
-CLOSED_FORMS = {"linear": (LinearConfig, ClosedForm)}  # fitted, not trained
+# Fitted, not trained.
+CLOSED_FORMS = {"linear": (LinearConfig, ClosedForm), "adapt_wccn": (WCCNConfig, ClosedFormAdaptation)}
 LOSS_TYPES = STEPS | CLOSED_FORMS
 
 
@@ -64,9 +67,9 @@ def waveform_step(loss_type: str, where: str) -> type[StepModule]:
     ConfigError
         Naming the file `where` and what trains it, if the loss is one of embeddings, or adapts a model.
     """
-    if loss_type in CLOSED_FORMS:
+    if loss_type == "linear":
         raise ConfigError(f'{where}: loss.type = "{loss_type}" is fitted in closed form by sv.bin.train_enhancement')
-    step = STEPS[loss_type][1]
+    step = LOSS_TYPES[loss_type][1]
     if step.reads == "embeddings":
         raise ConfigError(
             f'{where}: loss.type = "{loss_type}" reads embeddings; train it with sv.bin.train_enhancement'

@@ -114,6 +114,25 @@ class FrontendConfig(AdaptationConfig):
         require(self, not_negative=("feature_mse", "mixture"))
 
 
+@dataclass(frozen=True, kw_only=True)
+class WCCNConfig:
+    """Adaptation by a linear map of the embeddings, in closed form: the only one that needs speaker labels.
+
+    Attributes
+    ----------
+    shrinkage : float, at least 0
+        See `sv.scoring.wccn.train_wccn`.
+    held_out : tuple of (noise, SNR in dB)
+        As of `AdaptationConfig`; nothing is chosen by them here.
+    """
+
+    shrinkage: float = 1.0
+    held_out: tuple[tuple[str, float], ...] = (("babble", 0.0), ("noise", 0.0), ("music", 0.0))
+
+    def __post_init__(self) -> None:
+        require(self, not_negative=("shrinkage",))
+
+
 class AdaptationStep(StepModule):
     """Base of the steps: the joint loss of student and teacher.
 
@@ -286,6 +305,10 @@ class FrontendAdaptation(AdaptationStep):
             parts = enhanced, found.background.float()
             losses["mixture"] = mixture_consistency(*parts, heard, self.frontend.log_unit)
         return losses
+
+
+class ClosedFormAdaptation(AdaptationStep):
+    """Stands for the step of a map that `sv.adaptation.closed_form` fits."""
 
 
 def cosines(rows: Tensor) -> Tensor:

@@ -88,16 +88,19 @@ class LinearConfig:
         "wccn": the covariance within speakers becomes the identity (Hatch et al. 2006, Interspeech).
     dim : int
         That LDA keeps, or as many as there are, or one fewer than speakers.
+    shrinkage : float
+        Of WCCN, see `sv.scoring.wccn.train_wccn`.
     noisy_copies : int
         Of each utterance, trained on beside the clean one; see `EnhancementConfig`.
     """
 
     kind: Literal["mean", "lda", "wccn"] = "mean"
     dim: int = 200
+    shrinkage: float = 0.0
     noisy_copies: int = 0
 
     def __post_init__(self) -> None:
-        require(self, at_least_one=("dim",), not_negative=("noisy_copies",))
+        require(self, at_least_one=("dim",), not_negative=("shrinkage", "noisy_copies"))
 
     @property
     def list_kind(self) -> Literal["normal"]:
@@ -109,6 +112,7 @@ class ClosedForm:
     """Stands for the step of a system that is fitted by `sv.enhancement.apply.fit_linear`; [batches] are not used."""
 
     batches = StepModule.batches
+    adapts = False
     reads = "embeddings"
     check = StepModule.check
 

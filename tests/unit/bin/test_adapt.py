@@ -11,11 +11,13 @@ import torch
 
 import sv
 from sv.base.files import sha256_of
-from sv.bin import adapt
+from sv.bin import adapt, export
 from sv.bin import train as train_command
 from sv.kaldi import Trials, write_data_dir, write_table, write_trials
+from sv.scoring.wccn import train_wccn
 from sv.system.config import parse_system
 from sv.system.folder import build_model, load_model, read_system, write_system
+from sv.train import checkpoint
 from sv.train.loop import Trainer
 
 SIZES = {"adapt_full": "share = 0.5", "adapt_adapters": "rank = 2", "adapt_frontend": "feature_mse = 0.1"}
@@ -251,7 +253,7 @@ def test_a_corpus_without_clean_audio_is_named(words, corpus, tmp_path, fails) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("adapt_full", "pairs"), "'loss.type' must be one of adapt_full, adapt_adapters, adapt_frontend to adapt a"),
+        (("adapt_full", "pairs"), "'loss.type' must be one of adapt_full, adapt_adapters, adapt_frontend, adapt_wccn to adapt a"),
         (("[augment]", '[features]\ntype = "fbank"\n[augment]'), "'features' is that of --extractor; remove the table"),
         (("[augment]", '[model]\ntype = "exu_net"\n[augment]'), "'model' is that of --extractor; remove the table"),
         (('["noise", 0.0]', '["babble", 0.0]'), "loss.held_out: no recordings of 'babble'; there are noise"),
@@ -285,3 +287,103 @@ def test_the_other_command_names_this_one(words, tmp_path, fails) -> None:
     folders = [word for name in ("train-dir", "valid-dir", "exp-dir") for word in (f"--{name}", str(tmp_path / name))]
     said = fails(train_command.main, "--config", config, *folders)
     assert 'loss.type = "adapt_full" adapts a trained model; train it with sv.bin.adapt' in said
+
+
+CLOSED = """
+[loss]
+type = "adapt_wccn"
+shrinkage = {shrinkage}
+held_out = [["noise", 0.0]]
+[augment]
+noises = ["noise", "crowd"]
+num_babble = [1, 2]
+[batches]
+type = "shuffled"
+batch_size = 4
+repeats = 6
+[train]
+num_epochs = 1
+crop_samples = 3000
+num_workers = 0
+"""
+SAMPLES = np.random.default_rng(3).normal(size=9000).astype(np.float32) * 0.1
+
+
+@pytest.fixture
+def adapted(words, tmp_path):
+    """adapted(shrinkage, exp): the folder that the command makes."""
+
+    def build(shrinkage=1.0, exp="exp", **options):
+        adapt.main(words("adapt_wccn", exp=exp, config=CLOSED.format(shrinkage=shrinkage), **options))
+        return tmp_path / exp
+
+    return build
+
+
+def test_the_result_is_its_parent_and_a_map_of_the_embeddings(adapted, folder) -> None:
+    exp = adapted()
+    (_, frontend, parent), (_, _, result) = load_model(folder / "model"), load_model(exp)
+    features = frontend(torch.from_numpy(SAMPLES)[None])
+    with torch.no_grad():
+        torch.testing.assert_close(result.embed(features), parent.embed(features) @ result.transform.T)
+    size = result.transform[0, 0]
+    assert not torch.allclose(result.transform / size, torch.eye(len(result.transform)), atol=1e-2)
+    heard = sv.load(exp).embed(SAMPLES, rate=16_000)
+    assert not np.allclose(heard, sv.load(folder / "model").embed(SAMPLES, rate=16_000), atol=1e-3)
+
+
+def test_the_map_is_of_augmented_crops_of_length_one(adapted, folder, monkeypatch) -> None:
+    heard = {}
+
+    def watched(embeddings, speakers, shrinkage):
+        heard.update(embeddings=embeddings, speakers=speakers, shrinkage=shrinkage)
+        return train_wccn(embeddings, speakers, shrinkage)
+
+    monkeypatch.setattr("sv.adaptation.closed_form.train_wccn", watched)
+    exp = adapted(shrinkage=0.25)
+    np.testing.assert_allclose(np.linalg.norm(heard["embeddings"], axis=1), 1, rtol=1e-5)
+    assert (len(heard["embeddings"]), set(heard["speakers"]), heard["shrinkage"]) == (24, {0, 1}, 0.25)
+    assert len(np.unique(heard["embeddings"], axis=0)) == 24
+    system = read_system(exp)
+    assert (system.name, system.model_type, system.num_speakers) == ("adapt_wccn-model", "transformed", 2)
+    assert system.parent.weights_sha256 == sha256_of(folder / "model/checkpoints/best.pt")
+    assert 0 <= checkpoint.load_weights(exp / "checkpoints/best.pt")["valid_eer"] <= 100
+
+
+def test_again_it_is_the_same_and_on_top_of_itself_one_map(adapted, tmp_path) -> None:
+    first, second = adapted(), adapted(exp="second")
+    assert sha256_of(first / "checkpoints/best.pt") == sha256_of(second / "checkpoints/best.pt")
+    system, _, model = load_model(adapted(exp="third", extractor=first))
+    assert (system.model, system.name) == (read_system(first).model, "adapt_wccn-exp")
+    own = load_model(first)[2]
+    assert torch.equal(model.extractor.fc.weight, own.extractor.fc.weight)
+    assert not torch.allclose(model.transform, own.transform)
+
+
+def test_by_gradients_it_is_adapted_as_any_model(adapted, words, tmp_path) -> None:
+    first = adapted()
+    adapt.main(words("adapt_adapters", exp="more", extractor=first))
+    assert read_system(tmp_path / "more").model_type == "transformed"
+    assert not torch.equal(load_model(first)[2].transform, load_model(tmp_path / "more")[2].transform)
+
+
+def test_it_exports(adapted, tmp_path) -> None:
+    export.main(["--model", str(adapted()), "--format", "torchscript", str(tmp_path / "model.pt")])
+    assert (tmp_path / "model.pt").is_file()
+
+
+def test_what_cannot_be_fitted_or_kept_is_one_line(words, corpus, tmp_path, fails, adapted, capsys) -> None:
+    few = CLOSED.format(shrinkage=0).replace("repeats = 6", "repeats = 1")
+    said = fails(adapt.main, *words("adapt_wccn", config=few))
+    assert "embeddings needs" in said and "got 4; or a shrinkage above 0" in said
+    assert not (tmp_path / "exp").exists()
+    said = fails(adapt.main, *words("adapt_wccn", config=CLOSED.format(shrinkage=-1)))
+    assert "shrinkage" in said
+    (tmp_path / "exp/checkpoints").mkdir(parents=True)
+    torch.save({"model": {}}, tmp_path / "exp/checkpoints/best.pt")
+    said = fails(adapt.main, *words("adapt_wccn", config=CLOSED.format(shrinkage=1)))
+    assert "weights that no training of this system made here" in said
+    capsys.readouterr()
+    adapt.main([*words("adapt_wccn", exp="none", config=CLOSED.format(shrinkage=1)), "--probe", "2"])
+    assert capsys.readouterr().out.startswith("probe: adapt_wccn-model is one pass over ")
+    assert not (tmp_path / "none").exists()

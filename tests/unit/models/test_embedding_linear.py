@@ -56,7 +56,7 @@ def test_lda_keeps_what_tells_speakers_apart(labelled) -> None:
 def test_too_few_utterances_are_refused(labelled) -> None:
     rows = [*range(0, 120, 6), 1, 7, 13, 19]
     vectors, speakers = labelled[0][rows], [labelled[1][row] for row in rows]
-    with pytest.raises(ValueError, match="wccn of 5-dimensional embeddings needs 25 utterances of 20 speakers, got 24"):
+    with pytest.raises(ValueError, match="5-dimensional embeddings needs 25 utterances of 20 speakers, got 24"):
         fit_linear(LinearConfig(kind="wccn"), vectors, speakers)
 
 

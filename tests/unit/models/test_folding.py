@@ -79,6 +79,10 @@ SETTINGS = [
             "extractor": {"type": "se_resnet", "num_mel_bins": 16, "channels": [4, 4, 8, 8], "blocks": [1, 1, 1, 1]},
         },
     ),
+    (
+        "transformed",
+        {"extractor": {"type": "se_resnet", "num_mel_bins": 16, "channels": [4, 4, 8, 8], "blocks": [1, 1, 1, 1]}},
+    ),
     ("plain_resnet", {"num_mel_bins": 16, "channels": 4, "blocks": (1, 1, 2, 1)}),
     ("plain_resnet", {"num_mel_bins": 16, "channels": 4, "blocks": (1, 2, 1, 1), "bottleneck": True}),
     ("campplus", {"num_mel_bins": 16, "head_channels": 4, "init_channels": 8, "growth": 4, "blocks": (2, 3, 1)}),
@@ -116,7 +120,9 @@ def randomised(name: str, settings: dict) -> tuple[torch.nn.Module, torch.Tensor
     """A small network in float64 whose norms have random weights and statistics, and features for it."""
     torch.manual_seed(0)
     config_class, module = MODELS[name]
-    config = config_class(**({} if name in ("ge2e_lstm", "enhanced") else {"embedding_dim": 5}) | settings)
+    config = config_class(
+        **({} if name in ("ge2e_lstm", "enhanced", "transformed") else {"embedding_dim": 5}) | settings
+    )
     model = module(config).double().eval()
     for layer in model.modules():
         if isinstance(layer, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
@@ -127,6 +133,8 @@ def randomised(name: str, settings: dict) -> tuple[torch.nn.Module, torch.Tensor
                 torch.nn.init.uniform_(layer.bias, -1, 1)
     if name == "enhanced":
         torch.nn.init.normal_(model.enhancer.uconv_4.weight)  # at first it adds nothing
+    if name == "transformed":
+        torch.nn.init.normal_(model.transform)
     if name == "embedding_diffusion":
         for layer in (model.out[-1], *(block.out_layers[-1] for block in model.res_blocks)):
             layer.reset_parameters()  # at first it estimates zero

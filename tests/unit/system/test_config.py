@@ -33,6 +33,7 @@ ALLOWED = {
     "adapt_full": {"pairs", "speakers", "shuffled"},
     "adapt_adapters": {"pairs", "speakers", "shuffled"},
     "adapt_frontend": {"pairs", "speakers", "shuffled"},
+    "adapt_wccn": {"pairs", "speakers", "shuffled"},
     "enhancement": {"shuffled"},
     "embedding_diffusion": {"shuffled"},
     "linear": {"pairs", "speakers", "shuffled"},

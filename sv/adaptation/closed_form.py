@@ -1,4 +1,4 @@
-"""Adaptation in closed form: a linear map behind the extractor, of its embeddings of augmented crops."""
+"""Adaptation in closed form: an affine map behind the extractor, of its embeddings of augmented crops."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +12,7 @@ from sv.base.layout import ModelFolder
 from sv.base.log import get_logger
 from sv.data.dataset import Batch
 from sv.models.folding import for_inference
+from sv.models.transformed import TransformedNetwork
 from sv.scoring.wccn import train_wccn
 from sv.system.config import SystemConfig
 from sv.system.folder import build_frontend, build_model, write_system
@@ -25,7 +26,8 @@ def fit_adaptation(
 ) -> None:
     """Fit the map that [loss] type = "adapt_wccn" describes, of the first epoch's crops, and write a model folder.
 
-    Each embedding counts with length 1, as its cosine does. The ranks share the crops.
+    The mean is that of all crops, each embedding with length 1, as its cosine has it. A model that was adapted so before gets
+    another map in place of that one. The ranks share the crops.
 
     Parameters
     ----------
@@ -44,14 +46,15 @@ def fit_adaptation(
     folder = ModelFolder(exp_dir)
     best.check_trained(folder.best)
     frontend, model = build_frontend(system).to(world.device), build_model(system).to(world.device).eval()
-    model.start_from(weights)
-    embeddings, speakers = embed_crops(frontend, model, data.plan.batches(0, 0), world)
+    start_from(model, weights)
+    embeddings, speakers = embed_crops(frontend, model.extractor, data.plan.batches(0, 0), world)
     try:
-        fitted = torch.from_numpy(train_wccn(embeddings, speakers, system.loss.shrinkage)).to(world.device)
+        transform = train_wccn(embeddings, speakers, system.loss.shrinkage)
     except ValueError as error:
         raise ConfigError(f"{system.name}: {error}") from error
     with torch.no_grad():
-        model.transform.copy_(fitted @ model.transform.double())
+        model.mean.copy_(torch.from_numpy(embeddings.mean(axis=0, dtype=np.float64)))
+        model.transform.copy_(torch.from_numpy(transform))
     scores = data.make_evaluation(frontend)(model)
     if not world.is_main:
         return
@@ -61,12 +64,18 @@ def fit_adaptation(
     checkpoint.save(folder.best, {"model": model.state_dict(), "step": 0, "valid_eer": scores["eer"]})
 
 
+def start_from(model: TransformedNetwork, weights: dict[str, Tensor]) -> None:
+    """Take the weights of such a network, or those of its extractor."""
+    own = set(weights) == set(model.state_dict())
+    (model if own else model.extractor).load_state_dict(weights)
+
+
 @torch.no_grad()
 def embed_crops(
-    frontend: nn.Module, model: nn.Module, batches: Iterable[Batch], world: World
+    frontend: nn.Module, extractor: nn.Module, batches: Iterable[Batch], world: World
 ) -> tuple[np.ndarray, np.ndarray]:
     """Embed the crops of all ranks' batches: (n, dim) vectors of length 1, and (n,) speakers."""
-    network, rows, speakers = for_inference(model), [], []
+    network, rows, speakers = for_inference(extractor), [], []
     for batch in batches:
         found = network.embed(frontend(batch.to(world.device).waveforms))
         rows.append(nn.functional.normalize(found).cpu().numpy())

@@ -61,7 +61,7 @@ def _read(source: ModelSource, where: str) -> Parent:
 def load_adaptation(path: str | Path, parent: Parent) -> SystemConfig:
     """Read an adaptation's TOML file; front end, segments and model are the parent's.
 
-    But that [loss] type = "adapt_frontend" puts a network before it, and "adapt_wccn" a linear map behind it.
+    But that [loss] type = "adapt_frontend" puts a network before it, and "adapt_wccn" an affine map behind it.
 
     Raises
     ------

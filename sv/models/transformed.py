@@ -1,6 +1,5 @@
-"""An extractor with a linear map of its embeddings, as adaptation in closed form makes it: `sv.adaptation.closed_form`."""
+"""An extractor with an affine map of its embeddings, as adaptation in closed form makes it: `sv.adaptation.closed_form`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -45,19 +44,15 @@ class TransformedConfig:
 
 
 class TransformedNetwork(Network):
-    """`transform @ embedding`; as built, the embedding itself."""
+    """`transform @ (embedding of length 1 - mean)`; as built, it changes no cosine."""
 
     def __init__(self, config: TransformedConfig) -> None:
         super().__init__()
         self.config = config
         self.extractor = inner_network(config.extractor, config.inner)
+        self.mean = nn.Parameter(torch.zeros(config.embedding_dim))
         self.transform = nn.Parameter(torch.eye(config.embedding_dim))
-
-    def start_from(self, weights: Mapping[str, Tensor]) -> None:
-        """Take the weights of such a network, or those of its extractor, whose embeddings then stay as they are."""
-        own = set(weights) == set(self.state_dict())
-        (self if own else self.extractor).load_state_dict(weights)
 
     def embed(self, features: Tensor) -> Tensor:
         """Embed (batch, mels, frames) features: (batch, embedding_dim)."""
-        return F.linear(self.extractor.embed(features), self.transform)
+        return F.linear(F.normalize(self.extractor.embed(features)) - self.mean, self.transform)

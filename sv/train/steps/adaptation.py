@@ -116,7 +116,7 @@ class FrontendConfig(AdaptationConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class WCCNConfig:
-    """Adaptation by a linear map of the embeddings, in closed form: the only one that needs speaker labels.
+    """Adaptation by an affine map of the embeddings, in closed form: the only one that needs speaker labels.
 
     Attributes
     ----------

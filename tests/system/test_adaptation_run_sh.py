@@ -51,6 +51,18 @@ def test_an_adapted_model_stands_beside_its_parent_in_the_report(work, recipe, f
     assert code == 0
     assert "nothing to do: every stage from 3 to 8 is up to date" in output
 
+    closed = tmp_path / "adapt_wccn.toml"  # of the result, in closed form, by two ranks
+    closed.write_text(
+        CONFIG.replace("adapt_full", "adapt_wccn").replace("similarity", "shrinkage").replace("0.0]]", "5.0]]")
+    )
+    options = ["--config", closed, "--extractor", result, "--stage", "4", "--stop-stage", "5", "--num-ranks", "2"]
+    code, output = finish(recipe(work, *options))
+    assert code == 0, output
+    mapped = exp / "adapt_wccn-adapt_full-parent"
+    assert read_system(mapped).parent.weights_sha256 == sha256_of(result / "checkpoints/best.pt")
+    found = read_vectors(mapped / "embeddings/voxceleb1_test-noise-snr0/xvector.scp")
+    assert found.keys() == vectors.keys()
+
 
 def test_an_adaptation_without_extractor_is_explained(recipe, finish, tmp_path) -> None:
     config = Path(__file__).parents[2] / "egs/voxceleb1/conf/adapt_full.toml"

@@ -55,7 +55,7 @@ def train(args: argparse.Namespace, world: World) -> None:
     elif not args.probe:
         fit_adaptation(system, training, parent.weights, args.exp_dir, world)
     elif world.is_main:
-        print(f"probe: {system.name} is one pass over {training.summary}, without training")
+        print(f"probe: {system.name}: not trained, but computed of one epoch's crops; {training.summary}")
 
 
 if __name__ == "__main__":

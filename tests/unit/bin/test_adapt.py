@@ -388,5 +388,5 @@ def test_what_cannot_be_fitted_or_kept_is_one_line(words, corpus, tmp_path, fail
     assert "weights that no training of this system made here" in said
     capsys.readouterr()
     adapt.main([*words("adapt_wccn", exp="none", config=CLOSED.format(shrinkage=1)), "--probe", "2"])
-    assert capsys.readouterr().out.startswith("probe: adapt_wccn-model is one pass over ")
+    assert capsys.readouterr().out.startswith("probe: adapt_wccn-model: not trained, but computed of ")
     assert not (tmp_path / "none").exists()

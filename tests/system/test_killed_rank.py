@@ -62,7 +62,7 @@ def test_every_architecture_that_trains_in_ranks_is_here():
 
     test_enhancement_run_sh.py and test_adaptation_run_sh.py run them in two ranks; tests/unit/bin/test_adapt.py kills the latter.
     """
-    others = {"embedding_diffusion", "embedding_linear", "embedding_mlp", "enhanced"}
+    others = {"embedding_diffusion", "embedding_linear", "embedding_mlp", "enhanced", "transformed"}
     assert {load_toml(CONF / f"{name}.toml")["model"]["type"] for name in SYSTEMS} == MODELS.keys() - others
 
 

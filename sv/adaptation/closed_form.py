@@ -11,8 +11,6 @@ from sv.base.config import ConfigError
 from sv.base.layout import ModelFolder
 from sv.base.log import get_logger
 from sv.data.dataset import Batch
-from sv.models.folding import for_inference
-from sv.models.transformed import TransformedNetwork
 from sv.scoring.wccn import train_wccn
 from sv.system.config import SystemConfig
 from sv.system.folder import build_frontend, build_model, write_system
@@ -46,7 +44,7 @@ def fit_adaptation(
     folder = ModelFolder(exp_dir)
     best.check_trained(folder.best)
     frontend, model = build_frontend(system).to(world.device), build_model(system).to(world.device).eval()
-    start_from(model, weights)
+    model.start_from(weights)
     embeddings, speakers = embed_crops(frontend, model.extractor, data.plan.batches(0, 0), world)
     try:
         transform = train_wccn(embeddings, speakers, system.loss.shrinkage)
@@ -64,20 +62,14 @@ def fit_adaptation(
     checkpoint.save(folder.best, {"model": model.state_dict(), "step": 0, "valid_eer": scores["eer"]})
 
 
-def start_from(model: TransformedNetwork, weights: dict[str, Tensor]) -> None:
-    """Take the weights of such a network, or those of its extractor."""
-    own = set(weights) == set(model.state_dict())
-    (model if own else model.extractor).load_state_dict(weights)
-
-
 @torch.no_grad()
 def embed_crops(
     frontend: nn.Module, extractor: nn.Module, batches: Iterable[Batch], world: World
 ) -> tuple[np.ndarray, np.ndarray]:
     """Embed the crops of all ranks' batches: (n, dim) vectors of length 1, and (n,) speakers."""
-    network, rows, speakers = for_inference(extractor), [], []
+    rows, speakers = [], []
     for batch in batches:
-        found = network.embed(frontend(batch.to(world.device).waveforms))
+        found = extractor.embed(frontend(batch.to(world.device).waveforms))
         rows.append(nn.functional.normalize(found).cpu().numpy())
         speakers.append(batch.speaker_ids.numpy())
     mine = np.concatenate(rows), np.concatenate(speakers)

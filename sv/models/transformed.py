@@ -1,5 +1,6 @@
 """An extractor with an affine map of its embeddings, as adaptation in closed form makes it: `sv.adaptation.closed_form`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -52,6 +53,11 @@ class TransformedNetwork(Network):
         self.extractor = inner_network(config.extractor, config.inner)
         self.mean = nn.Parameter(torch.zeros(config.embedding_dim))
         self.transform = nn.Parameter(torch.eye(config.embedding_dim))
+
+    def start_from(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the weights of such a network, or those of its extractor."""
+        own = set(weights) == set(self.state_dict())
+        (self if own else self.extractor).load_state_dict(weights)
 
     def embed(self, features: Tensor) -> Tensor:
         """Embed (batch, mels, frames) features: (batch, embedding_dim)."""

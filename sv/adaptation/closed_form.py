@@ -11,6 +11,7 @@ from sv.base.config import ConfigError
 from sv.base.layout import ModelFolder
 from sv.base.log import get_logger
 from sv.data.dataset import Batch
+from sv.embed.computing import TorchNetwork
 from sv.scoring.wccn import train_wccn
 from sv.system.config import SystemConfig
 from sv.system.folder import build_frontend, build_model, write_system
@@ -67,9 +68,9 @@ def embed_crops(
     frontend: nn.Module, extractor: nn.Module, batches: Iterable[Batch], world: World
 ) -> tuple[np.ndarray, np.ndarray]:
     """Embed the crops of all ranks' batches: (n, dim) vectors of length 1, and (n,) speakers."""
-    rows, speakers = [], []
+    network, rows, speakers = TorchNetwork(extractor), [], []
     for batch in batches:
-        found = extractor.embed(frontend(batch.to(world.device).waveforms))
+        found = network.embed(frontend(batch.to(world.device).waveforms))
         rows.append(nn.functional.normalize(found).cpu().numpy())
         speakers.append(batch.speaker_ids.numpy())
     mine = np.concatenate(rows), np.concatenate(speakers)

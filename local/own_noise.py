@@ -17,15 +17,8 @@ from local.noises import NOISES, Noise, own_noise
 from sv.base.layout import AUDIO_SUFFIXES
 from sv.base.numbers import COUNT, SEED, SHARE
 
-RESERVED = (
-    "clean",
-    "speech",
-    "crowd",
-    "reverb",
-    "codec",
-    "clip",
-    "far",
-)  # other kinds of condition or noise, MUSAN's speech
+# Other kinds of condition or training noise, and MUSAN's speech.
+RESERVED = ("clean", "speech", "crowd", "reverb", "codec", "clip", "far")
 PARTS = ("train", "test")
 
 

@@ -123,7 +123,7 @@ class Recordings:
         return len(self.ids)
 
     def choose(self, rng: np.random.Generator, count: int, speaker: int | None) -> list[str]:
-        """Draw different recordings; the speaker whom they are mixed with is none of theirs."""
+        """Draw different recordings; whoever speaks over them, who is in no noise corpus, changes nothing here."""
         return [self.ids[i] for i in rng.choice(len(self.ids), size=count, replace=False)]
 
     def read(self, key: str, start: int = 0, num_samples: int | None = None) -> np.ndarray:

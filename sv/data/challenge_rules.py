@@ -11,7 +11,8 @@ def voices_rules(augment: AugmentConfig) -> list[str]:
     """Rules of the VOiCES from a Distance Challenge 2019 that this augmentation breaks; empty if none.
 
     MUSAN's speech may not be mixed into training speech as babble: it is from LibriVox, as VOiCES is (evaluation plan,
-    arXiv:1902.10828). The recipes make babble of MUSAN's speech and of nothing else.
+    arXiv:1902.10828). The recipes make "babble" of MUSAN's speech and of nothing else,
+    and "crowd" of the training set.
     """
     with_babble = [category for category in augment.noises if "babble" in parts_of(category)]
     if augment.noise_prob > 0 and with_babble:

@@ -52,9 +52,7 @@ def test_an_adapted_model_stands_beside_its_parent_in_the_report(work, recipe, f
     assert "nothing to do: every stage from 3 to 8 is up to date" in output
 
     closed = tmp_path / "adapt_wccn.toml"  # of the result, in closed form, by two ranks
-    closed.write_text(
-        CONFIG.replace("adapt_full", "adapt_wccn").replace("similarity", "shrinkage").replace("0.0]]", "5.0]]")
-    )
+    closed.write_text(CONFIG.replace("adapt_full", "adapt_wccn").replace("similarity", "shrinkage"))
     options = ["--config", closed, "--extractor", result, "--stage", "4", "--stop-stage", "5", "--num-ranks", "2"]
     code, output = finish(recipe(work, *options))
     assert code == 0, output

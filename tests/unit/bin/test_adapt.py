@@ -375,7 +375,7 @@ def test_it_exports(adapted, tmp_path) -> None:
     assert (tmp_path / "model.pt").is_file()
 
 
-def test_what_cannot_be_fitted_or_kept_is_one_line(words, corpus, tmp_path, fails, adapted, capsys) -> None:
+def test_what_cannot_be_fitted_or_kept_is_one_line(words, tmp_path, fails, capsys) -> None:
     few = CLOSED.format(shrinkage=0).replace("repeats = 6", "repeats = 1")
     said = fails(adapt.main, *words("adapt_wccn", config=few))
     assert "embeddings needs" in said and "got 4; or a shrinkage above 0" in said

@@ -16,6 +16,7 @@ BASE = {"features": {"type": "log_mel"}, "model": {"type": "se_resnet"}}
     [
         ({}, True),
         ({"noises": ["noise", "music"]}, False),
+        ({"noises": ["noise", "crowd"]}, False),
         ({"noises": ["babble"]}, True),
         ({"noises": ["noise", "babble+music"]}, True),
         ({"noises": ["babble"], "noise_prob": 0.0}, False),

@@ -3,6 +3,7 @@
 sv results record mini egs/voxceleb1/RESULTS.md exp/mini/exu_net exp/mini/se_resnet --note "Synthetic corpus."
 sv results record enhancement RESULTS.md exp/exu_net exp/embedding_mlp_* --data data --against exu_net:cosine
 sv results record mini RESULTS.md exp/a exp/b --data data --backends cosine,plda      store the scores, too
+sv results record mini RESULTS.md exp/c --data data --keep     add a system to those recorded before, or replace it
 sv results verify RESULTS.md                      compute every figure again from the scores stored beside it
 sv results check egs/*/RESULTS.md                 fail if somebody edited a table by hand
 sv results update egs/voxceleb1/RESULTS.md        make its tables anew from results/*.json beside it
@@ -37,6 +38,7 @@ def record_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--against", action="append", default=[], metavar="SYSTEM:BACKEND", help=text)
     parser.add_argument("--data", type=Path, help="folder of the data directories: store the scores, for verify")
     parser.add_argument("--backends", type=_names, default=[], metavar="NAME,...", help="record these; default: all")
+    parser.add_argument("--keep", action="store_true", help="add to the table of NAME, or replace systems of it")
 
 
 def _names(text: str) -> list[str]:
@@ -62,7 +64,9 @@ def main(argv: list[str] | None = None) -> None:
     if args.command == "record":
         if args.against and not args.data:
             parser.error("--against needs --data")
-        others = (args.note, args.despite, args.against, args.data, args.backends)
+        if args.keep and not args.data:
+            parser.error("--keep needs --data")
+        others = (args.note, args.despite, args.against, args.data, args.backends, args.keep)
         record(args.markdown, args.name, args.systems, *others)
         update(args.markdown)
     else:

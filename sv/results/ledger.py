@@ -8,7 +8,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sv.base.config import load_json
+from sv.base.config import load_json, load_json_table
 from sv.base.files import atomic_write, write_text
 from sv.base.layout import ModelFolder
 from sv.results.breakdown import break_down_stored, groups_of, tables_of
@@ -45,10 +45,13 @@ def record(
     references: Sequence[str] = (),
     data: Path | None = None,
     backends: Sequence[str] = (),
+    keep: bool = False,
 ) -> None:
     """Copy the results of model folders to results/<name>.json beside a Markdown file, and give it a block if it has none.
 
     With the data directories, the scores are stored too, see `sv.results.score_files`, and figures are those of what is stored.
+    With `keep`, systems that were recorded before stay, but for those of the folders, and so do the note, the differences
+    allowed and the references, where none are given; the stored scores of what stays are verified first.
 
     Parameters
     ----------
@@ -58,30 +61,47 @@ def record(
         Folder of the data directories.
     backends : sequence of str
         Record these alone; all by default.
+    keep : bool, optional
+        Add to a table that is there, or replace systems of it; with `data`.
 
     Raises
     ------
     ValueError
-        If the systems cannot share a table, have the same name, or lack a back end; or as `sv.results.proof.store` does.
+        If the systems cannot share a table, have the same name, or lack a back end; if `keep` finds no stored scores, or others
+        than were recorded; or as `sv.results.proof.store` does.
     """
     models = [ModelFolder(folder) for folder in folders]
     systems = [_chosen(read_results(model.results), model, backends) for model in models]
     breakdowns = [load_json(model.breakdown) for model in models if model.breakdown.exists()]
-    path, files, differing = markdown.parent / "results" / f"{name}.json", {}, {}
+    path, files, differing, groups = markdown.parent / "results" / f"{name}.json", {}, {}, {}
+    before = _recorded(path) if keep else None
+    if before:
+        note, groups = note or before["note"], before.get("groups", {})
+        despite = [*dict.fromkeys([*before["despite"], *despite])]
+        references = references or before.get("pairs", {}).get("references", ())
     if data is not None:
-        systems, files = _stored(path, folders, systems, data, despite)
+        stay = _unlike(systems, before) if before else []
+        compare([*stay, *systems], despite)  # before the work
+        systems, files = _stored(path, folders, systems, data)
+        if before:
+            systems, files = _beside(path, before, stay, systems, files)
     digests = {place.name: digest_of(file) for place, file in files.items()} if files else None
     stored = [read_score_file(*item) for item in files.items()]
     if files and _same_trials(systems):
         differing["pairs"] = _pairs(systems, stored, references)
     elif references:
         raise ValueError("--against: the systems have different trials; no test pairs them")
-    if files and any(breakdowns):
-        differing["groups"] = groups_of(breakdowns, data)
+    if files and any([*breakdowns, groups]):
+        differing["groups"] = groups | groups_of(breakdowns, data)
         breakdowns = [break_down_stored(*own, differing["groups"]) for own in zip(systems, stored)]
     parts = [_factored(rows) for rows in systems]
     entry = {"note": note, "scores": digests, "despite": list(despite), "systems": parts, "breakdowns": breakdowns}
     entry |= differing
+    _write(markdown, path, entry, files)
+
+
+def _write(markdown: Path, path: Path, entry: dict[str, Any], files: dict[Path, bytes]) -> None:
+    """Write results and score files, remove score files of systems that are gone, and append the block if there is none."""
     text = render(entry, path)
     for place, file in files.items():
         with atomic_write(place, "wb") as out:
@@ -90,7 +110,7 @@ def record(
     for old_file in {*path.with_suffix("").glob("*.scores.xz")} - files.keys():
         old_file.unlink()
     old = markdown.read_text(encoding="utf-8") if markdown.exists() else "# Results\n"
-    source = f"results/{name}.json"
+    source = f"results/{path.name}"
     if f"<!-- {source}: begin -->" not in old:
         write_text(markdown, f"{old.rstrip()}\n\n{_block(source, text)}\n")
 
@@ -104,11 +124,10 @@ def _chosen(rows: Sequence[Row], model: ModelFolder, backends: Sequence[str]) ->
 
 
 def _stored(
-    path: Path, folders: Sequence[Path], systems: Sequence[list[Row]], data: Path, despite: Sequence[str]
+    path: Path, folders: Sequence[Path], systems: Sequence[list[Row]], data: Path
 ) -> tuple[list[list[Row]], dict[Path, bytes]]:
     """Rows of the systems as their stored scores prove them, and the score files by path."""
     results = [load_results(folder) for folder in folders]
-    compare(systems, despite)  # before the work
     made, files = [], {}
     for folder, result, rows in zip(folders, results, systems):
         place = score_path(path, result.name)
@@ -117,6 +136,39 @@ def _stored(
         own, files[place] = store(result, rows, data)
         made.append(own)
     return made, files
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    """Recorded entry whose scores are stored; raises ValueError if there is none."""
+    entry = load_json_table(path) if path.is_file() else {}
+    if not entry.get("scores"):
+        raise ValueError(
+            f"{path}: no recorded results with stored scores that --keep could add to; record without --keep"
+        )
+    render(entry, path)  # it can be read
+    return entry
+
+
+def _unlike(systems: Sequence[list[Row]], before: dict[str, Any]) -> list[list[Row]]:
+    """Rows of the recorded systems that have the names of none of some systems."""
+    names = set(map(_name, systems))
+    return [rows for rows in map(_unfactored, before["systems"]) if _name(rows) not in names]
+
+
+def _beside(
+    path: Path, before: dict[str, Any], stay: Sequence[list[Row]], new: Sequence[list[Row]], files: dict[Path, bytes]
+) -> tuple[list[list[Row]], dict[Path, bytes]]:
+    """Systems that stay, once verified, and new ones, in the places of those they replace or last; and all score files."""
+    digests = {place.name: before["scores"].get(place.name) for place in (score_path(path, _name(own)) for own in stay)}
+    Proof(path=path, digests=digests).verify(stay)
+    rows = {_name(own): own for own in [*stay, *new]}
+    order = [*dict.fromkeys([_name(_unfactored(parts)) for parts in before["systems"]] + list(rows))]
+    places = [score_path(path, name) for name in order]
+    return [rows[name] for name in order], {place: files.get(place) or place.read_bytes() for place in places}
+
+
+def _name(rows: Sequence[Row]) -> str:
+    return rows[0]["system"]
 
 
 def _same_trials(systems: Sequence[Sequence[Row]]) -> bool:
@@ -278,7 +330,7 @@ def _verify_entry(path: Path) -> str:
     systems = [_unfactored(parts) for parts in entry["systems"]]
     proof = Proof(path=path, digests=digests)
     proof.verify(systems)
-    stored = [proof.read(rows[0]["system"]) for rows in systems]
+    stored = [proof.read(_name(rows)) for rows in systems]
     made: dict[str, Any] = {}
     if "pairs" in entry:
         made["pairs"] = _pairs(systems, stored, entry["pairs"]["references"])

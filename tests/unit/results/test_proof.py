@@ -3,6 +3,7 @@
 import hashlib
 import json
 import lzma
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -502,3 +503,53 @@ def test_rows_of_further_draws_are_stored_and_verified_like_all_others(recorded,
     json_of(recorded).write_text(good)
     rewrite(recorded, lambda entry: entry["systems"][0][0]["rows"].remove(of_draw(entry)))
     refused(recorded, "ours, test-noise-snr0-draw3, cosine: no row of scores that are stored")
+
+
+def test_a_system_added_to_a_record_gives_what_recording_all_at_once_gives(tmp_path, write_folders) -> None:
+    *first, third = write_folders(tmp_path, {"ours": 3.0, "baseline": 2.0, "third": 2.0})
+    given = {"data": tmp_path / "data", "backends": ["cosine"]}
+    whole, path = tmp_path / "whole" / "RESULTS.md", tmp_path / "board" / "RESULTS.md"
+    record(whole, "mini", [*first, third], "Synthetic.", ["num_dropped"], ["ours:cosine"], **given)
+    record(path, "mini", first, "Synthetic.", ["num_dropped"], ["ours:cosine"], **given)
+    for folder in first:
+        shutil.rmtree(folder)  # others' weights and scores need not be there
+    record(path, "mini", [third], "", keep=True, **given)
+    for each in (whole, path):
+        update(each)
+    assert json_of(path).read_bytes() == json_of(whole).read_bytes() and path.read_bytes() == whole.read_bytes()
+    assert verify(path)
+
+
+def test_a_system_recorded_again_takes_its_place(recorded, tmp_path, write_folders) -> None:
+    before = json.loads(json_of(recorded).read_text())
+    folders = write_folders(tmp_path / "again", {"ours": 1.0, "baseline": 2.0})
+    record(recorded, "mini", folders[:1], "Other note.", data=tmp_path / "again" / "data", keep=True)
+    update(recorded)
+    after = json.loads(json_of(recorded).read_text())
+    assert after["note"] == "Other note." and after["systems"][0] != before["systems"][0]
+    assert after["systems"][1] == before["systems"][1] and verify(recorded)
+
+
+def test_what_a_record_keeps_is_verified_first(recorded, tmp_path, fails) -> None:
+    folder, data = tmp_path / "exp" / "ours", tmp_path / "data"
+    kept = json.loads(json_of(recorded).read_text())
+    kept["systems"][1][0]["rows"][0]["eer"] += 1
+    json_of(recorded).write_text(json.dumps(kept))
+    words = ("record", "mini", recorded, folder, "--data", data, "--keep")
+    assert "its scores give" in fails(command.main, *words)
+    assert json.loads(json_of(recorded).read_text()) == kept
+    score_file(recorded, "baseline").unlink()
+    assert "baseline.scores.xz: not there" in fails(command.main, *words)
+
+
+def test_keeping_needs_stored_scores(recorded, tmp_path, fails, capsys) -> None:
+    folder, data = tmp_path / "exp" / "ours", tmp_path / "data"
+    assert "no recorded results with stored scores" in fails(
+        command.main, "record", "other", recorded, folder, "--data", data, "--keep"
+    )
+    record(recorded, "bare", [folder], "")
+    assert "bare.json: no recorded results" in fails(
+        command.main, "record", "bare", recorded, folder, "--data", data, "--keep"
+    )
+    fails(command.main, "record", "mini", recorded, folder, "--keep")
+    assert "--keep needs --data" in capsys.readouterr().err

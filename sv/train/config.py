@@ -62,6 +62,9 @@ class TrainConfig:
     ema : float in [0, 1)
         The weights to be used are a mean over the steps in which each weighs this much less than the next, and batch norms'
         statistics are those of the last step (torch.optim.swa_utils); 0: the weights themselves.
+    keep_norms : bool
+        The network's batch norms use the statistics that they start with, and keep them; their gains and biases are trained. For
+        `initial` weights and few speakers, whose crops in noise would replace what many speakers gave.
     masks : MaskConfig
         Of the features that a network is trained on.
     initial : str, optional
@@ -96,6 +99,7 @@ class TrainConfig:
     accumulate: int = field(default=1, metadata=LATER)
     lr_batch: int = field(default=0, metadata=LATER)
     ema: float = field(default=0.0, metadata=LATER)
+    keep_norms: bool = field(default=False, metadata=LATER)
     masks: MaskConfig = field(default=MaskConfig(), metadata=LATER)
     initial: str | None = None
 

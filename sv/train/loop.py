@@ -94,6 +94,13 @@ class Trainer:
         self.best_eer = float("inf")
         self.best: dict[str, Any] | None = None  # what checkpoints tell of best.pt
 
+    def set_training(self) -> None:
+        """Set the mode of training, in which batch norms stay as they are in use if they keep their statistics."""
+        self.module.train()
+        for part in self.module.model.modules() if self.config.keep_norms else ():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.eval()
+
     def result(self) -> nn.Module:
         """Model to evaluate and to save in best.pt: of the weights, or of their running mean if one is kept."""
         return (self.mean.module if self.mean else self.module).result()
@@ -234,7 +241,7 @@ def fit(
     with Journal(run.exp_dir, trainer.step, enabled=world.is_main) as journal:
         for epoch in range(trainer.step // plan.steps_per_epoch, config.num_epochs):
             started = time.time()
-            trainer.module.train()
+            trainer.set_training()
             _train_epoch(trainer, plan, epoch, journal, run)
             trainer.module.eval()
             result = trainer.result()

@@ -41,7 +41,7 @@ class Step(StepModule):
 
 
 def trained(folder, keep_norms: bool) -> dict[str, torch.Tensor]:
-    config = TrainConfig(num_epochs=2, optimizer="sgd", schedule="constant", lr=0.1, keep_norms=keep_norms)
+    config = TrainConfig(num_epochs=2, optimizer="sgd", schedule="constant", lr=1e-3, keep_norms=keep_norms)
     trainer, run = Trainer(Step(), config, World()), Run(exp_dir=folder, identity={})
     fit(trainer, Plan(), lambda model: {"eer": 1.0}, run, None)
     return checkpoint.load_weights(folder / "checkpoints" / "best.pt")["model"]

@@ -82,6 +82,8 @@ def record(
     if data is not None:
         stay = _unlike(systems, before) if before else []
         compare([*stay, *systems], despite)  # before the work
+        if before:
+            _verify_scores(path, before, stay)
         systems, files = _stored(path, folders, systems, data)
         if before:
             systems, files = _beside(path, before, stay, systems, files)
@@ -155,12 +157,16 @@ def _unlike(systems: Sequence[list[Row]], before: dict[str, Any]) -> list[list[R
     return [rows for rows in map(_unfactored, before["systems"]) if _name(rows) not in names]
 
 
+def _verify_scores(path: Path, before: dict[str, Any], stay: Sequence[list[Row]]) -> None:
+    """Raise ValueError if recorded rows are not what the scores beside them give."""
+    places = [score_path(path, _name(own)).name for own in stay]
+    Proof(path=path, digests={place: before["scores"].get(place) for place in places}).verify(stay)
+
+
 def _beside(
     path: Path, before: dict[str, Any], stay: Sequence[list[Row]], new: Sequence[list[Row]], files: dict[Path, bytes]
 ) -> tuple[list[list[Row]], dict[Path, bytes]]:
-    """Systems that stay, once verified, and new ones, in the places of those they replace or last; and all score files."""
-    digests = {place.name: before["scores"].get(place.name) for place in (score_path(path, _name(own)) for own in stay)}
-    Proof(path=path, digests=digests).verify(stay)
+    """Systems that stay and new ones, in the places of those they replace or last; and all score files."""
     rows = {_name(own): own for own in [*stay, *new]}
     order = [*dict.fromkeys([_name(_unfactored(parts)) for parts in before["systems"]] + list(rows))]
     places = [score_path(path, name) for name in order]

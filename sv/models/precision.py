@@ -1,10 +1,14 @@
 """Number formats that networks compute in: float32, or bfloat16 where nothing is summed over a whole utterance."""
 
 import copy
-from typing import Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Literal
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from sv.models.blocks import FoldedBlock
 from sv.models.folding import ChannelAffine
@@ -13,10 +17,16 @@ from sv.models.rawnet.sincnet import FrozenSincFilters, FrozenSincPairs, SincFil
 
 Precision = Literal["float32", "bf16"]
 PRECISIONS = ("float32", "bf16")
+NARROW = {"bf16": torch.bfloat16, "fp16": torch.float16}  # the last for training on GPUs alone
 ASKED = (*PRECISIONS, "auto")  # of a user
 KEPT = (SincFilters, FrozenSincFilters, FrozenSincPairs)  # a waveform's filters, outside autocast as in training
 # Their weights are only ever multiplied with maps, which autocast gives them in the same format.
 MULTIPLYING = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear, FrameConv, ChannelAffine)
+PRODUCTS = {  # of those that autocast narrows, the ones that networks here use
+    *(F.conv1d, F.conv2d, F.conv_transpose1d, F.conv_transpose2d, F.linear),
+    *(torch.matmul, torch.mm, torch.bmm, torch.addmm, torch.baddbmm),
+    *(Tensor.matmul, Tensor.__matmul__, Tensor.mm, Tensor.bmm, Tensor.addmm, Tensor.baddbmm),
+}
 
 
 def choose_precision(asked: str, device: torch.device | str = "cpu") -> tuple[Precision, str]:
@@ -71,9 +81,43 @@ def _capabilities() -> dict[str, bool]:
     return {"amx_bf16": torch.cpu._is_amx_tile_supported(), "avx512_bf16": torch.cpu._is_avx512_bf16_supported()}
 
 
-def autocast(device: torch.device | str, precision: Precision) -> torch.autocast:
-    """Context in which the multiplications of a network have a precision."""
-    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bf16")
+@contextmanager
+def autocast(device: torch.device | str, precision: str) -> Iterator[None]:
+    """Compute the multiplications of a network in "float32", "bf16" or "fp16".
+
+    On a processor without instructions for bfloat16 `RoundedProducts` compute them.
+    """
+    device = torch.device(device)
+    lacking = precision == "bf16" and device.type == "cpu" and not bf16_unit(device)
+    with (
+        torch.autocast(device.type, dtype=NARROW.get(precision), enabled=precision in NARROW),
+        RoundedProducts() if lacking else nullcontext(),
+    ):
+        yield
+
+
+class RoundedProducts(TorchFunctionMode):
+    """Products in bfloat16 of processors without instructions for them.
+
+    Operands are rounded, multiplied and added in float32, and the result is rounded: autocast's numbers but for the order of
+    sums, in about the time of float32; PyTorch's own kernels take ten times as long there.
+    """
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call a function of PyTorch, rounding if it is a product that autocast would narrow."""
+        kwargs = kwargs or {}
+        if function not in PRODUCTS or not torch.is_autocast_enabled("cpu"):
+            return function(*args, **kwargs)
+        with torch.autocast("cpu", enabled=False):
+            wide = function(*map(_rounded, args), **{name: _rounded(value) for name, value in kwargs.items()})
+        return wide.bfloat16()
+
+
+def _rounded(value: Any) -> Any:
+    """Value with the digits of bfloat16, in float32; anything but a tensor as it is."""
+    return value.bfloat16().float() if isinstance(value, Tensor) else value
 
 
 def narrowed(model: nn.Module) -> nn.Module:

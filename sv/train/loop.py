@@ -20,15 +20,13 @@ from sv.base.layout import ModelFolder
 from sv.base.log import get_logger
 from sv.base.packages import require
 from sv.base.seeding import derive_seed
-from sv.models.precision import choose_precision
+from sv.models.precision import autocast, choose_precision
 from sv.train import best, checkpoint
 from sv.train.accumulation import Accumulated, Plan
 from sv.train.config import TrainConfig
 from sv.train.distributed import World, any_rank, barrier, mean_over_ranks
 from sv.train.schedules import learning_rate
 from sv.train.steps.protocol import Batch, Step
-
-DTYPES = {"float32": None, "bf16": torch.bfloat16}
 
 
 class NonFiniteError(RuntimeError):
@@ -74,7 +72,7 @@ class Trainer:
 
     def __init__(self, step_module: Step, config: TrainConfig, world: World, seed: int = 0) -> None:
         self.config, self.world, self.seed = config, world, seed
-        self.dtype = dtype_of(config.precision, world.device)
+        self.precision = precision_of(config.precision, world.device)
         step_module.to(world.device)
         if world.device.type == "cuda" or _is_wide(step_module):
             step_module.model.to(memory_format=torch.channels_last)
@@ -89,7 +87,7 @@ class Trainer:
         self.mean = None  # of the weights so far, if one is kept
         if config.ema:
             self.mean = AveragedModel(step_module, multi_avg_fn=get_ema_multi_avg_fn(config.ema)).eval()
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.dtype == torch.float16)
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.precision == "fp16")
         self.step = 0
         self.best_eer = float("inf")
         self.best: dict[str, Any] | None = None  # what checkpoints tell of best.pt
@@ -151,7 +149,7 @@ class Trainer:
         self.module.after_backward()
         gradients = [parameter.grad for parameter in self.module.parameters() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        if self.dtype != torch.float16:  # there the scaler skips an overflown step and lowers its scale
+        if self.precision != "fp16":  # there the scaler skips an overflown step and lowers its scale
             self._refuse(not bool(torch.isfinite(norm)), "gradient", batches[-1])
         if self.config.max_grad_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self.module.parameters(), self.config.max_grad_norm, norm)
@@ -167,7 +165,7 @@ class Trainer:
         batch = batch.to(self.world.device)
         alone = not last and isinstance(self.parallel, DistributedDataParallel)
         with self.parallel.no_sync() if alone else nullcontext():
-            with torch.autocast(self.world.device.type, dtype=self.dtype, enabled=self.dtype is not None):
+            with autocast(self.world.device, self.precision):
                 losses = self.parallel(batch, epoch)
             self._refuse(not bool(torch.isfinite(losses["loss"])), "loss", batch)
             self.scaler.scale(losses["loss"] * share if share < 1 else losses["loss"]).backward()
@@ -179,22 +177,22 @@ class Trainer:
             raise NonFiniteError(f"step {self.step}: the {what} is not finite ({where}); stopped before the update")
 
 
-def dtype_of(precision: str, device: torch.device) -> torch.dtype | None:
-    """Number format of a training's autocast; None without. Weights, gradients, norms and losses are float32 in all.
+def precision_of(asked: str, device: torch.device) -> str:
+    """Precision of a training's multiplications. Weights, gradients, norms and losses are float32 in all.
 
     Raises
     ------
     ValueError
         For "fp16" elsewhere than on a GPU.
     """
-    if precision == "fp16":
+    if asked == "fp16":
         if device.type != "cuda":
             raise ValueError("[train] precision 'fp16' needs a GPU; use bf16, float32 or auto here")
-        return torch.float16
-    chosen, why = choose_precision(precision, device)
+        return asked
+    chosen, why = choose_precision(asked, device)
     if why:
         get_logger("train").info("%s", why)
-    return DTYPES[chosen]
+    return chosen
 
 
 def make_optimizer(step_module: Step, config: TrainConfig) -> torch.optim.Optimizer:

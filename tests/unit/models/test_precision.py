@@ -1,10 +1,14 @@
+from collections.abc import Callable
+
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from sv.models import MODELS, precision
 from sv.models.folding import for_inference
 from sv.models.pooling import mean_and_deviation, weighted_statistics
-from sv.models.precision import autocast, choose_precision, narrowed
+from sv.models.precision import RoundedProducts, autocast, choose_precision, narrowed
 
 LEVELS = {"channels": (4, 4, 8, 8), "blocks": (1, 1, 2, 1)}
 SMALL = {
@@ -54,6 +58,64 @@ def test_every_network_trains_in_bf16_with_float32_gradients(name: str) -> None:
     embeddings.float().square().mean().backward()
     gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
     assert gradients and all(each.dtype == torch.float32 and each.isfinite().all() for each in gradients)
+
+
+PRODUCTS = {
+    "conv1d": (lambda maps, weight: F.conv1d(maps, weight, padding=1), (2, 5, 9), (4, 5, 3)),
+    "conv2d": (lambda maps, weight: F.conv2d(input=maps, weight=weight, stride=2), (2, 5, 9, 8), (4, 5, 3, 3)),
+    "transposed": (lambda maps, weight: F.conv_transpose2d(maps, weight), (2, 5, 6, 7), (5, 4, 2, 2)),
+    "linear": (lambda maps, weight: F.linear(maps, weight, weight.sum(1)), (2, 3, 5), (4, 5)),
+    "product": (lambda maps, weight: maps @ weight, (2, 3, 5), (5, 4)),
+}
+
+
+@pytest.mark.parametrize(("product", "of_maps", "of_weight"), PRODUCTS.values(), ids=PRODUCTS)
+@pytest.mark.parametrize("exact", [True, False])
+def test_rounded_products_are_those_of_autocast(
+    product: Callable, of_maps: tuple, of_weight: tuple, exact: bool
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def numbers(shape: tuple) -> Tensor:  # whose sums are exact in any order, or not
+        if exact:
+            return torch.randint(-3, 4, shape, generator=generator).float()
+        return torch.randn(shape, generator=generator)
+
+    maps, weight = numbers(of_maps), numbers(of_weight)
+    target = numbers(product(maps, weight).shape)
+
+    def found() -> list[Tensor]:
+        leaves = [each.clone().requires_grad_() for each in (maps, weight)]
+        with torch.autocast("cpu", torch.bfloat16):
+            output = product(*leaves)
+        assert output.dtype == torch.bfloat16
+        return [output, *torch.autograd.grad(output, leaves, target.bfloat16())]
+
+    expected = found()
+    with RoundedProducts():
+        rounded = found()
+    for ours, theirs in zip(rounded, expected):
+        assert ours.dtype == theirs.dtype
+        scale = float(theirs.detach().abs().max())
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0 if exact else 2**-7 * scale)
+
+
+@pytest.mark.parametrize(("has", "expected"), [({}, True), ({"avx512_bf16": True}, False), ({"amx_bf16": True}, False)])
+def test_products_are_rounded_where_the_processor_cannot_narrow(monkeypatch, has, expected) -> None:
+    monkeypatch.setattr(precision.torch.cpu, "get_capabilities", lambda: has, raising=False)
+    seen = []
+    monkeypatch.setattr(precision, "_rounded", lambda value: seen.append(value) or value)
+    maps = torch.ones(2, 3)
+    with autocast("cpu", "bf16"):
+        assert (maps @ maps.T).dtype == torch.bfloat16
+        with torch.autocast("cpu", enabled=False):  # as losses are computed
+            assert (maps @ maps.T).dtype == torch.float32
+        assert (maps + maps).dtype == torch.float32  # sums are not narrowed
+    assert bool(seen) == expected
+    seen.clear()
+    with autocast("cpu", "float32"):
+        assert (maps @ maps.T).dtype == torch.float32
+    assert not seen
 
 
 def test_statistics_of_bf16_values_are_those_of_float32() -> None:

@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := mini
 
 bin := .venv/bin
-LOCKED := recipes vad keras onnx openvino dev  # extras of pyproject.toml that make env installs
+LOCKED := recipes vad keras onnx openvino mnn dev  # extras of pyproject.toml that make env installs
 
 env:
 	@utils/setup_env.sh

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sv.base.packages import module_of
 from sv.embed.computing import Computing, Network
 from sv.embed.runtimes import Shape, make_network
 from sv.models import MODELS
@@ -26,13 +27,14 @@ WAYS = (  # the first is what all others are compared with
     Computing(runtime="onnxruntime"),
     Computing(runtime="openvino"),
     Computing(runtime="openvino", precision="bf16"),
+    Computing(runtime="mnn"),
 )
 SHIFT_SECONDS = 0.01
 
 
 def ways_here() -> list[Computing]:
     """Ways to compute whose packages are installed."""
-    return [way for way in WAYS if find_spec(way.runtime)]
+    return [way for way in WAYS if find_spec(module_of(way.runtime))]
 
 
 def build(name: str, *, quick: bool) -> tuple[Any, Shape]:

@@ -13,7 +13,7 @@ noise=            # NAME=DIR: a folder of recordings as one more noise of the te
 max_bad=0.01      # share of bad recordings that stage 0 tolerates (they go to quarantine.tsv)
 verify_audio=false # read all recordings again before stage 0, and compare them with what it read
 precision=float32 # of extraction: float32, bf16, or auto, which asks the processor that computes
-runtime=          # what computes networks in extraction: torch, onnxruntime or openvino; default: the model's own
+runtime=          # what computes networks in extraction: torch, onnxruntime, openvino or mnn; default: the model's own
 compress=false    # store features in two bytes per value
 lda_dim=200       # dimensions that the back end keeps, if the training set supports as many
 top_n=300         # speakers of the cohort that AS-norm compares a score with; all if there are fewer

@@ -7,8 +7,10 @@ from sv.base.config import ConfigError
 DISTRIBUTION = (
     "noise-robust-sv"  # name of the project where packages are installed from; it is imported, and run, as sv
 )
-PACKAGES = {"onnxruntime": "onnx", "openvino": "openvino"}  # runtimes, each the name of its package, and their extras
+# Runtimes, each the name of its package, and their extras.
+PACKAGES = {"onnxruntime": "onnx", "openvino": "openvino", "mnn": "mnn"}
 RUNTIMES = ("torch", *PACKAGES)
+FLOAT32_ONLY = ("onnxruntime", "mnn")
 EXPORTERS = ("onnx", "onnxscript")
 
 
@@ -28,6 +30,11 @@ def check_packages(runtime: str, precision: str) -> None:
     """Raise ConfigError, in terms of the options, if a runtime is not installed or does not compute in a precision."""
     if runtime not in PACKAGES:
         return
-    require(f"--runtime {runtime}", PACKAGES[runtime], runtime, *EXPORTERS)
-    if (runtime, precision) == ("onnxruntime", "bf16"):
-        raise ConfigError("--runtime onnxruntime computes in float32 only; for bf16 choose openvino or torch")
+    require(f"--runtime {runtime}", PACKAGES[runtime], module_of(runtime), *EXPORTERS)
+    if runtime in FLOAT32_ONLY and precision == "bf16":
+        raise ConfigError(f"--runtime {runtime} computes in float32 only; for bf16 choose openvino or torch")
+
+
+def module_of(runtime: str) -> str:
+    """Name that a runtime is imported by."""
+    return {"mnn": "MNN"}.get(runtime, runtime)

@@ -44,7 +44,7 @@ def load(
         Of systems of ours: bf16 is faster on processors that have it, and moves scores by about 0.01.
     runtime : "torch", "onnxruntime" or "openvino", optional
         The one that the model is for, by default. The others compute systems of ours on the CPU, with a package that an
-        extra of the same name ("onnx" of onnxruntime) brings; OpenVINO in bf16 is the fastest.
+        extra of the same name ("onnx" of onnxruntime) brings; OpenVINO in bf16 is the fastest, MNN of convolutions in float32.
     system : str, optional
         Of `sv convert`, for a published checkpoint that several systems fit.
 

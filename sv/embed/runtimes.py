@@ -1,4 +1,4 @@
-"""Runtimes that compute our networks in torch's place: ONNX Runtime and OpenVINO, from one exported graph.
+"""Runtimes that compute our networks in torch's place: ONNX Runtime, OpenVINO and MNN, from one exported graph.
 
 The graph is exported once, checked against torch, and kept in $XDG_CACHE_HOME/sv/runtimes.
 """
@@ -22,8 +22,9 @@ from torch import Tensor, nn
 import sv.models
 from sv.base.files import atomic_write
 from sv.base.log import get_logger
-from sv.base.packages import EXPORTERS, check_packages
+from sv.base.packages import EXPORTERS, FLOAT32_ONLY, check_packages
 from sv.embed.computing import Computing, Network, TorchNetwork, said_precision
+from sv.embed.mnn_network import MnnNetwork
 from sv.embed.onnx_model import one_line, open_session
 from sv.published.registry import cache_dir
 
@@ -107,7 +108,7 @@ class OpenVinoNetwork:
         return torch.from_numpy(np.array(found))  # the request writes its next result in the same place
 
 
-NETWORKS = {"onnxruntime": OnnxRuntimeNetwork, "openvino": OpenVinoNetwork}
+NETWORKS = {"onnxruntime": OnnxRuntimeNetwork, "openvino": OpenVinoNetwork, "mnn": MnnNetwork}
 
 
 def make_network(model: Any, precision: str, runtime: str, shape: Shape) -> Network:
@@ -126,16 +127,16 @@ def make_network(model: Any, precision: str, runtime: str, shape: Shape) -> Netw
     Raises
     ------
     ConfigError
-        If a package is missing, naming the extra that brings it; or for bf16 by ONNX Runtime, which has none.
+        If a package is missing, naming the extra that brings it; or for bf16 by one that has none.
     """
     device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
     if runtime == "torch":
         return TorchNetwork(model, said_precision(precision, device))
     check_packages(runtime, precision)
-    if runtime == "onnxruntime":
+    if runtime in FLOAT32_ONLY:
         computing = Computing(runtime=runtime)
         if precision == "auto":
-            get_logger("embed").info("precision auto: float32, the only one of onnxruntime on a CPU")
+            get_logger("embed").info("precision auto: float32, the only one of %s on a CPU", runtime)
     else:
         computing = Computing(runtime=runtime, precision=said_precision(precision, device))
     try:

@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 # Modules that only an extra's packages bring, whose import fails in the program below.
 BLOCKED = """matplotlib tensorboard jinja2 markupsafe espeakng_loader torchaudio silero_vad h5py
-    onnx onnxscript onnxruntime openvino""".split()
+    onnx onnxscript onnxruntime openvino MNN""".split()
 PROGRAM = f"""
 import importlib, sys
 
@@ -66,7 +66,11 @@ def read(wheel: zipfile.ZipFile, name: str) -> str:
 def test_the_wheel_is_the_project_by_its_free_name_and_the_command_is_sv(wheel) -> None:
     said = Parser().parsestr(read(wheel, "METADATA"))
     assert said["Name"] == PROJECT["name"] == DISTRIBUTION != "sv"
-    assert set(said.get_all("Provides-Extra")) == set(EXTRAS) >= {"recipes", "vad", "keras", "onnx", "openvino", "dev"}
+    assert (
+        set(said.get_all("Provides-Extra"))
+        == set(EXTRAS)
+        >= {"recipes", "vad", "keras", "onnx", "openvino", "mnn", "dev"}
+    )
     assert read(wheel, "entry_points.txt").split("\n")[:2] == ["[console_scripts]", "sv = sv.__main__:main"]
     assert "LICENSE" in " ".join(wheel.namelist())
 

@@ -184,7 +184,7 @@ def test_what_cannot_be_loaded_is_said(voices) -> None:
     folder = voices / "model"
     with pytest.raises(ValueError, match="precision must be float32, bf16 or auto, got 'bfloat16'"):
         sv.load(folder, precision="bfloat16")
-    with pytest.raises(ValueError, match="runtime must be torch, onnxruntime or openvino, got 'tensorrt'"):
+    with pytest.raises(ValueError, match="runtime must be torch, onnxruntime, openvino or mnn, got 'tensorrt'"):
         sv.load(folder, runtime="tensorrt")
     with pytest.raises(ValueError, match="computed on the CPU, got device 'cuda'"):
         sv.load(folder, runtime="openvino", device="cuda")

@@ -8,6 +8,7 @@ from torch import nn
 
 from sv.base import packages
 from sv.base.config import ConfigError
+from sv.base.packages import module_of
 from sv.embed import runtimes
 from sv.embed.embedder import Embedder
 from sv.embed.runtimes import Shape, make_network
@@ -15,7 +16,7 @@ from sv.models import MODELS
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
-WAYS = [("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bf16")]
+WAYS = [("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bf16"), ("mnn", "float32")]
 FIXED = Shape(batch_size=3, rows=16, num_frames=24)
 ROUNDING = {"float32": 1e-5, "bf16": 2**-6}  # of an embedding's length, in another place of a batch
 
@@ -45,7 +46,7 @@ def cached(tmp_path_factory):
 
 
 def batches(model: nn.Module, way: tuple[str, str]) -> Embedder:
-    pytest.importorskip(way[0])
+    pytest.importorskip(module_of(way[0]))
     return Embedder(make_network(model, way[1], way[0], FIXED), FIXED.num_frames, FIXED.batch_size)
 
 
@@ -65,15 +66,40 @@ def test_a_runtime_embeds_as_torch_does_whatever_the_batch(cached, se_resnet, wa
         assert moved.max() <= ROUNDING[way[1]]
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "mnn"])
 def test_a_graph_of_whole_utterances_reads_any_length(cached, ecapa, runtime) -> None:
-    pytest.importorskip(runtime)
+    pytest.importorskip(module_of(runtime))
     network = make_network(ecapa, "float32", runtime, Shape(batch_size=1, rows=16, num_frames=None))
     assert network.computing.runtime == runtime
     for length in (31, 300, 500):
         features = torch.randn(1, 16, length)
         with torch.no_grad():
             torch.testing.assert_close(network.embed(features), ecapa.embed(features), rtol=1e-4, atol=1e-5)
+
+
+def test_mnn_writes_nothing_to_standard_output_and_translates_once(cached, se_resnet, capfd, monkeypatch) -> None:
+    pytest.importorskip("MNN")
+    for translated in cached.glob("sv/runtimes/*.mnn"):
+        translated.unlink()
+    first = batches(se_resnet, ("mnn", "float32"))
+    assert len([*cached.glob("sv/runtimes/*.mnn")]) == 1
+    monkeypatch.setattr("_tools.mnnconvert", lambda _: pytest.fail("a second translation"))
+    features = {"utt": np.random.default_rng(0).standard_normal((24, 16)).astype(np.float32)}
+    np.testing.assert_array_equal(
+        *(dict(each(features.items()))["utt"] for each in (first, batches(se_resnet, WAYS[-1])))
+    )
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_graph_that_mnn_cannot_translate_is_left_to_torch(tmp_path, se_resnet, capfd, monkeypatch) -> None:
+    pytest.importorskip("MNN")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(runtimes, "_exported", lambda *_, **__: b"no graph")
+    assert batches(se_resnet, WAYS[-1]).computing.runtime == "torch"
+    said = capfd.readouterr()
+    assert said.out == "" and len(said.err.splitlines()) == 1
+    assert "WARNING mnn cannot take this network, torch computes it: its converter does not take the graph" in said.err
+    assert not [*tmp_path.rglob("*.mnn")]
 
 
 def test_a_graph_is_exported_once_and_anew_for_other_weights(cached, se_resnet, monkeypatch, capsys) -> None:
@@ -132,8 +158,9 @@ def test_a_graph_that_computes_something_else_is_not_used(cached, capsys) -> Non
 
 
 def test_what_is_missing_or_impossible_is_one_line(se_resnet, monkeypatch) -> None:
-    with pytest.raises(ConfigError, match="onnxruntime computes in float32 only; for bf16 choose openvino or torch"):
-        make_network(se_resnet, "bf16", "onnxruntime", FIXED)
+    for runtime in packages.FLOAT32_ONLY:
+        with pytest.raises(ConfigError, match=f"{runtime} computes in float32 only; for bf16 choose openvino or torch"):
+            make_network(se_resnet, "bf16", runtime, FIXED)
     monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "openvino" else "there")
     with pytest.raises(ConfigError, match=r"--runtime openvino needs openvino: pip install '[\w-]+\[openvino\]'"):
         make_network(se_resnet, "auto", "openvino", FIXED)

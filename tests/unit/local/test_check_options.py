@@ -232,7 +232,9 @@ def test_a_condition_that_appears_twice_is_named():
 
 def test_a_runtime_is_asked_for_before_anything_runs(monkeypatch):
     assert problem({"runtime": ""}) == problem({"runtime": "torch", "precision": "bf16"}) == ""
-    assert problem({"runtime": "tensorrt"}).startswith("--runtime takes torch, onnxruntime or openvino, got 'tensorrt'")
+    assert problem({"runtime": "tensorrt"}).startswith(
+        "--runtime takes torch, onnxruntime, openvino or mnn, got 'tensorrt'"
+    )
     monkeypatch.setattr("sv.base.packages.find_spec", lambda name: None if name == "openvino" else name)
     assert problem({"runtime": "openvino"}) == (
         "--runtime openvino needs openvino: pip install 'noise-robust-sv[openvino]'"

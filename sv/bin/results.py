@@ -2,8 +2,8 @@
 
 sv results record mini egs/voxceleb1/RESULTS.md exp/mini/exu_net exp/mini/se_resnet --note "Synthetic corpus."
 sv results record enhancement RESULTS.md exp/exu_net exp/embedding_mlp_* --data data --against exu_net:cosine
-sv results record mini RESULTS.md exp/a exp/b --data data --backends cosine,plda      store the scores, too
 sv results record mini RESULTS.md exp/c --data data --keep     add a system to those recorded before, or replace it
+sv results record bf16 RESULTS.md exp/a exp/a-bf16 --data data --backends cosine --despite precision --pair a-bf16:a
 sv results verify RESULTS.md                      compute every figure again from the scores stored beside it
 sv results check egs/*/RESULTS.md                 fail if somebody edited a table by hand
 sv results update egs/voxceleb1/RESULTS.md        make its tables anew from results/*.json beside it
@@ -31,18 +31,17 @@ def record_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("markdown", type=Path, metavar="RESULTS.md")
     parser.add_argument("systems", type=Path, nargs="+", metavar="EXP_DIR", help="model folders with results.json")
     parser.add_argument("--note", default="", help="shown with the results, for instance what the corpus is not")
-    parser.add_argument(
-        "--despite", action="append", default=[], choices=COMPARED, help="compare systems that differ in this"
-    )
+    several = {"action": "append", "default": []}
+    parser.add_argument("--despite", **several, choices=COMPARED, help="compare systems that differ in this")
     text = "with --data: show each system's difference from this, by the paired test"
-    parser.add_argument("--against", action="append", default=[], metavar="SYSTEM:BACKEND", help=text)
+    tested = parser.add_mutually_exclusive_group()
+    tested.add_argument("--against", **several, metavar="SYSTEM:BACKEND", help=text)
+    text = "with --data: test these pairs alone; A+B is the mean of both"
+    tested.add_argument("--pair", **several, metavar="FIRST:SECOND", help=text)
     parser.add_argument("--data", type=Path, help="folder of the data directories: store the scores, for verify")
-    parser.add_argument("--backends", type=_names, default=[], metavar="NAME,...", help="record these; default: all")
+    names = {"type": lambda text: text.split(","), "metavar": "NAME,..."}
+    parser.add_argument("--backends", **names, default=[], help="record these; default: all")
     parser.add_argument("--keep", action="store_true", help="add to the table of NAME, or replace systems of it")
-
-
-def _names(text: str) -> list[str]:
-    return text.split(",")
 
 
 @fail_in_one_line
@@ -62,11 +61,10 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"{argv[0]} is not a command; write sv results {USAGE}")
     args = parser.parse_args(argv)
     if args.command == "record":
-        if args.against and not args.data:
-            parser.error("--against needs --data")
-        if args.keep and not args.data:
-            parser.error("--keep needs --data")
-        others = (args.note, args.despite, args.against, args.data, args.backends, args.keep)
+        for option in ("against", "pair", "keep"):
+            if getattr(args, option) and not args.data:
+                parser.error(f"--{option} needs --data")
+        others = (args.note, args.despite, args.against, args.data, args.backends, args.keep, args.pair)
         record(args.markdown, args.name, args.systems, *others)
         update(args.markdown)
     else:

@@ -46,6 +46,7 @@ def record(
     data: Path | None = None,
     backends: Sequence[str] = (),
     keep: bool = False,
+    chosen: Sequence[str] = (),
 ) -> None:
     """Copy the results of model folders to results/<name>.json beside a Markdown file, and give it a block if it has none.
 
@@ -63,6 +64,8 @@ def record(
         Record these alone; all by default.
     keep : bool, optional
         Add to a table that is there, or replace systems of it; with `data`.
+    chosen : sequence of str
+        `<system>:<system>`: test these pairs alone, see `sv.results.pairs.pairs`; with `data`.
 
     Raises
     ------
@@ -78,7 +81,8 @@ def record(
     if before:
         note, groups = note or before["note"], before.get("groups", {})
         despite = [*dict.fromkeys([*before["despite"], *despite])]
-        references = references or before.get("pairs", {}).get("references", ())
+        if not (references or chosen):
+            references, chosen = _asked(before.get("pairs", {}))
     if data is not None:
         stay = _unlike(systems, before) if before else []
         compare([*stay, *systems], despite)  # before the work
@@ -90,9 +94,9 @@ def record(
     digests = {place.name: digest_of(file) for place, file in files.items()} if files else None
     stored = [read_score_file(*item) for item in files.items()]
     if files and _same_trials(systems):
-        differing["pairs"] = _pairs(systems, stored, references)
-    elif references:
-        raise ValueError("--against: the systems have different trials; no test pairs them")
+        differing["pairs"] = _pairs(systems, stored, references, chosen)
+    elif references or chosen:
+        raise ValueError("--against, --pair: the systems have different trials; no test pairs them")
     if files and any([*breakdowns, groups]):
         differing["groups"] = groups | groups_of(breakdowns, data)
         breakdowns = [break_down_stored(*own, differing["groups"]) for own in zip(systems, stored)]
@@ -183,7 +187,14 @@ def _same_trials(systems: Sequence[Sequence[Row]]) -> bool:
     return len({row["trials_sha256"] for row in rows}) == 1
 
 
-def _pairs(systems: Sequence[list[Row]], stored: Sequence[StoredScores], references: Sequence[str]) -> Pairs:
+def _asked(found: Pairs) -> tuple[Sequence[str], Sequence[str]]:
+    """References and chosen pairs of recorded tests."""
+    return found.get("references", ()), found.get("chosen", ())
+
+
+def _pairs(
+    systems: Sequence[list[Row]], stored: Sequence[StoredScores], references: Sequence[str], chosen: Sequence[str]
+) -> Pairs:
     """Rates and tests of the back ends that all systems have, without calibrated ones, whose EER is that of the others."""
     comparisons = compare(systems, COMPARED)
     backends = [
@@ -191,7 +202,7 @@ def _pairs(systems: Sequence[list[Row]], stored: Sequence[StoredScores], referen
         for each in comparisons
         if each.test_set == comparisons[0].test_set and each.shared and not each.backend.endswith(CALIBRATED)
     ]
-    return pairs(systems, stored, backends, references)
+    return pairs(systems, stored, backends, references, chosen)
 
 
 def _factored(rows: Sequence[Row]) -> list[dict]:
@@ -339,7 +350,7 @@ def _verify_entry(path: Path) -> str:
     stored = [proof.read(_name(rows)) for rows in systems]
     made: dict[str, Any] = {}
     if "pairs" in entry:
-        made["pairs"] = _pairs(systems, stored, entry["pairs"]["references"])
+        made["pairs"] = _pairs(systems, stored, *_asked(entry["pairs"]))
     if any(entry["breakdowns"]):
         groups = entry.get("groups", {})
         made["breakdowns"] = [break_down_stored(*own, groups) for own in zip(systems, stored)]

@@ -15,6 +15,7 @@ from sv.results.means import MEAN16, OF_MEAN15, is_far, means
 from sv.results.proof import key_of
 from sv.results.rows import Row, bootstrap_curves
 from sv.results.score_files import StoredScores
+from sv.results.tables import ABSENT
 from sv.results.verdicts import holm, outcome
 from sv.scoring.bootstrap import PairedTest, interval, paired_test
 
@@ -26,6 +27,9 @@ LEGEND = (
     "EER of the first minus that of the second, in points, of {backend} scores: same trials and draws of speakers for both; "
     "better, worse: the first one at the 5 % level, after Holm's correction for the number of {rows}, in each column"
 )
+MOVED_LEGEND = (
+    "score change: the largest of a trial's score between the two, which have the same weights, in all conditions"
+)
 Pairs = dict[str, Any]
 Curves = dict[str, np.ndarray]  # per part the EER in percent and its replicates, (1 + num_replicates,)
 
@@ -35,6 +39,7 @@ def pairs(
     stored: Sequence[StoredScores],
     backends: Sequence[str],
     references: Sequence[str] = (),
+    chosen: Sequence[str] = (),
 ) -> Pairs:
     """Error rates on clean speech and on each mean over conditions, and paired tests on each.
 
@@ -49,18 +54,22 @@ def pairs(
         That every system has.
     references : sequence of str
         `<system>:<back end>`: test all others against each of these; without, every two systems by the first back end.
+    chosen : sequence of str
+        `<system>:<system>`: test these pairs alone, by the first back end. Several systems, a+b, stand for the mean of their
+        EERs, as those of several seeds.
 
     Returns
     -------
     dict
-        backends, references; rates: per system and back end the EER in percent and its 95 % interval by part; parts: names
+        backends, references, chosen; rates: per system and back end the EER in percent and its 95 % interval by part; parts: names
         of what is tested, without mean16; tests: per pair of `<system>:<back end>`, and per part, the difference in points,
-        its 95 % interval and p-value, after Holm's correction for the number of pairs, of one reference if there are any.
+        its 95 % interval and p-value, after Holm's correction for the number of pairs, of one reference if there are any;
+        moved: of chosen systems with the same weights, the largest change of a score.
 
     Raises
     ------
     ValueError
-        For a reference that is none of the systems with one of the back ends.
+        For a reference that is none of the systems with one of the back ends, or a chosen system that is none.
     """
     drawn = {
         f"{rows[0]['system']}:{backend}": _replicates(rows, scores, backend)
@@ -80,12 +89,17 @@ def pairs(
     ]
     firsts = [name for name in curves if name.endswith(f":{backends[0]}")]
     groups = [[(name, other) for name in curves if name != other] for other in references]
+    if chosen:
+        groups = [[_sides(each, curves, backends[0]) for each in chosen]]
     tests = []
     for group in groups or [list(combinations(firsts, 2))]:
         tests += _tested(group, curves, parts, num_speakers)
+    if chosen:
+        _add_moved(tests, dict(zip([rows[0]["system"] for rows in systems], zip(systems, stored))), backends[0])
     return {
         "backends": list(backends),
         "references": list(references),
+        **({"chosen": list(chosen)} if chosen else {}),
         "rates": rates,
         "parts": parts,
         "tests": tests,
@@ -102,6 +116,34 @@ def _tested(
         for record, test, p_value in zip(records, found, holm([test.p_value for test in found])):
             record[part] = _numbers(test, p_value)
     return records
+
+
+def _sides(chosen: str, curves: dict[str, Curves], backend: str) -> tuple[str, str]:
+    """Names in `curves` of both sides of a chosen pair; means over several systems are added there."""
+    first, colon, second = chosen.partition(":")
+    for side in (first, second):
+        names = [f"{name}:{backend}" for name in side.split("+")]
+        if unknown := [name for name in names if name not in curves]:
+            there = ", ".join(name.removesuffix(f":{backend}") for name in curves if name.endswith(f":{backend}"))
+            said = f"no system {unknown[0].removesuffix(f':{backend}')!r}, there are {there}"
+            raise ValueError(f"--pair {chosen}: {said if colon else 'give FIRST:SECOND'}")
+        parts = set.intersection(*(set(curves[name]) for name in names))
+        curves[f"{side}:{backend}"] = {part: np.mean([curves[name][part] for name in names], axis=0) for part in parts}
+    return f"{first}:{backend}", f"{second}:{backend}"
+
+
+def _add_moved(
+    tests: Sequence[dict[str, Any]], systems: Mapping[str, tuple[Sequence[Row], StoredScores]], backend: str
+) -> None:
+    """Add the largest change of a score to tests of two systems with the same weights."""
+    for test in tests:
+        sides = [name.removesuffix(f":{backend}") for name in test["pair"]]
+        if not all(side in systems for side in sides):
+            continue
+        (rows, scores), (others, other_scores) = (systems[side] for side in sides)
+        if rows[0]["checkpoint_sha256"] == others[0]["checkpoint_sha256"]:
+            shared = {key_of(row) for row in _own(rows, backend)} & {key_of(row) for row in _own(others, backend)}
+            test["moved"] = max(float(np.abs(scores.of(key)[1] - other_scores.of(key)[1]).max()) for key in shared)
 
 
 def _rate(eers: np.ndarray, num_speakers: int, num_target: int) -> list[float]:
@@ -169,14 +211,16 @@ def _rate_cell(rate: Sequence[float], over_draws: Spread | None) -> str:
 def pairs_table(found: Mapping[str, Any]) -> list[list[str]]:
     """Header, and a row of cells for each pair; their back ends are named if there are several."""
     several = bool(found["references"])
+    moved = any("moved" in test for test in found["tests"])
     body = [
         [
             " minus ".join(name if several else name.rsplit(":", 1)[0] for name in test["pair"]),
             *(_cell(*test[part]) for part in found["parts"]),
+            *([f"{test['moved']:.3f}" if "moved" in test else ABSENT] if moved else []),
         ]
         for test in found["tests"]
     ]
-    return [["pair", *found["parts"]], *body] if body else []
+    return [["pair", *found["parts"], *(["score change"] if moved else [])], *body] if body else []
 
 
 def _cell(difference: float, low: float, high: float, p_value: float) -> str:
@@ -187,4 +231,5 @@ def _cell(difference: float, low: float, high: float, p_value: float) -> str:
 def pairs_notes(found: Mapping[str, Any]) -> list[str]:
     """Lines for below the tables."""
     of = ("the named back ends'", "rows with one reference") if found["references"] else (found["backends"][0], "pairs")
-    return [RATES_LEGEND, *([LEGEND.format(backend=of[0], rows=of[1])] if found["tests"] else [])]
+    moved = [MOVED_LEGEND] if any("moved" in test for test in found["tests"]) else []
+    return [RATES_LEGEND, *([LEGEND.format(backend=of[0], rows=of[1])] if found["tests"] else []), *moved]

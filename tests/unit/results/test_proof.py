@@ -180,6 +180,55 @@ def test_all_are_tested_against_what_is_named(tmp_path, write_folders) -> None:
     assert verify(path)
 
 
+def test_chosen_pairs_alone_are_tested_and_scores_of_the_same_weights_compared(tmp_path, write_folders) -> None:
+    folders = write_folders(tmp_path, {"ours": 3.0, "narrow": 2.9, "baseline": 2.0})
+    weights = read_results(folders[0] / "results.json")[0]["checkpoint_sha256"]
+    rows = read_results(folders[1] / "results.json")
+    (folders[1] / "results.json").write_text(json.dumps([row | {"checkpoint_sha256": weights} for row in rows]))
+    path = tmp_path / "board" / "RESULTS.md"
+    given = {"data": tmp_path / "data", "backends": ["cosine"]}
+    record(path, "mini", folders, "", chosen=["narrow:ours", "ours+narrow:baseline"], **given)
+    update(path)
+    found = json.loads(json_of(path).read_text())["pairs"]
+    assert [test["pair"] for test in found["tests"]] == [
+        ["narrow:cosine", "ours:cosine"],
+        ["ours+narrow:cosine", "baseline:cosine"],
+    ]
+    assert [rate["of"] for rate in found["rates"]] == ["ours:cosine", "narrow:cosine", "baseline:cosine"]
+    rates = {rate["of"]: rate["clean"][0] for rate in found["rates"]}
+    first, mean = found["tests"]
+    assert first["clean"][0] == pytest.approx(rates["narrow:cosine"] - rates["ours:cosine"])
+    both = (rates["narrow:cosine"] + rates["ours:cosine"]) / 2
+    assert mean["clean"][0] == pytest.approx(both - rates["baseline:cosine"])
+    stored = [read_score_file(Path("x"), score_file(path, name).read_bytes()) for name in ("ours", "narrow")]
+    changes = [np.abs(stored[0].of(key)[1] - stored[1].of(key)[1]).max() for key in stored[0].lists]
+    assert first["moved"] == pytest.approx(max(changes)) and "moved" not in mean
+    text = path.read_text()
+    assert f" {first['moved']:.3f} |" in text and "score change" in text and "| ours+narrow minus baseline |" in text
+    assert verify(path)
+    record(path, "mini", folders[2:], "", keep=True, data=given["data"], backends=["cosine"])
+    assert json.loads(json_of(path).read_text())["pairs"] == found  # the pairs asked for stay
+    rewrite(path, lambda entry: entry["pairs"]["tests"][0].update(moved=0.5))
+    refused(path, r"mini\.json: pairs tests \[0\] moved is 0\.5, its scores give")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ("ours", "--pair ours: give FIRST:SECOND"),
+        ("ours:other", "--pair ours:other: no system 'other', there are ours, baseline"),
+        ("ours+x:baseline", r"--pair ours\+x:baseline: no system 'x'"),
+        (":ours", "--pair :ours: no system ''"),
+    ],
+)
+def test_a_chosen_pair_that_is_none_is_named(tmp_path, write_folders, chosen, said) -> None:
+    folders = write_folders(tmp_path, {"ours": 3.0, "baseline": 2.0})
+    path, given = tmp_path / "board" / "RESULTS.md", {"data": tmp_path / "data", "backends": ["cosine"]}
+    with pytest.raises(ValueError, match=said):
+        record(path, "mini", folders, "", chosen=[chosen], **given)
+    assert not path.exists()
+
+
 def test_a_mean_over_other_conditions_is_not_shared(tmp_path, write_folders, add_set) -> None:
     folders = write_folders(tmp_path, {"ours": 3.0, "baseline": 2.0})
     for noise, given in (("noise", folders), ("babble", folders), ("music", folders[:1])):

@@ -65,6 +65,9 @@ class TrainConfig:
     keep_norms : bool
         The network's batch norms use the statistics that they start with, and keep them; their gains and biases are trained. For
         `initial` weights and few speakers, whose crops in noise would replace what many speakers gave.
+    compile : bool
+        The network's parts are compiled by torch.compile, for GPUs: the first step takes minutes, the others less time. On a
+        CPU it needs a C++ compiler. Numbers are those of another order of operations.
     masks : MaskConfig
         Of the features that a network is trained on.
     initial : str, optional
@@ -100,6 +103,7 @@ class TrainConfig:
     lr_batch: int = field(default=0, metadata=LATER)
     ema: float = field(default=0.0, metadata=LATER)
     keep_norms: bool = field(default=False, metadata=LATER)
+    compile: bool = field(default=False, metadata=LATER)
     masks: MaskConfig = field(default=MaskConfig(), metadata=LATER)
     initial: str | None = None
 

@@ -28,6 +28,8 @@ from sv.train.distributed import World, any_rank, barrier, mean_over_ranks
 from sv.train.schedules import learning_rate
 from sv.train.steps.protocol import Batch, Step
 
+COMPILER = "inductor"  # of torch.compile
+
 
 class NonFiniteError(RuntimeError):
     """A loss or gradient is NaN or infinite; the message names the batch."""
@@ -78,6 +80,8 @@ class Trainer:
             step_module.model.to(memory_format=torch.channels_last)
         if world.device.type == "cuda" and world.size > 1:
             step_module = nn.SyncBatchNorm.convert_sync_batchnorm(step_module)
+        if config.compile:
+            compile_parts(step_module.model)
         self.module = step_module
         self.parallel = step_module
         if world.size > 1:
@@ -193,6 +197,15 @@ def precision_of(asked: str, device: torch.device) -> str:
     if why:
         get_logger("train").info("%s", why)
     return chosen
+
+
+def compile_parts(module: nn.Module) -> None:
+    """Compile each part that a network calls, in place; copies of the network, as for evaluation, are not compiled."""
+    for part in module.children():
+        if isinstance(part, nn.ModuleList | nn.ModuleDict):
+            compile_parts(part)  # which is not called itself
+        else:
+            part.compile(backend=COMPILER)
 
 
 def make_optimizer(step_module: Step, config: TrainConfig) -> torch.optim.Optimizer:

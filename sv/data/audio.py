@@ -81,12 +81,9 @@ def read_samples(path: str | Path, start: int = 0, num_samples: int | None = Non
     if layout and layout.plain:
         if num_samples is None:
             num_samples = max(0, layout.num_samples - start)
-        with Path(path).open("rb", buffering=0) as file:  # half of np.fromfile's time
-            first = layout.data_start + 2 * start
-            there = max(0, os.fstat(file.fileno()).st_size - first)  # `read` takes the memory that it is asked for
-            file.seek(first)
-            data = file.read(min(2 * num_samples, there))
-        samples = np.frombuffer(data, dtype="<i2", count=len(data) // 2) * _PCM16_SCALE
+        data = _read_bytes(path, layout.data_start + 2 * start, 2 * num_samples)
+        samples = np.frombuffer(data, dtype="<i2", count=len(data) // 2).astype(np.float32)
+        samples *= _PCM16_SCALE
     else:
         samples = _read_with_soundfile(path, start, num_samples)
     if num_samples is not None and len(samples) != num_samples:
@@ -94,6 +91,20 @@ def read_samples(path: str | Path, start: int = 0, num_samples: int | None = Non
             f"{path}: wanted samples {start} to {start + num_samples}, the file ends at {start + len(samples)}"
         )
     return samples
+
+
+def _read_bytes(path: str | Path, first: int, count: int) -> bytes:
+    """Bytes of a file, fewer where it ends; in a quarter of the time of a file object."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if count > _BLOCK:  # the memory that is asked for is taken, and a header may lie
+            count = min(count, max(0, os.fstat(file).st_size - first))
+        data = os.pread(file, count, first)
+        while 0 < len(data) < count and (more := os.pread(file, count - len(data), first + len(data))):
+            data += more
+        return data
+    finally:
+        os.close(file)
 
 
 def can_be_cropped(path: str | Path) -> bool:

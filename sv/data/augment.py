@@ -287,7 +287,9 @@ class NoiseLibrary:
         if draw.category is None or not speech.any():
             return speech
         noise = self.sum_of(draw.category, draw.pieces, len(speech))
-        return speech + np.float32(self.gain(draw, speech, noise, floor)) * noise
+        mixed = np.float32(self.gain(draw, speech, noise, floor)) * noise
+        mixed += speech
+        return mixed
 
     def to_cut(self, draw: Draw, cut, speech: np.ndarray, floor: float = 0.0):
         """The augmented utterance as a lhotse cut that renders to the samples of `apply`.

@@ -76,6 +76,7 @@ class TrainingSet(Dataset):
         self.index, self.num_samples, self.augment, self.noise, self.seed = index, num_samples, augment, noise, seed
         copies = range(len(augment.speeds))
         self.num_speakers = len(index.speakers) * len(copies)
+        self._named = (-1, "")  # the last row, whose name is asked for again and again
         self.speaker_ids = np.concatenate([index.speaker_ids + copy * len(index.speakers) for copy in copies])
 
     def __len__(self) -> int:
@@ -88,8 +89,11 @@ class TrainingSet(Dataset):
 
     def name(self, item: Item) -> str:
         """The utterance's id, after its speed if that is not 1: `sp0.9-id10001-...`, as in Kaldi."""
-        row, speed = self.locate(item)
-        return self.index.utterances[row] if speed == 1 else f"sp{speed:g}-{self.index.utterances[row]}"
+        if self._named[0] != item.utterance:
+            row, speed = self.locate(item)
+            utterance = self.index.utterances[row]
+            self._named = item.utterance, utterance if speed == 1 else f"sp{speed:g}-{utterance}"
+        return self._named[1]
 
     def crop(self, item: Item) -> tuple[int, int]:
         """First sample and length of the item's crop in its utterance, before the speed is changed."""
@@ -121,9 +125,10 @@ class TrainingSet(Dataset):
         return waveform, reference, int(self.speaker_ids[item.utterance]), self.name(item)
 
     def _augmented(self, item: Item, reference: np.ndarray) -> np.ndarray:
-        rng = generator(self.seed, "perturb", item.epoch, self.name(item), item.view)
-        speech = perturb(reference, rng, self.augment.perturb)
-        return self.noise.apply(self.draw(item), speech, self.augment.snr_floor)
+        if not self.augment.perturb.is_off:
+            rng = generator(self.seed, "perturb", item.epoch, self.name(item), item.view)
+            reference = perturb(reference, rng, self.augment.perturb)
+        return self.noise.apply(self.draw(item), reference, self.augment.snr_floor)
 
     def to_cut(self, item: Item):
         """The lhotse cut that renders to the item's waveform.

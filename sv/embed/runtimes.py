@@ -138,7 +138,9 @@ def make_network(model: Any, precision: str, runtime: str, shape: Shape) -> Netw
         if precision == "auto":
             get_logger("embed").info("precision auto: float32, the only one of %s on a CPU", runtime)
     else:
-        computing = Computing(runtime=runtime, precision=said_precision(precision, device))
+        # What this processor lacks for bf16 OpenVINO finds out itself, and it is said once.
+        chosen = precision if precision == "bf16" else said_precision(precision, device)
+        computing = Computing(runtime=runtime, precision=chosen)
     try:
         return NETWORKS[runtime](graph_of(model, runtime, shape), computing)
     except Exception as error:  # of three packages, which document none

@@ -157,6 +157,24 @@ def test_a_graph_that_computes_something_else_is_not_used(cached, capsys) -> Non
     assert len(said) == 1 and "embeddings of 24 frames differ from torch's by" in said[0]
 
 
+@pytest.mark.parametrize(
+    ("runtime", "precision"),
+    [("torch", "auto"), ("torch", "bf16"), ("openvino", "auto"), ("openvino", "bf16"), ("mnn", "auto")],
+)
+def test_a_processor_without_bf16_is_spoken_of_once(cached, se_resnet, monkeypatch, capsys, runtime, precision) -> None:
+    pytest.importorskip(module_of(runtime))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+    network = make_network(se_resnet, precision, runtime, FIXED)
+    said = capsys.readouterr().err.splitlines()
+    assert network.computing.runtime == runtime
+    if (runtime, precision) == ("openvino", "bf16"):  # which asks the processor itself
+        assert len(said) == (network.computing.precision == "float32")
+    else:
+        assert len(said) == 1
+        assert network.computing.precision == ("bf16" if precision == "bf16" else "float32")
+    assert network.embed(torch.randn(3, 16, 24)).isfinite().all()
+
+
 def test_what_is_missing_or_impossible_is_one_line(se_resnet, monkeypatch) -> None:
     for runtime in packages.FLOAT32_ONLY:
         with pytest.raises(ConfigError, match=f"{runtime} computes in float32 only; for bf16 choose openvino or torch"):

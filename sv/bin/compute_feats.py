@@ -14,7 +14,7 @@ from sv.base.config import write_json
 from sv.bin.common import allow_pipes_option, command_parser, fail_in_one_line, job_options
 from sv.embed.inputs import FEATURES_RECORD, features_record, set_features
 from sv.embed.probe import probe_features
-from sv.kaldi import open_ark_scp, read_utt2spk, split_keys
+from sv.kaldi import open_ark_scp, share_of
 from sv.system.config import load_system
 from sv.system.folder import build_frontend
 
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     for data_dir in args.data_dirs:
         feats = (args.out / data_dir.name / f"feats.{args.job}").absolute()
-        utts = split_keys(list(read_utt2spk(data_dir / "utt2spk")), args.num_jobs, args.job)
+        utts = share_of(data_dir, args.num_jobs, args.job)
         with open_ark_scp(f"{feats}.ark", f"{feats}.scp", TWO_BYTES if compress else None) as write:
             for utt, matrix in set_features(system, frontend, data_dir, None, utts, args.allow_pipes):
                 write(utt, matrix)

@@ -16,7 +16,7 @@ from sv.bin.common import allow_pipes_option, command_parser, fail_in_one_line, 
 from sv.bin.options import computing_options, model_option
 from sv.embed.inputs import set_features
 from sv.embed.opening import open_model
-from sv.kaldi import open_ark_scp, read_utt2spk, split_keys
+from sv.kaldi import open_ark_scp, share_of
 from sv.system.folder import device_of_job
 
 
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     of_draw = cache(partial(open_model, args.model, device_of_job(args.job), args.precision, args.runtime))
     for data_dir in args.data_dirs:
         embedder = of_draw(own_draw(data_dir.name))
-        utts = split_keys(list(read_utt2spk(data_dir / "utt2spk")), args.num_jobs, args.job)
+        utts = share_of(data_dir, args.num_jobs, args.job)
         features = set_features(embedder.system, embedder.frontend, data_dir, args.feats, utts, args.allow_pipes)
         vectors, matrices = ((args.out / data_dir.name / kind).absolute() for kind in ("xvector", "segments"))
         with (

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from sv.base.files import write_text
@@ -201,12 +201,29 @@ def fix_data_dir(path: str | Path) -> list[str]:
     return notes
 
 
-def split_keys(keys: Sequence[str], num_jobs: int, job: int) -> list[str]:
-    """The contiguous slice of the byte-sorted keys that job number `job` (from 1) of `num_jobs` works on."""
+def split_keys(keys: Sequence[str], num_jobs: int, job: int, weights: Mapping[str, float] | None = None) -> list[str]:
+    """The contiguous slice of the byte-sorted keys that job number `job` (from 1) of `num_jobs` works on.
+
+    Slices are of about the same number of keys, or of the same sum of positive weights.
+    """
     if not 1 <= job <= num_jobs:
         raise ValueError(f"job must be in 1..{num_jobs}, got {job}")
     ordered = sorted(keys, key=byte_order)
-    return ordered[len(ordered) * (job - 1) // num_jobs : len(ordered) * job // num_jobs]
+    if weights is None or not ordered:
+        return ordered[len(ordered) * (job - 1) // num_jobs : len(ordered) * job // num_jobs]
+    ends = list(accumulate(weights[key] for key in ordered))
+    middles = ((before + end) / 2 for before, end in pairwise([0.0, *ends]))
+    return [key for key, middle in zip(ordered, middles) if int(num_jobs * middle / ends[-1]) == job - 1]
+
+
+def share_of(path: str | Path, num_jobs: int, job: int) -> list[str]:
+    """Utterances of a data directory for job number `job` (from 1): contiguous in byte order, of about the same duration.
+
+    Without utt2dur they are of about the same number.
+    """
+    utts, durations = list(read_utt2spk(Path(path) / "utt2spk")), Path(path) / "utt2dur"
+    known = read_utt2dur(durations) if durations.exists() else {}
+    return split_keys(utts, num_jobs, job, known if known.keys() >= set(utts) else None)
 
 
 def quarantined(path: str | Path) -> set[str]:

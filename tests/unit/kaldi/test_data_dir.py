@@ -2,7 +2,7 @@ import subprocess
 
 import pytest
 
-from sv.kaldi import DataDirError, split_keys, validate_data_dir, write_data_dir
+from sv.kaldi import DataDirError, share_of, split_keys, validate_data_dir, write_data_dir
 from sv.kaldi.data_dir import speaker_order_problems, subset_data_dir
 
 
@@ -60,6 +60,34 @@ def test_jobs_get_contiguous_shares_that_cover_everything():
     assert {len(share) for share in shares} == {2, 3}
     with pytest.raises(ValueError, match=r"job must be in 1..4, got 5"):
         split_keys(keys, 4, 5)
+
+
+@pytest.mark.parametrize("num_jobs", [1, 2, 3, 7, 20])
+def test_jobs_get_about_the_same_duration(num_jobs):
+    weights = {f"u{i:02d}": 1.0 + 9.0 * (i < 4) for i in range(11)}  # 40 of 47 s are in the first four
+    shares = [split_keys([*weights], num_jobs, job, weights) for job in range(1, num_jobs + 1)]
+    assert sum(shares, []) == [*weights]
+    sums = [sum(weights[key] for key in share) for share in shares]
+    assert max(sums) <= 47 / num_jobs + 10
+    if num_jobs == 2:
+        assert shares[0] == ["u00", "u01"]
+    equal = dict.fromkeys(weights, 0.3)
+    by_number = [split_keys([*equal], num_jobs, job, equal) for job in range(1, num_jobs + 1)]
+    assert sum(by_number, []) == [*equal]
+    assert max(map(len, by_number)) - min(map(len, by_number)) <= 1
+    assert split_keys([], num_jobs, 1, {}) == []
+
+
+def test_a_share_of_a_data_directory_is_by_duration_where_it_is_known(data_dir):
+    (data_dir / "utt2dur").write_text("s1-a 30.0\ns1-b 1.0\ns2-a 1.0\n")
+    (data_dir / "utt2spk").write_text("s1-a s1\ns1-b s1\ns2-a s2\n")
+    assert [share_of(data_dir, 2, job) for job in (1, 2)] == [["s1-a"], ["s1-b", "s2-a"]]
+    (data_dir / "utt2dur").unlink()
+    assert [share_of(data_dir, 2, job) for job in (1, 2)] == [["s1-a"], ["s1-b", "s2-a"]]  # 1 and 2 of 3
+    (data_dir / "utt2spk").write_text("s1-a s1\ns1-b s1\ns2-a s2\ns2-b s2\n")
+    assert share_of(data_dir, 2, 1) == ["s1-a", "s1-b"]
+    (data_dir / "utt2dur").write_text("s1-a 30.0\ns1-b 1.0\ns2-a 1.0\ns2-b 1.0\n")
+    assert share_of(data_dir, 2, 1) == ["s1-a"]
 
 
 def test_a_subset_of_unknown_utterances_is_refused(data_dir, tmp_path):

@@ -99,10 +99,7 @@ def _read_bytes(path: str | Path, first: int, count: int) -> bytes:
     try:
         if count > _BLOCK:  # the memory that is asked for is taken, and a header may lie
             count = min(count, max(0, os.fstat(file).st_size - first))
-        data = os.pread(file, count, first)
-        while 0 < len(data) < count and (more := os.pread(file, count - len(data), first + len(data))):
-            data += more
-        return data
+        return os.pread(file, count, first)
     finally:
         os.close(file)
 

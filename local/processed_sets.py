@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from scipy.signal import firwin
 
 from local.kinds import FORMATS
 from sv.base.files import atomic_write
@@ -84,6 +83,8 @@ def telephone_band(data: Path) -> Path:
     """File of the linear-phase band-pass filter of a telephone; written if it is not there."""
     path = data.absolute() / "telephone_band.wav"
     if not path.exists():
+        from scipy.signal import firwin  # a second to import, once for a data folder
+
         taps = firwin(NUM_TAPS, BAND, pass_zero=False, fs=SAMPLING_RATE).astype(np.float32)
         with atomic_write(path, "wb") as file:
             soundfile.write(file, taps, SAMPLING_RATE, format="WAV", subtype="FLOAT")

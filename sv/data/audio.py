@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from scipy.signal import resample_poly
 
 from sv.base.layout import SAMPLING_RATE
 from sv.kaldi.scp import DataDirError
@@ -310,6 +309,8 @@ def to_mono_16k(samples: np.ndarray, rate: int) -> np.ndarray:
     """Mean of the channels at 16 kHz: (samples, channels) to (samples',) float32, by a polyphase filter."""
     mono = samples.mean(axis=1)
     if rate != SAMPLING_RATE:
+        from scipy.signal import resample_poly  # a second to import, for the few who need it
+
         ratio = Fraction(SAMPLING_RATE, rate)
         mono = resample_poly(mono, ratio.numerator, ratio.denominator)
     return mono.astype(np.float32)

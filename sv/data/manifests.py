@@ -113,15 +113,29 @@ def write_manifests(data_dir: str | Path) -> None:
         open_jsonl_gz(data_dir / CUTS) as write_cut,
     ):
         for utt, speaker in read_utt2spk(data_dir / "utt2spk").items():
-            cut = cut_of(utt, speaker, utterances[utt])
-            record = cut.to_dict()  # which holds the recording and, of the whole of one, the supervision
-            if cut.recording.id not in written:
-                written.add(cut.recording.id)
-                write_recording(record["recording"])
-            write_supervision(
-                cut.supervisions[0].with_offset(cut.start).to_dict() if cut.start else record["supervisions"][0]
-            )
-            write_cut(record)
+            cut, supervision = _records_of(utt, speaker, utterances[utt])
+            if cut["recording"]["id"] not in written:
+                written.add(cut["recording"]["id"])
+                write_recording(cut["recording"])
+            write_supervision(supervision)
+            write_cut(cut)
+
+
+def _records_of(utt: str, speaker: str, utterance: Utterance) -> tuple[dict, dict]:
+    """What lhotse writes of `cut_of`, and of its supervision as one of the recording, without importing lhotse."""
+    start, duration = (utterance.start or 0) / SAMPLING_RATE, utterance.num_samples / SAMPLING_RATE
+    of_cut = {"start": start, "duration": duration, "channel": 0}
+    supervision = {"id": utt, "recording_id": utterance.recording} | of_cut | {"speaker": speaker}
+    recording = {
+        "id": utterance.recording,
+        "sources": [{"type": "file", "channels": [0], "source": utterance.path}],
+        "sampling_rate": SAMPLING_RATE,
+        "num_samples": utterance.recording_samples,
+        "duration": utterance.recording_samples / SAMPLING_RATE,
+        "channel_ids": [0],
+    }
+    within = [supervision | {"start": 0.0}]
+    return {"id": utt, **of_cut, "supervisions": within, "recording": recording, "type": "MonoCut"}, supervision
 
 
 def read_cuts(data_dir: str | Path):

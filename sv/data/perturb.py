@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft, signal
+from scipy import fft
 
 from sv.base.layout import SAMPLING_RATE
 from sv.data.mixing import mix_at_snr
@@ -78,13 +78,15 @@ def coloured_noise(num_samples: int, decay: float, rng: np.random.Generator) -> 
 
 def shift_pitch(samples: np.ndarray, semitones: float) -> np.ndarray:
     """Shift the pitch of (samples,) speech and keep its duration: stretched in time, then read faster or slower."""
+    from scipy.signal import resample  # a second to import, for those who shift pitch
+
     ratio = 2 ** (semitones / 12)
-    return signal.resample(stretch(samples, ratio), len(samples)).astype(np.float32)
+    return resample(stretch(samples, ratio), len(samples)).astype(np.float32)
 
 
 def stretch(samples: np.ndarray, ratio: float) -> np.ndarray:
     """Make (samples,) speech `ratio` times as long at the same pitch, by a phase vocoder (Flanagan and Golden 1966)."""
-    window = signal.get_window("hann", WINDOW).astype(np.float32)
+    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)  # Hann's
     padded = np.pad(samples, (WINDOW // 2, WINDOW))
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
     spectra = fft.rfft(frames * window)  # (frames, bins)

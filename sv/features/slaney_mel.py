@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from scipy.signal import firwin
 from torch import Tensor
 
 from sv.base.layout import SAMPLING_RATE
@@ -118,6 +117,8 @@ def decimation_filter(factor: int) -> Tensor:
     """Low-pass filter for `decimate`, (2 * 10 * factor + 1,) float32: the Kaiser window of `scipy.signal.resample_poly`."""
     if factor == 1:
         return torch.ones(1)
+    from scipy.signal import firwin  # a second to import, for this front end alone
+
     taps = firwin(2 * FILTER_WIDTH * factor + 1, 1 / factor, window=("kaiser", 5.0))
     return torch.from_numpy(taps).float()
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from sv.report.blocks import Figure, Table
 from sv.report.drawing import (
@@ -84,18 +84,18 @@ def det_curves(lists: Sequence[ScoreList]) -> Figure:
         list(dict.fromkeys(getattr(item, name) for item in lists)) for name in ("system", "condition")
     )
     spots, columns = [], []
-    low, high = norm.ppf(np.array(DET_LIMITS) / 100)
+    low, high = ndtri(np.array(DET_LIMITS) / 100)
     with new_axes(4.2, 4.2) as axis:
         for item in lists:
             p_miss, p_fa, _ = det_points(item.scores, item.is_target)
             # A little beyond the limits, so that curves leave the frame instead of following it.
-            x, y = (np.clip(norm.ppf(p), low - 1, high + 1) for p in (p_fa, p_miss))
+            x, y = (np.clip(ndtri(p), low - 1, high + 1) for p in (p_fa, p_miss))
             colour = colour_of(systems.index(item.system))
             axis.plot(x, y, color=colour, ls=LINES[line_of(conditions.index(item.condition))], lw=1.4)
             reached = [_at_most(tick / 100, p_fa, p_miss) for tick in DET_TICKS]
             spots += _det_spots(f"{item.system}, {item.condition}", reached)
             columns.append([f"{100 * miss:.2f}" for _, miss in reached])
-        ticks, labels = norm.ppf(np.array(DET_TICKS) / 100), [f"{tick:g}" for tick in DET_TICKS]
+        ticks, labels = ndtri(np.array(DET_TICKS) / 100), [f"{tick:g}" for tick in DET_TICKS]
         axis.set(xticks=ticks, yticks=ticks, xticklabels=labels, yticklabels=labels, xlim=(low, high), ylim=(low, high))
         axis.plot((low, high), (low, high), color=LIGHT_GREY, lw=0.8, zorder=0)
         axis.set(xlabel="false alarms (%)", ylabel="misses (%)", aspect="equal")
@@ -113,7 +113,7 @@ def _at_most(limit: float, p_fa: np.ndarray, p_miss: np.ndarray) -> tuple[float,
 def _det_spots(name: str, points: Sequence[tuple[float, float]]) -> list[Spot]:
     low, high = (limit / 100 for limit in DET_LIMITS)
     return [
-        Spot(f"{name}: {100 * fa:.2f} % false alarms, {100 * miss:.2f} % misses", norm.ppf(fa), norm.ppf(miss))
+        Spot(f"{name}: {100 * fa:.2f} % false alarms, {100 * miss:.2f} % misses", ndtri(fa), ndtri(miss))
         for fa, miss in dict.fromkeys(points)
         if low <= fa <= high and low <= miss <= high
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from sv.kaldi.trials import Trials
 from sv.scoring.bootstrap import NUM_REPLICATES, interval, replicate_counts
@@ -131,7 +131,7 @@ def find_threshold(
     with np.errstate(invalid="ignore"):
         misses = (counts[:, owner] @ missed) / counts[:, owner].sum(axis=1)
     known = thresholds[1:][np.isfinite(thresholds[1:])]
-    reach = student_t.ppf(0.975, num_speakers - 1) * known.std(ddof=1)
+    reach = stdtrit(num_speakers - 1, 0.975) * known.std(ddof=1)
     return Threshold(
         threshold=float(thresholds[0]),
         low=float(thresholds[0] - reach),

@@ -1,4 +1,5 @@
 import gzip
+import json
 
 import numpy as np
 import pytest
@@ -61,6 +62,21 @@ def test_lhotse_reads_and_validates_what_is_written(data_dir):
     for cut in cuts:
         assert cut.num_samples == LENGTHS[cut.id]
         np.testing.assert_array_equal(render(cut), read_samples(data_dir / f"{cut.id}.wav"))
+
+
+def test_what_is_written_is_what_lhotse_writes(data_dir):
+    write_manifests(data_dir)
+    cuts = [
+        cut_of(utt, utt[0], Utterance(utt, str(data_dir / f"{utt}.wav"), length)) for utt, length in LENGTHS.items()
+    ]
+    for name, expected in (
+        (CUTS, cuts),
+        ("recordings.jsonl.gz", [cut.recording for cut in cuts]),
+        ("supervisions.jsonl.gz", [cut.supervisions[0] for cut in cuts]),
+    ):
+        assert gzip.decompress((data_dir / name).read_bytes()).decode() == "".join(
+            f"{json.dumps(one.to_dict())}\n" for one in expected
+        )
 
 
 def test_manifests_have_the_same_bytes_each_time(data_dir):

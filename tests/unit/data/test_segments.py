@@ -1,5 +1,7 @@
 """A data directory with segments is the one whose utterances were cut into files beforehand."""
 
+import gzip
+import json
 import shutil
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from sv.data.augment import AugmentConfig, NoiseLibrary
 from sv.data.dataset import TrainingSet
 from sv.data.importing import import_data_dir
 from sv.data.index import UtteranceIndex
-from sv.data.manifests import CUTS, iter_waveforms, read_cuts, render, write_manifests
+from sv.data.manifests import CUTS, cut_of, iter_waveforms, read_cuts, render, write_manifests
 from sv.data.sampler import Item
+from sv.data.utterances import read_utterances
 from sv.kaldi import DataDirError, read_scp, read_utt2dur, validate_data_dir, write_table
 from sv.kaldi.data_dir import subset_data_dir
 
@@ -97,6 +100,17 @@ def test_manifests_point_into_the_recordings(with_segments, cut_out):
     assert {cut.recording.id for cut in cuts.values()} == {"long-x", "long-y"}
     for utt, samples in iter_waveforms(cut_out, list(CUT_TIMES)):
         np.testing.assert_array_equal(render(cuts[utt]), samples)
+
+
+def test_manifests_are_what_lhotse_writes(with_segments):
+    write_manifests(with_segments)
+    utterances = read_utterances(with_segments)
+    cuts = [cut_of(utt, utt[0], utterances[utt]) for utt in CUT_TIMES]
+    own = [cut.supervisions[0].with_offset(cut.start) for cut in cuts]
+    for name, expected in ((CUTS, cuts), ("supervisions.jsonl.gz", own)):
+        assert gzip.decompress((with_segments / name).read_bytes()).decode() == "".join(
+            f"{json.dumps(one.to_dict())}\n" for one in expected
+        )
 
 
 def test_a_subset_keeps_its_segments_and_their_recordings(with_segments, tmp_path):

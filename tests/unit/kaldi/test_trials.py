@@ -37,6 +37,37 @@ def test_scores_come_back_to_the_bit(tmp_path, trials, scores):
     assert list(read_scores(tmp_path / "s").values()) == scores
 
 
+def test_scores_in_the_order_of_the_trials_are_those_of_any_order(tmp_path, trials):
+    scores = [1 / 3, -1e-9, 5e-324]
+    write_scores(tmp_path / "s", trials, scores)
+    lines = (tmp_path / "s").read_text().splitlines(keepends=True)
+    for text in (
+        "".join(lines),
+        "".join(lines)[:-1],
+        "".join(reversed(lines)),
+        "".join(lines) + "\n",
+        "x y 7\n" + "".join(lines),
+    ):
+        (tmp_path / "s").write_text(text)
+        assert scores_of_trials(tmp_path / "s", trials).tolist() == scores
+
+
+def test_a_trial_that_is_twice_in_a_list_has_one_score(tmp_path):
+    trials = Trials(["a", "a"], ["b", "b"], np.array([True, True]))
+    (tmp_path / "s").write_text("a b 1\na b 1.0\n")
+    assert scores_of_trials(tmp_path / "s", trials).tolist() == [1, 1]
+    (tmp_path / "s").write_text("a b 1\na b 2\n")
+    with pytest.raises(DataDirError, match="s:2: trial a b has two scores"):
+        scores_of_trials(tmp_path / "s", trials)
+
+
+@pytest.mark.parametrize("bad", ["nan", "inf", "1_0", "x", "1 2", ""])
+def test_bad_scores_in_order_are_named_too(tmp_path, trials, bad):
+    (tmp_path / "s").write_text(f"a b 1\na c {bad}\nb c 3\n")
+    with pytest.raises(DataDirError, match="s:2: expected"):
+        scores_of_trials(tmp_path / "s", trials)
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("-inf")])
 def test_scores_that_cannot_be_read_are_not_written(tmp_path, trials, bad):
     (tmp_path / "s").write_text("old\n")

@@ -160,24 +160,16 @@ extract_sets() { # extract_sets CONF SUFFIX TRAIN_DIR: of $sets and of TRAIN_DIR
   fi
 }
 
-embed_stale() { # within extract_sets: those of $sets that are in $stale from $feats, and the training set if it is
-  local name evaluated=() set
-  for set in "${stale[@]}"; do if [[ $set != "$train_dir" ]]; then evaluated+=("$set"); fi; done
-  if ((${#evaluated[@]})); then
-    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" "$folder/log/extract.JOB.log" \
-      "${extract[@]}" ${feats:+--feats "$feats"} "${evaluated[@]}"
-    show_warnings 5 "$folder/log/extract.1.log"
-  fi
-  if ((${#evaluated[@]} < ${#stale[@]})); then
-    OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" \
-      "$folder/log/extract_train.JOB.log" "${extract[@]}" "$train_dir"
-  fi
-  if ((${#stale[@]})); then
-    for name in xvector segments; do
-      utils/merge_scp.py --num-jobs "$num_tasks" --single-ark "$name" "$folder/embeddings" "${stale[@]}"
-    done
-    python -m sv.bin.speaker_means --embeddings "$folder/embeddings" "${stale[@]}"
-  fi
+embed_stale() { # within extract_sets: those of $sets that are in $stale from $feats, the training set from its audio
+  local name
+  if ((${#stale[@]} == 0)); then return; fi
+  OMP_NUM_THREADS=1 "${cuda_cmd[@]}" --gpu "$((num_gpus > 0))" JOB=1:"$num_tasks" "$folder/log/extract.JOB.log" \
+    "${extract[@]}" ${feats:+--feats "$feats"} ${train_dir:+--from-audio "$train_dir"} "${stale[@]}"
+  show_warnings 5 "$folder/log/extract.1.log"
+  for name in xvector segments; do
+    utils/merge_scp.py --num-jobs "$num_tasks" --single-ark "$name" "$folder/embeddings" "${stale[@]}"
+  done
+  python -m sv.bin.speaker_means --embeddings "$folder/embeddings" "${stale[@]}"
 }
 
 # 6: back ends, from the training set.

@@ -27,6 +27,8 @@ def main(argv: list[str] | None = None) -> None:
     model_option(parser)
     computing_options(parser)
     parser.add_argument("--feats", type=Path, help="folder of stored features; without it they are computed here")
+    said = "a data directory of which none are stored, whatever --feats has; may be given again"
+    parser.add_argument("--from-audio", type=Path, action="append", default=[], metavar="DATA_DIR", help=said)
     parser.add_argument("--out", type=Path, required=True, help="folder of the embeddings")
     allow_pipes_option(parser)
     job_options(parser)
@@ -34,9 +36,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     of_draw = cache(partial(open_model, args.model, device_of_job(args.job), args.precision, args.runtime))
     for data_dir in args.data_dirs:
-        embedder = of_draw(own_draw(data_dir.name))
+        embedder, feats = of_draw(own_draw(data_dir.name)), None if data_dir in args.from_audio else args.feats
         utts = share_of(data_dir, args.num_jobs, args.job)
-        features = set_features(embedder.system, embedder.frontend, data_dir, args.feats, utts, args.allow_pipes)
+        features = set_features(embedder.system, embedder.frontend, data_dir, feats, utts, args.allow_pipes)
         vectors, matrices = ((args.out / data_dir.name / kind).absolute() for kind in ("xvector", "segments"))
         with (
             open_ark_scp(f"{vectors}.{args.job}.ark", f"{vectors}.{args.job}.scp") as write,

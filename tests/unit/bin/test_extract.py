@@ -51,6 +51,18 @@ def test_bf16_is_recorded_beside_the_embeddings_and_float32_again(folder, staged
     assert all(not np.array_equal(exact[utt], rounded[utt]) for utt in exact)
 
 
+def test_a_set_is_embedded_from_its_audio_beside_stored_ones(folder, staged, tmp_path) -> None:
+    test, train = folder / "data/test", tmp_path / "data/train"  # of which no features are stored
+    shutil.copytree(test, train)
+    both = ["--model", folder / "model", "--feats", staged[0] / "feats", "--from-audio", train, "--out", tmp_path]
+    extract.main([str(word) for word in (*both, train, test)])
+    for name in ("train", "test"):
+        found = dict(read_vectors(tmp_path / name / "xvector.1.scp"))
+        assert found.keys() == staged[1].keys()
+        for utt, vector in found.items():
+            np.testing.assert_allclose(vector, staged[1][utt], atol=1e-6)
+
+
 def test_features_of_another_system_are_refused(folder, staged, fails, tmp_path) -> None:
     feats = staged[0] / "feats"
     stored = json.loads((feats / "config.json").read_text()) | {"segment_samples": 8000, "num_mel_bins": 32}

@@ -141,15 +141,10 @@ def choose_voices(count: int, seed: int) -> list[Voice]:
 
 
 def sentence(rng: np.random.Generator) -> str:
-    """Two clauses from the word lists."""
-    clauses = []
-    for _ in range(2):
-        parts = [
-            str(rng.choice(WORDS[kind].split("|"))).strip()
-            for kind in ("who", "did", "what", str(rng.choice(["where", "when"])))
-        ]
-        clauses.append(" ".join(parts))
-    return f"{clauses[0].capitalize()}, and {clauses[1]}."
+    """A clause from the word lists."""
+    kinds = ("who", "did", "what", str(rng.choice(["where", "when"])))
+    clause = " ".join(str(rng.choice(WORDS[kind].split("|"))).strip() for kind in kinds)
+    return f"{clause.capitalize()}."
 
 
 def channel(rng: np.random.Generator):

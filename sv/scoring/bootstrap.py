@@ -6,6 +6,7 @@ drawn, a nontarget trial by the product of its two speakers' counts: Owen's pige
 Statistics 1, 2007), mildly conservative, since it counts the variance that a single trial adds more than once.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +70,13 @@ def thresholds_of(scores: np.ndarray, is_target: np.ndarray) -> np.ndarray:
     return np.unique(distinct[at.clip(max=len(distinct) - 1)])
 
 
+def _summed_down(rows: np.ndarray) -> np.ndarray:
+    """Running sums over the rows, in place: `numpy.cumsum` goes down one column after the other, ten times slower."""
+    for above, row in itertools.pairwise(rows):
+        row += above
+    return rows
+
+
 def replicate_curves(
     scores: np.ndarray,
     is_target: np.ndarray,
@@ -101,7 +109,7 @@ def replicate_curves(
     misses = csr_array(
         (np.ones(is_target.sum()), (bins[is_target], left[is_target])), shape=(len(thresholds), num_speakers)
     )
-    missed = np.cumsum(misses @ counts.T, axis=0).T
+    missed = _summed_down(misses @ counts.T).T
     first, second = np.minimum(left, right)[~is_target], np.maximum(left, right)[~is_target]
     pairs, pair_of = np.unique(first.astype(np.int64) * num_speakers + second, return_inverse=True)
     alarms = csr_array((np.ones(len(first)), (bins[~is_target], pair_of)), shape=(len(thresholds), len(pairs)))
@@ -109,9 +117,8 @@ def replicate_curves(
     size = max(1, BLOCK_WEIGHTS // len(pairs))
     for at in range(0, len(counts), size):
         drawn = counts[at : at + size].T
-        rejected[at : at + size] = np.cumsum(
-            alarms @ (drawn[pairs // num_speakers] * drawn[pairs % num_speakers]), axis=0
-        ).T
+        weights = drawn[pairs // num_speakers] * drawn[pairs % num_speakers]
+        rejected[at : at + size] = _summed_down(alarms @ weights).T
     with np.errstate(invalid="ignore"):
         p_miss, p_fa = missed / missed[:, -1:], 1 - rejected / rejected[:, -1:]
     start = np.zeros((len(counts), 1))

@@ -189,16 +189,18 @@ class ContextAttention(Foldable):
 
     def forward(self, values: Tensor) -> Tensor:
         """Weights of (batch, channels, frames), which sum to 1 over frames."""
-        hidden = values
-        if self.context is not None:
-            context = self.context(values)[:, :, None]
-            hidden = torch.cat([values, context.expand(-1, -1, values.shape[2])], dim=1)
-        hidden = self.linear1(hidden)
+        hidden = self.linear1(values) if self.context is None else self._with_context(values)
         hidden = hidden if self.bn is None else self.bn(F.relu_(hidden))
         return torch.softmax(self.linear2(torch.tanh(hidden)), dim=2)
 
+    def _with_context(self, values: Tensor) -> Tensor:
+        """First layer of frames beside their context, which is the same at every frame: it passes its part of the layer once."""
+        channels, weight = values.shape[1], self.linear1.weight
+        context = F.linear(self.context(values), weight[:, channels:, 0], self.linear1.bias)
+        return F.conv1d(values, weight[:, :channels]) + context[:, :, None]
+
     def folded(self) -> nn.Module:
-        """Return the form for inference, which computes the context's part once per utterance."""
+        """Return the form for inference, in which the frames' part of the first layer works frame by frame."""
         return fold_parts(FoldedAttention(self)) if self.context is not None else super().folded()
 
 
@@ -217,7 +219,7 @@ class Context(nn.Module):
 
 
 class FoldedAttention(nn.Module):
-    """Context attention in evaluation: mean and deviation, the same at every frame, pass the first layer once."""
+    """Context attention in evaluation."""
 
     def __init__(self, attention: ContextAttention) -> None:
         super().__init__()

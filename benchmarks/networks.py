@@ -1,5 +1,6 @@
 """Networks of the extraction benchmarks, in every precision and by every runtime that is here."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ from sv.base.packages import module_of
 from sv.embed.computing import Computing, Network
 from sv.embed.runtimes import Shape, make_network
 from sv.models import MODELS
+from sv.models.ecapa_tdnn import ContextAttention
 
 SHAPES = {  # batches that extraction runs: eight segments of the system's length; of whole utterances one
     "exu_net": Shape(batch_size=8, rows=64, num_frames=384),
@@ -51,6 +53,24 @@ def networks(model: Any, shape: Shape) -> Iterator[tuple[Computing, Network]]:
         network = make_network(model, way.precision, way.runtime, shape)
         if network.computing == way:
             yield way, network
+
+
+class RepeatedContext(ContextAttention):
+    """Attention as published code exports it: the context is repeated, and multiplied, at every frame."""
+
+    def _with_context(self, values: Tensor) -> Tensor:
+        context = self.context(values)[:, :, None]
+        return self.linear1(torch.cat([values, context.expand(-1, -1, values.shape[2])], dim=1))
+
+
+def as_published(model: Any, shape: Shape) -> Network:
+    """The network as WeSpeaker's export lays it out, by ONNX Runtime; raises ConfigError if that is not here."""
+    other = copy.deepcopy(model)
+    other.__class__ = type("Published", (type(model),), {})  # a name of its own in the cache of graphs
+    for part in other.modules():
+        if isinstance(part, ContextAttention):
+            part.__class__ = RepeatedContext
+    return make_network(other, "float32", "onnxruntime", shape)
 
 
 def audio_seconds(features: Tensor) -> float:

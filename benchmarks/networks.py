@@ -7,12 +7,14 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sv.base.packages import module_of
 from sv.embed.computing import Computing, Network
 from sv.embed.runtimes import Shape, make_network
 from sv.models import MODELS
+from sv.models.campplus import SEGMENT, MaskedConvolution
 from sv.models.ecapa_tdnn import ContextAttention
 
 SHAPES = {  # batches that extraction runs: eight segments of the system's length; of whole utterances one
@@ -63,13 +65,25 @@ class RepeatedContext(ContextAttention):
         return self.linear1(torch.cat([values, context.expand(-1, -1, values.shape[2])], dim=1))
 
 
+class RepeatedMask(MaskedConvolution):
+    """Masked convolution as published code exports it: the mask is computed anew at every frame."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Map (batch, in_channels, frames) to (batch, out_channels, frames)."""
+        segments = F.avg_pool1d(values, SEGMENT, ceil_mode=True).repeat_interleave(SEGMENT, dim=2)
+        context = segments[:, :, : values.shape[2]] + values.mean(dim=2, keepdim=True)
+        return self.local(values) * torch.sigmoid(self.expand(F.relu_(self.squeeze(context))))
+
+
+PUBLISHED = {ContextAttention: RepeatedContext, MaskedConvolution: RepeatedMask}
+
+
 def as_published(model: Any, shape: Shape) -> Network:
     """The network as WeSpeaker's export lays it out, by ONNX Runtime; raises ConfigError if that is not here."""
     other = copy.deepcopy(model)
     other.__class__ = type("Published", (type(model),), {})  # a name of its own in the cache of graphs
     for part in other.modules():
-        if isinstance(part, ContextAttention):
-            part.__class__ = RepeatedContext
+        part.__class__ = PUBLISHED.get(type(part), type(part))
     return make_network(other, "float32", "onnxruntime", shape)
 
 

@@ -14,7 +14,7 @@ from sv.base.packages import module_of
 from sv.embed.computing import Computing, Network
 from sv.embed.runtimes import Shape, make_network
 from sv.models import MODELS
-from sv.models.campplus import SEGMENT, MaskedConvolution
+from sv.models.campplus import SEGMENT, MaskedConvolution, segment_means
 from sv.models.ecapa_tdnn import ContextAttention
 
 SHAPES = {  # batches that extraction runs: eight segments of the system's length; of whole utterances one
@@ -70,7 +70,7 @@ class RepeatedMask(MaskedConvolution):
 
     def forward(self, values: Tensor) -> Tensor:
         """Map (batch, in_channels, frames) to (batch, out_channels, frames)."""
-        segments = F.avg_pool1d(values, SEGMENT, ceil_mode=True).repeat_interleave(SEGMENT, dim=2)
+        segments = segment_means(values).repeat_interleave(SEGMENT, dim=2)
         context = segments[:, :, : values.shape[2]] + values.mean(dim=2, keepdim=True)
         return self.local(values) * torch.sigmoid(self.expand(F.relu_(self.squeeze(context))))
 

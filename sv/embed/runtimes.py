@@ -29,7 +29,7 @@ from sv.embed.onnx_model import one_line, open_session
 from sv.published.registry import cache_dir
 
 TOLERANCE = 5e-3  # of an embedding's length, between graph and model in float32; random deep networks reach 2e-3
-TRIED_FRAMES = (300, 413)  # of a graph that reads any length; the first is exported
+TRIED_FRAMES = (300, 413, 60)  # of a graph that reads any length; the first is exported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Shape:
     num_frames: int | None
 
     def examples(self) -> list[Tensor]:
-        """Noise of this shape, of two lengths if it may have any."""
+        """Noise of this shape, of three lengths if it may have any."""
         lengths = [self.num_frames] if self.num_frames else TRIED_FRAMES
         generator = torch.Generator().manual_seed(0)
         return [torch.randn(self.batch_size, self.rows, length, generator=generator) for length in lengths]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sv.base.config import require
 from sv.models.folding import Foldable, fold_parts, fuse, fuse_sequence
-from sv.models.frame_layers import TimeConv, folded_norm
+from sv.models.frame_layers import TimeConv, folded_norm, is_traced
 from sv.models.network import Network
 from sv.models.plain_resnet import normalised_convolution, residual_level
 from sv.models.pooling import mean_and_deviation
@@ -110,11 +110,20 @@ class MaskedConvolution(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Map (batch, in_channels, frames) to (batch, out_channels, frames)."""
-        context = F.avg_pool1d(values, SEGMENT, ceil_mode=True) + values.mean(dim=2, keepdim=True)
+        context = segment_means(values) + values.mean(dim=2, keepdim=True)
         masks = torch.sigmoid(
             self.expand(F.relu_(self.squeeze(context)))
         )  # of segments, the last of which may be short
         return self.local(values) * masks.repeat_interleave(SEGMENT, dim=2)[:, :, : values.shape[2]]
+
+
+def segment_means(values: Tensor) -> Tensor:
+    """Means of each `SEGMENT` frames, the last of which may be fewer: (batch, channels, frames) to as many segments."""
+    if not is_traced():
+        return F.avg_pool1d(values, SEGMENT, ceil_mode=True)
+    # OpenVINO pools no fewer frames than a segment has.
+    filled = F.pad(torch.ones_like(values[:1, :1]), (0, SEGMENT - 1))
+    return F.avg_pool1d(F.pad(values, (0, SEGMENT - 1)), SEGMENT) / F.avg_pool1d(filled, SEGMENT)
 
 
 class DenseLayer(Foldable):

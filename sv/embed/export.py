@@ -3,7 +3,6 @@
 import io
 import warnings
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from sv.base.config import to_dict, write_json
 from sv.base.files import atomic_write
 from sv.base.layout import ModelFolder
 from sv.base.packages import require
+from sv.embed.exporting import export_quietly
 from sv.system.config import SystemConfig
 from sv.system.folder import load_model, read_system
 
@@ -181,8 +181,7 @@ def _onnx_program(embedder: nn.Module, examples: Tensor) -> tuple[torch.onnx.ONN
     for axes in ((0, 1), (0,)):
         sizes = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
         try:
-            with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-                warnings.simplefilter("ignore")
+            with export_quietly():
                 arguments = {"dynamo": True, "dynamic_shapes": (sizes,), "verbose": False, **names}
                 return torch.onnx.export(embedder, (examples,), **arguments), 1 in axes
         except torch.onnx.OnnxExporterError as error:

@@ -5,10 +5,6 @@ The graph is exported once, checked against torch, and kept in $XDG_CACHE_HOME/s
 
 import fcntl
 import hashlib
-import io
-import logging
-import warnings
-from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -24,12 +20,13 @@ from sv.base.files import atomic_write
 from sv.base.log import get_logger
 from sv.base.packages import EXPORTERS, FLOAT32_ONLY, check_packages
 from sv.embed.computing import Computing, Network, TorchNetwork, said_precision
+from sv.embed.exporting import export_quietly
 from sv.embed.mnn_network import MnnNetwork
 from sv.embed.onnx_model import one_line, open_session
 from sv.published.registry import cache_dir
 
 TOLERANCE = 5e-3  # of an embedding's length, between graph and model in float32; random deep networks reach 2e-3
-TRIED_FRAMES = (300, 413, 60)  # of a graph that reads any length; the first is exported
+TRIED_FRAMES = (300, 413, 120)  # of a graph that reads any length; the first is exported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,11 +171,7 @@ def graph_of(model: Any, runtime: str, shape: Shape) -> Path:
 
 def _exported(module: nn.Module, example: Tensor, any_length: bool) -> bytes:
     axes = {2: torch.export.Dim.DYNAMIC} if any_length else {}
-    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(
-        logging.ERROR
-    )  # torchvision is not needed
-    with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
+    with export_quietly():
         program = torch.onnx.export(
             module, (example,), dynamo=True, dynamic_shapes=(axes,), verbose=False,
             input_names=["features"], output_names=["embeddings"],

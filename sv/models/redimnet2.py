@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sv.base.config import require
 from sv.models.ecapa_tdnn import ContextAttention
 from sv.models.folding import Foldable, fuse_sequence
+from sv.models.frame_layers import is_traced
 from sv.models.network import Network
 from sv.models.pooling import weighted_statistics
 from sv.models.redimnet_blocks import ChannelNorm, ContextBlock, MapsBlock, TimeContext, maps_block
@@ -242,7 +243,7 @@ class ReDimNet2(Network):
         super().__init__()
         self.config = config
         size, channels, num_mels = config.num_mel_bins * config.channels, config.channels, config.num_mel_bins
-        self.stem = nn.Sequential(nn.Conv2d(1, channels, 3, padding="same"), ChannelNorm(channels), ToSequence())
+        self.stem = nn.Sequential(nn.Conv2d(1, channels, 3, padding=1), ChannelNorm(channels), ToSequence())
         self.stem_norm = nn.GroupNorm(channels, size) if config.group_norm else nn.Identity()
         self.stages, num_read, repetition = nn.ModuleList(), 1, 1
         for stage in config.stages:
@@ -272,9 +273,10 @@ class ReDimNet2(Network):
             If there are fewer frames than the stages' strides take.
         """
         stride = self.config.frame_stride
-        if (num_frames := features.shape[2] // stride * stride) == 0:
+        num_frames = features.shape[2] // stride * stride
+        if not is_traced() and num_frames == 0:
             raise ValueError(f"ReDimNet2 needs at least {stride} frames, got {features.shape[2]}")
-        sequences = [self.stem_norm(self.stem(features[:, None, :, :num_frames]))]
+        sequences = [self.stem_norm(self.stem(features[:, None].unfold(3, stride, stride).flatten(3)))]
         for stage in self.stages:
             sequences += stage(sequences)
         values = self.head(self.mixture(sequences))

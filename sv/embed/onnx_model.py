@@ -183,9 +183,10 @@ def open_session(path: Path) -> Any:
         raise ConfigError(f"{path}: not an ONNX model that onnxruntime reads: {one_line(error)}") from error
 
 
-def one_line(error: Exception) -> str:
-    """First line of a message of onnxruntime, without the place in its sources."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def one_line(error: BaseException) -> str:
+    """First line of a runtime's message that says more than a place in its sources, as OpenVINO's first ones do not."""
+    lines = [line for line in str(error).strip().splitlines() if not line.startswith("Exception from ")]
+    return (lines or [type(error).__name__])[0][:300]
 
 
 @torch.inference_mode()

@@ -141,7 +141,8 @@ def make_network(model: Any, precision: str, runtime: str, shape: Shape) -> Netw
     try:
         return NETWORKS[runtime](graph_of(model, runtime, shape), computing)
     except Exception as error:  # of three packages, which document none
-        get_logger("embed").warning("%s cannot take this network, torch computes it: %s", runtime, one_line(error))
+        why = one_line(error.__cause__ or error)  # the exporter's own words say which of its steps it was
+        get_logger("embed").warning("%s cannot take this network, torch computes it: %s", runtime, why)
         return TorchNetwork(model, computing.precision)
 
 

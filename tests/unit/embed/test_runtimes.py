@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from sv.base import packages
@@ -13,6 +14,7 @@ from sv.embed import runtimes
 from sv.embed.embedder import Embedder
 from sv.embed.runtimes import Shape, make_network
 from sv.models import MODELS
+from sv.models.redimnet2 import StageConfig
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
@@ -35,6 +37,16 @@ def se_resnet() -> nn.Module:
 @pytest.fixture(scope="module")
 def ecapa() -> nn.Module:
     return small("ecapa_tdnn", channels=16, aggregated_channels=24, dilations=(2,))
+
+
+@pytest.fixture(scope="module")
+def campplus() -> nn.Module:
+    return small("campplus", head_channels=4, init_channels=8, growth=4, blocks=(1, 1, 1))
+
+
+@pytest.fixture(scope="module")
+def redimnet2() -> nn.Module:
+    return small("redimnet2", channels=2, stages=(StageConfig(mel_stride=2, frame_stride=2),), out_channels=None)
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +79,28 @@ def test_a_runtime_embeds_as_torch_does_whatever_the_batch(cached, se_resnet, wa
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "mnn"])
-def test_a_graph_of_whole_utterances_reads_any_length(cached, ecapa, runtime) -> None:
+@pytest.mark.parametrize("name", ["ecapa", "campplus", "redimnet2"])
+def test_a_graph_of_whole_utterances_reads_any_length(cached, request, name, runtime) -> None:
     pytest.importorskip(module_of(runtime))
-    network = make_network(ecapa, "float32", runtime, Shape(batch_size=1, rows=16, num_frames=None))
+    model = request.getfixturevalue(name)
+    network = make_network(model, "float32", runtime, Shape(batch_size=1, rows=16, num_frames=None))
     assert network.computing.runtime == runtime
-    for length in (31, 300, 500):
+    for length in (31, 150, 300, 501):  # 100 frames of its own are a segment of CAM++
         features = torch.randn(1, 16, length)
         with torch.no_grad():
-            torch.testing.assert_close(network.embed(features), ecapa.embed(features), rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(network.embed(features), model.embed(features), rtol=1e-4, atol=1e-5)
+
+
+def test_what_cannot_be_exported_is_said_in_one_line(cached, capfd, monkeypatch) -> None:
+    def embed(features: torch.Tensor) -> torch.Tensor:  # the exporter cannot tell this length
+        return F.conv1d(features[:, :, : features.shape[2] // 4 * 4], torch.ones(12, 16, 3)).mean(dim=2)
+
+    monkeypatch.setattr(model := small("plain_resnet"), "embed", embed)
+    network = make_network(model, "float32", "onnxruntime", Shape(batch_size=1, rows=16, num_frames=None))
+    assert network.computing.runtime == "torch"
+    said = capfd.readouterr()
+    assert said.out == "" and len(said.err.splitlines()) == 1
+    assert "WARNING onnxruntime cannot take this network, torch computes it: Could not guard on" in said.err
 
 
 def test_mnn_writes_nothing_to_standard_output_and_translates_once(cached, se_resnet, capfd, monkeypatch) -> None:

@@ -122,7 +122,7 @@ def write_manifests(data_dir: str | Path) -> None:
 
 
 def _records_of(utt: str, speaker: str, utterance: Utterance) -> tuple[dict, dict]:
-    """What lhotse writes of `cut_of`, and of its supervision as one of the recording, without importing lhotse."""
+    """Records of `cut_of`, and of its supervision as one of the recording, as lhotse writes them, but without importing it."""
     start, duration = (utterance.start or 0) / SAMPLING_RATE, utterance.num_samples / SAMPLING_RATE
     of_cut = {"start": start, "duration": duration, "channel": 0}
     supervision = {"id": utt, "recording_id": utterance.recording} | of_cut | {"speaker": speaker}

@@ -4,7 +4,7 @@
     python benchmarks/rtf.py [--networks exu_net,campplus] [--quick]
 
 One thread, best of several turns, every precision and runtime in one run. `of onnxruntime` is how many times faster than
-ONNX Runtime in float32, which published real-time factors are of, on the layout that WeSpeaker exports.
+ONNX Runtime in float32, which published real-time factors are of, on the layout of the published code (WeSpeaker's, where it has the network).
 """
 
 import argparse
@@ -21,7 +21,7 @@ from sv.features.segments import SegmentConfig, compute_features
 NUM_ROUNDS = 5
 FRONT_ENDS = {64: "log_mel", 80: "fbank"}  # by mels
 SECONDS = 8
-PEER = "float32 by onnxruntime, as exported by WeSpeaker"
+PEER = "float32 by onnxruntime, published layout"
 
 
 def front_end_factor(num_mels: int, num_rounds: int) -> float:

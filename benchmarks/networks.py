@@ -4,6 +4,8 @@ import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -12,9 +14,9 @@ from torch import Tensor
 
 from sv.base.packages import module_of
 from sv.embed.computing import Computing, Network
-from sv.embed.runtimes import Shape, make_network
+from sv.embed.runtimes import Embedding, OnnxRuntimeNetwork, Shape, exported, make_network
 from sv.models import MODELS
-from sv.models.campplus import SEGMENT, MaskedConvolution, segment_means
+from sv.models.campplus import SEGMENT, MaskedConvolution
 from sv.models.ecapa_tdnn import ContextAttention
 
 SHAPES = {  # batches that extraction runs: eight segments of the system's length; of whole utterances one
@@ -70,7 +72,7 @@ class RepeatedMask(MaskedConvolution):
 
     def forward(self, values: Tensor) -> Tensor:
         """Map (batch, in_channels, frames) to (batch, out_channels, frames)."""
-        segments = segment_means(values).repeat_interleave(SEGMENT, dim=2)
+        segments = F.avg_pool1d(values, SEGMENT, ceil_mode=True).repeat_interleave(SEGMENT, dim=2)
         context = segments[:, :, : values.shape[2]] + values.mean(dim=2, keepdim=True)
         return self.local(values) * torch.sigmoid(self.expand(F.relu_(self.squeeze(context))))
 
@@ -81,10 +83,13 @@ PUBLISHED = {ContextAttention: RepeatedContext, MaskedConvolution: RepeatedMask}
 def as_published(model: Any, shape: Shape) -> Network:
     """The network as WeSpeaker's export lays it out, by ONNX Runtime; raises ConfigError if that is not here."""
     other = copy.deepcopy(model)
-    other.__class__ = type("Published", (type(model),), {})  # a name of its own in the cache of graphs
     for part in other.modules():
         part.__class__ = PUBLISHED.get(type(part), type(part))
-    return make_network(other, "float32", "onnxruntime", shape)
+    (features,) = shape.examples()
+    with TemporaryDirectory() as folder:
+        graph = Path(folder) / "published.onnx"
+        graph.write_bytes(exported(Embedding(other).eval(), features, any_length=False).model_proto.SerializeToString())
+        return OnnxRuntimeNetwork(graph, Computing(runtime="onnxruntime"))
 
 
 def audio_seconds(features: Tensor) -> float:

@@ -19,6 +19,7 @@ import sv.models
 from sv.base.files import atomic_write
 from sv.base.log import get_logger
 from sv.base.packages import EXPORTERS, FLOAT32_ONLY, check_packages
+from sv.embed import rows
 from sv.embed.computing import Computing, Network, TorchNetwork, said_precision
 from sv.embed.exporting import export_quietly
 from sv.embed.mnn_network import MnnNetwork
@@ -161,23 +162,24 @@ def graph_of(model: Any, runtime: str, shape: Shape) -> Path:
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # processes that start together export once
         if not path.is_file():
-            data = _exported(module, examples[0], any_length=shape.num_frames is None)
+            program = exported(module, examples[0], any_length=shape.num_frames is None)
+            rows.maps_in_rows(program.model)
             with atomic_write(path, "wb") as file:
-                file.write(data)
+                file.write(program.model_proto.SerializeToString())
     if not checked.is_file():
         _compare(NETWORKS[runtime](path, Computing(runtime=runtime)), module, examples)
         checked.touch()
     return path
 
 
-def _exported(module: nn.Module, example: Tensor, any_length: bool) -> bytes:
+def exported(module: nn.Module, example: Tensor, any_length: bool) -> torch.onnx.ONNXProgram:
+    """Export a module as PyTorch lays its graph out."""
     axes = {2: torch.export.Dim.DYNAMIC} if any_length else {}
     with export_quietly():
-        program = torch.onnx.export(
+        return torch.onnx.export(
             module, (example,), dynamo=True, dynamic_shapes=(axes,), verbose=False,
             input_names=["features"], output_names=["embeddings"],
         )  # fmt: skip
-    return program.model_proto.SerializeToString()
 
 
 @torch.no_grad()
@@ -195,7 +197,7 @@ def digest_of(model: Any, shape: Shape) -> str:
     """Hash of everything that a graph depends on: weights, the networks' code, shape, and versions of the exporters."""
     digest = hashlib.sha256(repr((type(model), model.config, shape)).encode())
     digest.update(repr([version(name) for name in ("torch", *EXPORTERS)]).encode())
-    digest.update(_code_of_networks())
+    digest.update(_code_of_graphs())
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
@@ -203,8 +205,8 @@ def digest_of(model: Any, shape: Shape) -> str:
 
 
 @cache
-def _code_of_networks() -> bytes:
+def _code_of_graphs() -> bytes:
     digest = hashlib.sha256()
-    for path in sorted(Path(sv.models.__file__).parent.rglob("*.py")):
+    for path in [*sorted(Path(sv.models.__file__).parent.rglob("*.py")), Path(rows.__file__)]:
         digest.update(path.read_bytes())
     return digest.digest()

@@ -10,10 +10,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sv.models.folding import Foldable, affine_of, fuse
+from sv.models.frame_layers import is_traced
 
 SQUEEZE_REDUCTION = 8
 SMALLEST_SCALE = 1e-20
 FRAME_STRIDE = 4  # of U-shaped networks: frames of the input to one of the coarsest level
+
+
+def strided(shortcut: nn.Sequential, maps: Tensor, stride: Sequence[int]) -> Tensor:
+    """Pass (batch, channels, mels, frames) through a 1x1 convolution of some stride, and the layers after it."""
+    if is_traced():
+        convolution, *others = shortcut
+        maps = F.conv2d(maps, convolution.weight, convolution.bias, tuple(stride))
+        return nn.Sequential(*others)(maps)
+    # Not in the convolution: the same numbers, but PyTorch 2.11 corrupts memory in its backward pass on CPUs when it is
+    # channels-last and has fewer than 16 channels.
+    return shortcut(maps[:, :, :: stride[0], :: stride[1]])
 
 
 class SqueezeExcite(nn.Module):
@@ -63,9 +75,7 @@ class SEBasicBlock(Foldable):
         hidden = self.bn2(self.conv2(hidden))
         shortcut = maps
         if self.downsample is not None:
-            # Strided here, not in the 1x1 convolution: the same numbers, but PyTorch 2.11 corrupts memory in that
-            # convolution's backward pass on CPUs when it is channels-last and has fewer than 16 channels.
-            shortcut = self.downsample(maps[:, :, :: self.stride, :: self.stride])
+            shortcut = strided(self.downsample, maps, (self.stride, self.stride))
         return F.relu(torch.addcmul(shortcut, hidden, self.se(hidden)), inplace=True)
 
     def folded(self) -> nn.Module:
@@ -100,7 +110,7 @@ class FoldedBlock(nn.Module):
         hidden = self.conv2(torch.clamp_min(hidden, self.floor, out=hidden))
         shortcut = maps
         if self.downsample is not None:
-            shortcut = self.downsample(maps[:, :, :: self.stride, :: self.stride])
+            shortcut = strided(self.downsample, maps, (self.stride, self.stride))
         return torch.addcmul(shortcut, hidden, self.se(hidden), out=hidden).relu_()
 
 

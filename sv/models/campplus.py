@@ -110,20 +110,28 @@ class MaskedConvolution(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Map (batch, in_channels, frames) to (batch, out_channels, frames)."""
-        context = segment_means(values) + values.mean(dim=2, keepdim=True)
-        masks = torch.sigmoid(
-            self.expand(F.relu_(self.squeeze(context)))
-        )  # of segments, the last of which may be short
+        if is_traced():
+            return self._by_products(values)
+        masks = self._masks(F.avg_pool1d(values, SEGMENT, ceil_mode=True), values.mean(dim=2, keepdim=True))
         return self.local(values) * masks.repeat_interleave(SEGMENT, dim=2)[:, :, : values.shape[2]]
 
+    def _by_products(self, values: Tensor) -> Tensor:
+        """The same, its sums and repetitions products of matrices: to runtimes these cost less, at any length."""
+        members = segments_of(values)
+        sums = values @ members.T
+        masks = self._masks(sums / members.sum(dim=1), sums.sum(dim=2, keepdim=True) / values.shape[2])
+        return self.local(values) * (masks @ members)
 
-def segment_means(values: Tensor) -> Tensor:
-    """Means of each `SEGMENT` frames, the last of which may be fewer: (batch, channels, frames) to as many segments."""
-    if not is_traced():
-        return F.avg_pool1d(values, SEGMENT, ceil_mode=True)
-    # OpenVINO pools no fewer frames than a segment has.
-    filled = F.pad(torch.ones_like(values[:1, :1]), (0, SEGMENT - 1))
-    return F.avg_pool1d(F.pad(values, (0, SEGMENT - 1)), SEGMENT) / F.avg_pool1d(filled, SEGMENT)
+    def _masks(self, of_segments: Tensor, of_all: Tensor) -> Tensor:
+        """Map means of segments and of the utterance to masks: (batch, out_channels, segments)."""
+        return torch.sigmoid(self.expand(F.relu_(self.squeeze(of_segments + of_all))))
+
+
+def segments_of(values: Tensor) -> Tensor:
+    """Segment of each frame of (batch, channels, frames), the last of which may be short: 1 or 0, (segments, frames)."""
+    num_frames = values.shape[2]
+    segments = torch.arange((num_frames + SEGMENT - 1) // SEGMENT, device=values.device)
+    return (segments[:, None] == torch.arange(num_frames, device=values.device) // SEGMENT).to(values.dtype)
 
 
 class DenseLayer(Foldable):

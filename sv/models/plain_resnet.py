@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sv.base.config import require
+from sv.models.blocks import strided
 from sv.models.folding import Foldable, fuse_sequence
 from sv.models.network import Network
 from sv.models.pooling import mean_and_deviation
@@ -89,8 +90,8 @@ class ResidualBlock(Foldable):
         for layer in self.layers[:-1]:
             hidden = F.relu(layer(hidden), inplace=True)
         hidden = self.layers[-1](hidden)
-        if self.shortcut is not None:  # strided here, not in the convolution: see `sv.models.blocks.SEBasicBlock`
-            maps = self.shortcut(maps[:, :, :: self.stride[0], :: self.stride[1]])
+        if self.shortcut is not None:
+            maps = strided(self.shortcut, maps, self.stride)
         return F.relu_(hidden.add_(maps))
 
     def folded(self) -> nn.Module:

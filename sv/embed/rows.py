@@ -140,6 +140,11 @@ class Rewriting:
                 self.shares[product] = self._add("Mul", [other, powers], outputs=node.outputs)[0], divisor
 
     def _mean(self, image: ir.Value) -> ir.Value:
+        height = image.shape[ROW]
+        if height != 1 and isinstance(height, int):  # first over the columns: MNN adds up one value after the other
+            shapes = [ir.Shape([*image.shape[:ROW], 1, image.shape[ROW + 1]])]
+            window = {"kernel_shape": (height, 1), "strides": (1, 1), "pads": (0, 0, 0, 0)}
+            (image,) = self._add("AveragePool", [image], window, shapes=shapes)
         return self._add("GlobalAveragePool", [image], shapes=[ir.Shape([*image.shape[:ROW], 1, 1])])[0]
 
     def _sum(self, image: ir.Value) -> ir.Value:

@@ -157,7 +157,10 @@ def _onnx(embedder: nn.Module, examples: Tensor, config: Path, out: Path) -> boo
     require("--format onnx", "onnx", *ONNX_PACKAGES)
     from onnxruntime import InferenceSession
 
+    from sv.embed.rows import maps_in_rows
+
     program, any_length = _onnx_program(embedder, examples)
+    maps_in_rows(program.model)
     data = program.model_proto.SerializeToString()
     try:
         session = InferenceSession(data)

@@ -106,6 +106,8 @@ class Rewriting:
             order = before.attributes["perm"].as_ints()
             if [axis for at, axis in enumerate(order) if at not in axes] == list(range(ROW)):
                 value, axes = before.inputs[0], tuple(sorted(order[axis] for axis in axes))
+        if value.dtype != ir.DataType.FLOAT:
+            return
         is_map = axes == (ROW,) and value in self.rows
         if not (is_map or (rank(value) == ROW + 2 and axes == (ROW, ROW + 1))):
             return

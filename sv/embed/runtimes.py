@@ -19,7 +19,6 @@ import sv.models
 from sv.base.files import atomic_write
 from sv.base.log import get_logger
 from sv.base.packages import EXPORTERS, FLOAT32_ONLY, check_packages
-from sv.embed import rows
 from sv.embed.computing import Computing, Network, TorchNetwork, said_precision
 from sv.embed.exporting import export_quietly
 from sv.embed.mnn_network import MnnNetwork
@@ -155,6 +154,8 @@ def graph_of(model: Any, runtime: str, shape: Shape) -> Path:
     ValueError
         If the graph computes something else than the model.
     """
+    from sv.embed.rows import maps_in_rows  # it needs one of the exporters' packages
+
     path = cache_dir() / "runtimes" / f"{digest_of(model, shape)}.onnx"
     checked = path.with_suffix(f".{runtime}-{version(runtime)}.checked")
     module, examples = Embedding(model).eval(), shape.examples()
@@ -163,7 +164,7 @@ def graph_of(model: Any, runtime: str, shape: Shape) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # processes that start together export once
         if not path.is_file():
             program = exported(module, examples[0], any_length=shape.num_frames is None)
-            rows.maps_in_rows(program.model)
+            maps_in_rows(program.model)
             with atomic_write(path, "wb") as file:
                 file.write(program.model_proto.SerializeToString())
     if not checked.is_file():
@@ -194,7 +195,7 @@ def _compare(network: Network, module: nn.Module, examples: list[Tensor]) -> Non
 
 
 def digest_of(model: Any, shape: Shape) -> str:
-    """Hash of everything that a graph depends on: weights, the networks' code, shape, and versions of the exporters."""
+    """Hash of everything that a graph depends on: weights, code of networks and `sv.embed.rows`, shape, versions of exporters."""
     digest = hashlib.sha256(repr((type(model), model.config, shape)).encode())
     digest.update(repr([version(name) for name in ("torch", *EXPORTERS)]).encode())
     digest.update(_code_of_graphs())
@@ -207,6 +208,6 @@ def digest_of(model: Any, shape: Shape) -> str:
 @cache
 def _code_of_graphs() -> bytes:
     digest = hashlib.sha256()
-    for path in [*sorted(Path(sv.models.__file__).parent.rglob("*.py")), Path(rows.__file__)]:
+    for path in [*sorted(Path(sv.models.__file__).parent.rglob("*.py")), Path(__file__).with_name("rows.py")]:
         digest.update(path.read_bytes())
     return digest.digest()

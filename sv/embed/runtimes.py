@@ -154,8 +154,6 @@ def graph_of(model: Any, runtime: str, shape: Shape) -> Path:
     ValueError
         If the graph computes something else than the model.
     """
-    from sv.embed.rows import maps_in_rows  # it needs one of the exporters' packages
-
     path = cache_dir() / "runtimes" / f"{digest_of(model, shape)}.onnx"
     checked = path.with_suffix(f".{runtime}-{version(runtime)}.checked")
     module, examples = Embedding(model).eval(), shape.examples()
@@ -163,10 +161,9 @@ def graph_of(model: Any, runtime: str, shape: Shape) -> Path:
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # processes that start together export once
         if not path.is_file():
-            program = exported(module, examples[0], any_length=shape.num_frames is None)
-            maps_in_rows(program.model)
+            data = _rewritten(module, examples[0], any_length=shape.num_frames is None)
             with atomic_write(path, "wb") as file:
-                file.write(program.model_proto.SerializeToString())
+                file.write(data)
     if not checked.is_file():
         _compare(NETWORKS[runtime](path, Computing(runtime=runtime)), module, examples)
         checked.touch()
@@ -181,6 +178,14 @@ def exported(module: nn.Module, example: Tensor, any_length: bool) -> torch.onnx
             module, (example,), dynamo=True, dynamic_shapes=(axes,), verbose=False,
             input_names=["features"], output_names=["embeddings"],
         )  # fmt: skip
+
+
+def _rewritten(module: nn.Module, example: Tensor, any_length: bool) -> bytes:
+    from sv.embed.rows import maps_in_rows  # it needs one of the exporters' packages
+
+    program = exported(module, example, any_length)
+    maps_in_rows(program.model)
+    return program.model_proto.SerializeToString()
 
 
 @torch.no_grad()

@@ -120,7 +120,7 @@ def test_mnn_writes_nothing_to_standard_output_and_translates_once(cached, se_re
 def test_a_graph_that_mnn_cannot_translate_is_left_to_torch(tmp_path, se_resnet, capfd, monkeypatch) -> None:
     pytest.importorskip("MNN")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(runtimes, "_exported", lambda *_, **__: b"no graph")
+    monkeypatch.setattr(runtimes, "_rewritten", lambda *_, **__: b"no graph")
     assert batches(se_resnet, WAYS[-1]).computing.runtime == "torch"
     said = capfd.readouterr()
     assert said.out == "" and len(said.err.splitlines()) == 1
@@ -134,7 +134,7 @@ def test_a_graph_is_exported_once_and_anew_for_other_weights(cached, se_resnet, 
     def fail(*_: object, **__: object) -> bytes:
         raise RuntimeError("an export")
 
-    monkeypatch.setattr(runtimes, "_exported", fail)
+    monkeypatch.setattr(runtimes, "_rewritten", fail)
     assert batches(se_resnet, WAYS[0]).computing.runtime == "onnxruntime"
     other = small("se_resnet", channels=(4, 4, 8, 8), blocks=(1, 1, 1, 1))
     with torch.no_grad():
@@ -149,14 +149,14 @@ def test_a_graph_is_exported_once_and_anew_for_other_weights(cached, se_resnet, 
 def test_processes_that_start_together_export_once(tmp_path, se_resnet, monkeypatch) -> None:
     pytest.importorskip("onnxruntime")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    export, times = runtimes._exported, []
+    export, times = runtimes._rewritten, []
 
     def slow(*args: object, **options: object) -> bytes:
         times.append(1)
         time.sleep(0.2)
         return export(*args, **options)
 
-    monkeypatch.setattr(runtimes, "_exported", slow)
+    monkeypatch.setattr(runtimes, "_rewritten", slow)
     with ThreadPoolExecutor(2) as pool:
         paths = set(pool.map(lambda _: runtimes.graph_of(se_resnet, "onnxruntime", FIXED), range(2)))
     assert len(paths) == len(times) == 1

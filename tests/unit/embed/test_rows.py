@@ -114,11 +114,11 @@ def run(program: torch.onnx.ONNXProgram, features: Tensor) -> np.ndarray:
     return session.run(None, {"features": features.numpy()})[0]
 
 
-@pytest.mark.parametrize("any_length", [False, True])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "any_length"),
+    [(case, longer) for case in CASES for longer in (False, True) if not (longer and case == MAXIMA)],
+)
 def test_a_rewritten_graph_computes_the_same(case: str, any_length: bool) -> None:
-    if case == MAXIMA and any_length:
-        return
     from sv.embed.rows import maps_in_rows
 
     if isinstance(model := CASES[case], tuple):

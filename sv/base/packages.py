@@ -11,7 +11,7 @@ DISTRIBUTION = (
 PACKAGES = {"onnxruntime": "onnx", "openvino": "openvino", "mnn": "mnn"}
 RUNTIMES = ("torch", *PACKAGES)
 FLOAT32_ONLY = ("onnxruntime", "mnn")
-EXPORTERS = ("onnx", "onnxscript")
+EXPORTERS = ("onnx", "onnx_ir", "onnxscript")
 
 
 def lacking(what: str, extra: str, *modules: str) -> str:

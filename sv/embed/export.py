@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sv.base.config import to_dict, write_json
 from sv.base.files import atomic_write
 from sv.base.layout import ModelFolder
-from sv.base.packages import require
+from sv.base.packages import EXPORTERS, require
 from sv.embed.exporting import export_quietly
 from sv.system.config import SystemConfig
 from sv.system.folder import load_model, read_system
@@ -24,7 +24,6 @@ SAMPLES = {  # models that sample, and how
     "diff_sv": "Diff-SV draws its noise by a digest of each segment's features",
     "embedding_diffusion": "SEED draws its noise by a digest of each embedding",
 }
-ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 class SegmentEmbedder(nn.Module):
@@ -154,7 +153,7 @@ def _compare(expected: Tensor, found: Tensor, segments: Tensor) -> None:
 
 
 def _onnx(embedder: nn.Module, examples: Tensor, config: Path, out: Path) -> bool:
-    require("--format onnx", "onnx", *ONNX_PACKAGES)
+    require("--format onnx", "onnx", *EXPORTERS, "onnxruntime")
     from onnxruntime import InferenceSession
 
     from sv.embed.rows import maps_in_rows

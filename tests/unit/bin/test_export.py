@@ -117,7 +117,7 @@ def test_a_module_that_computes_something_else_is_refused() -> None:
 def test_onnx_without_its_packages_says_what_to_install(model_of, fails, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("sv.base.packages.find_spec", lambda name: None)
     said = fails(export.main, "--model", model_of("ge2e_lstm"), "--format", "onnx", tmp_path / "out.onnx")
-    assert "--format onnx needs onnx, onnxscript, onnxruntime: pip install 'noise-robust-sv[onnx]'" in said
+    assert "--format onnx needs onnx, onnx-ir, onnxscript, onnxruntime: pip install 'noise-robust-sv[onnx]'" in said
 
 
 @pytest.mark.parametrize("name", ["exu_net", "na_exu_net", "resnet_se34v2", "ecapa_tdnn", "noise_lora"])

@@ -102,7 +102,8 @@ class Rewriting:
     def _pool(self, node: ir.Node, axes: tuple[int, ...]) -> None:
         """Global pooling for a sum or a mean over the frames, or over both axes of images."""
         value, (output,) = node.inputs[0], node.outputs
-        if (before := value.producer()) and before.op_type == "Transpose" and rank(output) == ROW:
+        before = value.producer()
+        if before is not None and before.op_type == "Transpose" and "perm" in before.attributes and rank(output) == ROW:
             order = before.attributes["perm"].as_ints()
             if [axis for at, axis in enumerate(order) if at not in axes] == list(range(ROW)):
                 value, axes = before.inputs[0], tuple(sorted(order[axis] for axis in axes))
@@ -123,7 +124,8 @@ class Rewriting:
 
     def _softmax(self, node: ir.Node) -> None:
         """Exponentials over their sum for a softmax over the frames."""
-        if node.attributes["axis"].as_int() not in (ROW, -1):
+        axis = node.attributes.get("axis")
+        if axis is not None and axis.as_int() not in (ROW, -1):
             return
         image = self._row(node.inputs[0])
         one = [ir.Shape([*image.shape[: ROW + 1], 1])]

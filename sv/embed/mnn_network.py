@@ -4,6 +4,7 @@ Source: https://github.com/alibaba/MNN; Jiang et al., "MNN: a universal and effi
 """
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,10 @@ import torch
 from torch import Tensor
 
 from sv.embed.computing import Computing
+
+# In a process of its own, which it ends on graphs that it does not expect; not by MNN.tools.mnnconvert, which sends what it
+# does to MNN's makers.
+CONVERT = "import sys; from _tools import mnnconvert; mnnconvert(sys.argv[1:])"
 
 
 class MnnNetwork:
@@ -57,16 +62,14 @@ class MnnNetwork:
 
 def translated(graph: Path) -> Path:
     """Path of a graph in MNN's format, translated if it is not there; raises ValueError if MNN cannot."""
-    # Not by MNN.tools.mnnconvert, which sends what it does to MNN's makers.
-    from _tools import mnnconvert
-
     path = graph.with_suffix(f".{version('mnn')}.mnn")
     if not path.is_file():
         with TemporaryDirectory(dir=path.parent) as folder:
             made = Path(folder) / path.name
             options = {"-f": "ONNX", "--modelFile": str(graph), "--MNNModel": str(made), "--bizCode": "sv"}
-            mnnconvert(["mnnconvert", *(part for option in options.items() for part in option), "--keepInputFormat"])
-            if not made.is_file():  # it says so on standard output alone
+            words = ["mnnconvert", *(part for option in options.items() for part in option), "--keepInputFormat"]
+            subprocess.run([sys.executable, "-c", CONVERT, *words], capture_output=True, check=False)
+            if not made.is_file():  # whether it has said so or was killed
                 raise ValueError("its converter does not take the graph")
             made.replace(path)  # of processes that start together all make the same
     return path

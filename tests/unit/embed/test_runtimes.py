@@ -109,7 +109,7 @@ def test_mnn_writes_nothing_to_standard_output_and_translates_once(cached, se_re
         translated.unlink()
     first = batches(se_resnet, ("mnn", "float32"))
     assert len([*cached.glob("sv/runtimes/*.mnn")]) == 1
-    monkeypatch.setattr("_tools.mnnconvert", lambda _: pytest.fail("a second translation"))
+    monkeypatch.setattr("sv.embed.mnn_network.subprocess.run", lambda *_, **__: pytest.fail("a second translation"))
     features = {"utt": np.random.default_rng(0).standard_normal((24, 16)).astype(np.float32)}
     np.testing.assert_array_equal(
         *(dict(each(features.items()))["utt"] for each in (first, batches(se_resnet, WAYS[-1])))
@@ -126,6 +126,15 @@ def test_a_graph_that_mnn_cannot_translate_is_left_to_torch(tmp_path, se_resnet,
     assert said.out == "" and len(said.err.splitlines()) == 1
     assert "WARNING mnn cannot take this network, torch computes it: its converter does not take the graph" in said.err
     assert not [*tmp_path.rglob("*.mnn")]
+
+
+def test_a_converter_that_is_killed_leaves_the_network_to_torch(tmp_path, se_resnet, monkeypatch) -> None:
+    pytest.importorskip("MNN")
+    from sv.embed import mnn_network
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(mnn_network, "CONVERT", "import os; os.abort()")
+    assert batches(se_resnet, WAYS[-1]).computing.runtime == "torch"
 
 
 def test_a_graph_is_exported_once_and_anew_for_other_weights(cached, se_resnet, monkeypatch, capsys) -> None:

@@ -81,7 +81,7 @@ PUBLISHED = {ContextAttention: RepeatedContext, MaskedConvolution: RepeatedMask}
 
 
 def as_published(model: Any, shape: Shape) -> Network:
-    """The network as WeSpeaker's export lays it out, by ONNX Runtime; raises ConfigError if that is not here."""
+    """The network as published code lays it out, by ONNX Runtime; its graph is not rewritten as ours are."""
     other = copy.deepcopy(model)
     for part in other.modules():
         part.__class__ = PUBLISHED.get(type(part), type(part))

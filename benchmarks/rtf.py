@@ -4,8 +4,8 @@
     python benchmarks/rtf.py [--networks exu_net,campplus] [--quick]
 
 One thread, best of several turns, every precision and runtime in one run. `of onnxruntime` is how many times faster than
-ONNX Runtime in float32, which published real-time factors are of, on the layout
-of the published code (WeSpeaker's, where it has the network).
+ONNX Runtime in float32, which published real-time factors are of, on the layout of
+the published code (WeSpeaker's, where it has the network).
 """
 
 import argparse
